@@ -1,0 +1,1 @@
+"""GeoMix: Euclidean, hyperbolic and hybrid metric learning, compared fairly."""

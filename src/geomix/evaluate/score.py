@@ -1,0 +1,114 @@
+"""Score the cells of a study: runs/<dataset>/<study> -> metrics.csv, per_query.npz, summary of the machine."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from geomix.errors import InputError
+from geomix.files import new_folder, read_json, write_json
+from geomix.model.geometry import Geometry, cosine, describe_radii, geometry_from
+from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, relevance, score_queries
+from geomix.retrieval.search import nearest
+from geomix.samples import Packed
+
+SPLITS = ("val", "test")
+VECTORS = ("head", "backbone", "pixels")
+CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
+PICTURED = 5  # neighbours kept for pictures
+
+
+@dataclass(frozen=True)
+class Search:
+    """One way to search a cell: a vector, the geometry that compares it, and the name of that geometry."""
+
+    vector: str
+    similarity: str
+    geometry: Geometry
+
+
+def searches(description: dict[str, Any], vectors: Sequence[str]) -> Iterator[Search]:
+    """List the searches of a cell: the head in the geometry's own similarity, then every vector under cosine."""
+    if description.get("spaces"):
+        yield Search("head", "own", geometry_from(description))
+    for vector in vectors:
+        yield Search(vector, "cosine", cosine())
+
+
+def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
+    """Describe what the geometry made of embeddings (N, D).
+
+    Returns:
+        The share of points at the clip radius, mean and s.d. of the radii (NaN without a radius), and the mean rank
+        correlation of each query's gallery between cosine and the geometry's own similarity.
+    """
+    sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
+    pairs = [space.similarity(space.place(sample), space.place(vectors)).numpy() for space in (geometry, cosine())]
+    return describe_radii(geometry, vectors) | {"rank_correlation": rank_correlation(*pairs)}
+
+
+def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Search and score one cell.
+
+    Yields:
+        For each split and search a row of the table, and the values of each query under names that start with
+        `<split>/<vector>/<similarity>/`.
+
+    Raises:
+        InputError: If a file is missing or does not fit the data set.
+    """
+    description = read_json(folder / "geometry.json")
+    try:
+        embeddings = np.load(folder / "embeddings.npz", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
+    for split in SPLITS:
+        labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
+        relevant = count_relevant(labels, labels, excluded=True)
+        k = min(len(labels) - 1, max(*RANKS, int(relevant.max())))
+        vectors = [name for name in VECTORS if f"{split}_{name}" in embeddings]
+        for search in searches(description, vectors):
+            points = torch.from_numpy(embeddings[f"{split}_{search.vector}"]).double()
+            if len(points) != len(labels):
+                raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(labels)}: run train again")
+            found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
+            values = score_queries(relevance(found, labels, labels), relevant)
+            row = {"split": split, "vector": search.vector, "similarity": search.similarity}
+            row |= {name: float(np.nanmean(value)) for name, value in values.items()}
+            if search.similarity == "own":
+                row |= describe_points(search.geometry, points)
+            kept = {name: values[name].astype(np.float32) for name in ("recall_at_1", "map_at_r")}
+            kept["neighbours"] = found[:, :PICTURED].astype(np.int32)
+            yield row, {f"{split}/{search.vector}/{search.similarity}/{name}": value for name, value in kept.items()}
+
+
+def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, name: str) -> None:
+    """Score all cells of a study in one process.
+
+    Args:
+        runs: The folder of the study's cells.
+        cells: Their names.
+        packed: The data set.
+        out: Where metrics.csv (a row for each cell, split and search), per_query.npz and machine.json shall be.
+        name: Of the study, for the progress bar.
+    """
+    rows: list[dict[str, Any]] = []
+    per_query: dict[str, np.ndarray] = {}
+    machines: list[dict[str, str]] = []
+    for cell in tqdm(cells, desc=f"evaluate {name}", unit="cell", disable=None):
+        description = read_json(runs / cell / "geometry.json")
+        if description["machine"] not in machines:
+            machines.append(description["machine"])
+        for row, values in score_cell(runs / cell, packed):
+            rows.append({"cell": cell, **description["cell"], **row})
+            per_query |= {f"{cell}/{key}": value for key, value in values.items()}
+    with new_folder(out) as folder:
+        pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
+        np.savez_compressed(folder / "per_query.npz", **per_query)
+        write_json(folder / "machine.json", machines)

@@ -1,0 +1,343 @@
+"""The schema of params.yaml, and the one way to read it.
+
+Every stage calls `load` before anything else: the whole file is validated, in well under a second and without torch,
+and every mistake is reported at once. A stage receives only the keys it asks for, which `tests/test_layout.py`
+compares with the `params:` of its block in dvc.yaml.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic_core import ErrorDetails
+
+from geomix.errors import InputError
+
+# DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
+NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
+
+def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
+    check(value)
+    return value
+
+
+Number = Annotated[float, WrapValidator(_as_written)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Split(Section):
+    """Shares of the classes; a class is in one split only, and what the shares leave over is not used."""
+
+    seed: Seed
+    train: Annotated[Share, Field(gt=0)]
+    val: Annotated[Share, Field(gt=0)]
+    test: Annotated[Share, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _at_most_all_classes(self) -> "Split":
+        total = self.train + self.val + self.test
+        if total > 1 + 1e-9:
+            raise ValueError(f"at most 1 for train + val + test, not {total:g}")
+        return self
+
+
+class Backbone(Section):
+    """A timm Vision Transformer, trained from scratch."""
+
+    name: str
+    patch: Count
+    width: Count
+    depth: Count
+    heads: Count
+
+    @model_validator(mode="after")
+    def _width_splits_over_heads(self) -> "Backbone":
+        if self.width % self.heads:
+            raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
+        return self
+
+
+class Head(Section):
+    """The linear head."""
+
+    outputs: Count
+
+
+class Sphere(Section):
+    """Cosine."""
+
+    space: Literal["sphere"]
+    weight: Positive | Literal["lam"]
+
+
+class Scaled(Section):
+    """What the flat space and the ball share; a clip radius of null clips nothing."""
+
+    weight: Positive | Literal["lam"]
+    scale: Positive | Literal["learned"]
+    clip_radius: Positive | None
+
+
+class Flat(Scaled):
+    """Minus twice the Euclidean distance."""
+
+    space: Literal["flat"]
+
+
+class Ball(Scaled):
+    """Minus the distance in the Poincare ball, at the curvature of the cell."""
+
+    space: Literal["ball"]
+
+
+Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
+Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
+
+
+class Batch(Section):
+    """P classes and K images of each."""
+
+    classes: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
+class Augment(Section):
+    """Largest random changes of a training image."""
+
+    rotate: Annotated[Number, Field(ge=0, le=180)]
+    zoom: Annotated[Number, Field(ge=0, lt=1)]
+    shear: NonNegative
+    shift: Share
+    noise: NonNegative
+
+
+class Optim(Section):
+    """AdamW with a linear warm-up and a cosine decay to zero."""
+
+    learning_rate: Positive
+    weight_decay: NonNegative
+    warmup: Share
+    clip_norm: Positive
+
+
+class Compare(Section):
+    """The study of the headline settings; its geometries are stages of dvc.yaml."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class TauSweep(Section):
+    """The temperature study: its values, and what the other knobs are pinned to."""
+
+    values: Annotated[list[Positive], Field(min_length=1)]
+    curvature: Positive
+    lam: Positive
+
+
+class CurvatureSweep(Section):
+    """The curvature study, likewise; 0 is the flat limit."""
+
+    values: Annotated[list[NonNegative], Field(min_length=1)]
+    tau: Positive
+    lam: Positive
+
+
+class Runs(Section):
+    """Which geometries and seeds run at each value of a sweep."""
+
+    geometries: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class SweepRuns(Section):
+    """One `Runs` for each sweep."""
+
+    tau: Runs
+    curvature: Runs
+
+
+class Sweep(Section):
+    """Studies that move one knob and pin the others."""
+
+    tau: TauSweep
+    curvature: CurvatureSweep
+    runs: SweepRuns
+
+
+class Report(Section):
+    """What the pages show."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    queries: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    dataset: Literal["glyphs"]
+    tau: Positive
+    curvature: Positive
+    lam: Positive
+    epochs: Count
+    device: Literal["auto", "cpu", "cuda"]
+    split: Split
+    backbone: Backbone
+    head: Head
+    geometry: dict[Name, Geometry]
+    batch: Batch
+    augment: Augment
+    optim: Optim
+    compare: Compare
+    sweep: Sweep
+    report: Report
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML with YAML 1.2's numbers, as DVC reads them, and no silent repetition of a key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"params.yaml: line {node.start_mark.line + 1}: key {key!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1, PyYAML's default, reads 1e-3 and 010 otherwise, and yes, no, on and off as booleans.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":int", ":bool"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file with the numbers of YAML 1.2.
+
+    Raises:
+        InputError: If the file is missing, is no YAML, or repeats a key.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; start stages from the root of the repository") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def validate(raw: Any) -> Params:
+    """Check the content of params.yaml as a whole.
+
+    Raises:
+        InputError: With one line for each mistake: key, value found, what was expected.
+    """
+    if not isinstance(raw, dict):
+        raise InputError(f"params.yaml: found {raw!r}, expected a mapping of keys to values")
+    reserved = _reserved_names(raw)
+    mistakes = {key: f"found a parameter of this name, expected another (DVC ignores changes of {key!r})" for key in reserved}
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        for detail in error.errors():
+            key, found, expected = _mistake(detail, raw)
+            if key not in mistakes:
+                mistakes[key] = f"found {found}, expected {expected}"
+            elif key not in reserved and expected not in mistakes[key]:
+                mistakes[key] += f" or {expected}"
+    else:
+        mistakes |= _study_mistakes(params)
+        if not mistakes:
+            return params
+    raise InputError("\n".join(f"params.yaml: {key}: {mistake}" for key, mistake in mistakes.items()))
+
+
+def load(*keys: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """Validate the whole of params.yaml and hand out the values asked for.
+
+    Args:
+        keys: Dotted names, such as `epochs` or `geometry.hybrid`.
+        path: The file; the default is right for a stage, which runs in the root of the repository.
+
+    Returns:
+        The value of each key: plain numbers, strings, lists and dictionaries.
+
+    Raises:
+        InputError: As `validate` and `read_yaml` do, and for a key that is not in the file.
+    """
+    content = validate(read_yaml(path)).model_dump()
+    chosen: dict[str, Any] = {}
+    for key in keys:
+        value: Any = content
+        for step in key.split("."):
+            if not isinstance(value, dict) or step not in value:
+                raise InputError(f"params.yaml: {key}: not there; known here: {', '.join(map(str, value))}")
+            value = value[step]
+        chosen[key] = value
+    return chosen
+
+
+def _reserved_names(node: Any, path: str = "") -> list[str]:
+    """List the keys whose name DVC leaves out of the run-cache key."""
+    if not isinstance(node, dict):
+        return []
+    found = [f"{path}{key}" for key in node if key in NAMES_DVC_IGNORES]
+    return found + [name for key, value in node.items() for name in _reserved_names(value, f"{path}{key}.")]
+
+
+def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
+    """Turn one of pydantic's errors into key, value found, and what was expected."""
+    steps: list[str] = []
+    node: Any = raw
+    for step in detail["loc"]:  # the path in the file, with the names of union members in between
+        if isinstance(node, dict) and step in node or isinstance(node, list) and isinstance(step, int):
+            node = node[step]  # type: ignore[index]
+            steps.append(str(step))
+    if detail["type"] == "missing":
+        return ".".join([*steps, str(detail["loc"][-1])]), "nothing", "a value"
+    if detail["type"] == "extra_forbidden":
+        return ".".join(steps), "an unknown key", "no key of this name"
+    expected = detail["msg"]
+    for prefix in ("Value error, ", "Input should be ", "Input should "):
+        expected = expected.removeprefix(prefix)
+    return ".".join(steps), repr(node), expected
+
+
+def _study_mistakes(params: Params) -> dict[str, str]:
+    """Find axes of studies that hold a value twice (two cells, one place) or name a geometry that is not there."""
+    sweep, runs = params.sweep, params.sweep.runs
+    axes: dict[str, list[Any]] = {
+        "compare.seeds": params.compare.seeds,
+        "sweep.tau.values": sweep.tau.values,
+        "sweep.curvature.values": sweep.curvature.values,
+        "sweep.runs.tau.seeds": runs.tau.seeds,
+        "sweep.runs.tau.geometries": runs.tau.geometries,
+        "sweep.runs.curvature.seeds": runs.curvature.seeds,
+        "sweep.runs.curvature.geometries": runs.curvature.geometries,
+    }
+    mistakes = {key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)}
+    known = ", ".join(params.geometry)
+    for key in ("sweep.runs.tau.geometries", "sweep.runs.curvature.geometries"):
+        unknown = [name for name in axes[key] if name not in params.geometry]
+        if unknown:
+            mistakes[key] = f"found {', '.join(unknown)}, expected names under geometry: {known}"
+    return mistakes

@@ -1,0 +1,1 @@
+"""Train: one run of one geometry, from packed images to weights and embeddings."""

@@ -1,0 +1,117 @@
+"""Fit one encoder in one geometry: order on the page is order in time."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from geomix.errors import InputError
+from geomix.model.encoder import Encoder, build_encoder
+from geomix.model.geometry import Geometry, describe_radii
+from geomix.model.images import augment, to_floats
+from geomix.samples import Packed
+from geomix.train.batches import ClassBatches
+from geomix.train.losses import pairwise_cross_entropy
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training leaves behind."""
+
+    encoder: Encoder
+    geometry: Geometry
+    history: list[dict[str, float]]
+    device: torch.device
+
+
+def choose_device(name: str) -> torch.device:
+    """Resolve `device`: auto takes CUDA where there is one. On the CPU set one thread, which fixes the bytes.
+
+    Raises:
+        InputError: If cuda is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: found cuda, expected auto or cpu: there is no CUDA device here")
+    device = torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
+    return device
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Give the rate of a step: linear from 0 over the warm-up's share of the steps, then a cosine to 0.
+
+    Args:
+        step: Counted from 0.
+        steps: In the whole run.
+        peak: The highest rate.
+        warmup: Share of the steps, in [0, 1].
+    """
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int, name: str) -> Run:
+    """Train an encoder so that the geometry's logits tell the classes of the train split apart.
+
+    Args:
+        packed: The data set; only its train split is touched.
+        geometry: The logits to train; a learned scale is trained with the encoder.
+        params: Keys epochs, device, backbone, head, batch, augment, optim of params.yaml.
+        seed: Of weights, batches and augmentation.
+        name: Of the cell, for the progress bar.
+
+    Raises:
+        InputError: On batches larger than the data set, or a loss that is not finite (before the update).
+    """
+    device = choose_device(params["device"])
+    rows = packed.rows("train")
+    images = packed.images[rows]
+    labels = packed.samples["label"].to_numpy()[rows]
+    batch, optim = params["batch"], params["optim"]
+    batches = ClassBatches(labels, batch["classes"], batch["images"])
+    encoder = build_encoder(params["backbone"], params["head"]["outputs"], images.shape[1:], seed).to(device)
+    geometry = geometry.to(device)
+    decayed = [weight for weight in encoder.parameters() if weight.ndim > 1]
+    plain = [weight for weight in [*encoder.parameters(), *geometry.parameters()] if weight.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": optim["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=optim["learning_rate"], fused=True)
+    generator = torch.Generator().manual_seed(seed)
+    steps = params["epochs"] * batches.per_epoch
+    history: list[dict[str, float]] = []
+    bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
+    for epoch in range(params["epochs"]):
+        losses, radii, rate = [], [], 0.0
+        for chosen in batches.epoch(generator):
+            views = augment(to_floats(images[chosen.numpy()], device), params["augment"], generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                _, embeddings = encoder(views)
+            embeddings = embeddings.float()
+            points = geometry.place(embeddings)
+            loss = pairwise_cross_entropy(geometry.logits(points, points), batch["classes"], batch["images"])
+            if not torch.isfinite(loss):
+                step = epoch * batches.per_epoch + len(losses) + 1
+                raise InputError(f"{name}: step {step}: found loss {loss.item()}, expected a finite one; the update was not made")
+            rate = learning_rate(epoch * batches.per_epoch + len(losses), steps, optim["learning_rate"], optim["warmup"])
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_([*encoder.parameters(), *geometry.parameters()], optim["clip_norm"])
+            optimizer.step()
+            losses.append(loss.item())
+            radii.append(embeddings.detach())
+            bar.update(len(chosen))
+            bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
+        spread = describe_radii(geometry, torch.cat(radii))
+        history.append({"epoch": epoch + 1, "loss": sum(losses) / len(losses), "learning_rate": rate, **spread})
+    bar.close()
+    return Run(encoder, geometry, history, device)

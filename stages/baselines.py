@@ -1,0 +1,24 @@
+"""Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels, untrained networks)."""
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Write raw pixels and untrained networks in the form of cells."""
+    params = load("device", "backbone", "head", "compare")
+    arguments = Arguments()
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+
+    from geomix.samples import open_packed
+    from geomix.train.save import save_baselines
+
+    save_baselines(open_packed(given.data), params, given.out)
+
+
+if __name__ == "__main__":
+    run(main)

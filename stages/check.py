@@ -1,0 +1,13 @@
+"""Check params.yaml as a whole: the root of the pipeline, which runs whenever the file changes."""
+
+from geomix.params import load
+from stages import run
+
+
+def main() -> None:
+    """Validate the file."""
+    load()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,36 @@
+"""Evaluate one study: runs/<dataset>/<study> -> results/<dataset>/<study>/ (metrics.csv, per_query.npz, machine.json)."""
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Search and score every cell of the study; params.yaml says which there are."""
+    load()
+    arguments = Arguments()
+    arguments.add_argument("--study", choices=("compare", "tau", "curvature", "baselines"), required=True)
+    arguments.add_argument("--geometries", nargs="+", help="of the study compare")
+    arguments.add_argument("--runs", type=Path, required=True)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+
+    from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
+    from geomix.evaluate.score import score_study
+    from geomix.samples import open_packed
+
+    if given.study == "compare":
+        cells = compare_cells(given.geometries, load("compare")["compare"]["seeds"])
+    elif given.study == "baselines":
+        cells = baseline_cells(load("compare")["compare"]["seeds"])
+    else:
+        params = load(f"sweep.{given.study}", f"sweep.runs.{given.study}")
+        axis = params[f"sweep.runs.{given.study}"]
+        cells = sweep_cells(axis["geometries"], params[f"sweep.{given.study}"]["values"], axis["seeds"])
+    score_study(given.runs, cells, open_packed(given.data), given.out, given.study)
+
+
+if __name__ == "__main__":
+    run(main)

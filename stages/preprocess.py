@@ -1,0 +1,24 @@
+"""Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images.npy, samples.csv, card.json)."""
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Decode, split and pack."""
+    params = load("split")
+    arguments = Arguments()
+    arguments.add_argument("--dataset", required=True)
+    arguments.add_argument("--raw", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+
+    from geomix.preprocess.pack import pack
+
+    pack(given.dataset, given.raw, given.out, params["split"])
+
+
+if __name__ == "__main__":
+    run(main)
