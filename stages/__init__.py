@@ -12,7 +12,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from geomix.errors import InputError  # noqa: E402 (needs the path)
+from geomix.errors import InputError
 
 
 class Arguments(argparse.ArgumentParser):

@@ -18,6 +18,7 @@ from geomix.errors import InputError
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
 
+
 def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
     check(value)
@@ -223,12 +224,13 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
     list("-+0123456789."),
 )
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def read_yaml(path: Path) -> Any:
@@ -309,15 +311,22 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
     steps: list[str] = []
     node: Any = raw
     for step in detail["loc"]:  # the path in the file, with the names of union members in between
-        if isinstance(node, dict) and step in node or isinstance(node, list) and isinstance(step, int):
+        if (isinstance(node, dict) and step in node) or (isinstance(node, list) and isinstance(step, int)):
             node = node[step]  # type: ignore[index]
             steps.append(str(step))
     if detail["type"] == "missing":
         return ".".join([*steps, str(detail["loc"][-1])]), "nothing", "a value"
     if detail["type"] == "extra_forbidden":
         return ".".join(steps), "an unknown key", "no key of this name"
+    if detail["type"] == "union_tag_invalid":
+        tags = detail["ctx"]["expected_tags"]
+        return (
+            ".".join(steps),
+            repr(node),
+            f"{detail['ctx']['discriminator'].strip(chr(39))}: {' or '.join(tags.rsplit(', ', 1))}",
+        )
     expected = detail["msg"]
-    for prefix in ("Value error, ", "Input should be ", "Input should "):
+    for prefix in ("Value error, ", "Input should be ", "Input should ", "String should ", "List should ", "Dictionary should "):
         expected = expected.removeprefix(prefix)
     return ".".join(steps), repr(node), expected
 
@@ -334,7 +343,9 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         "sweep.runs.curvature.seeds": runs.curvature.seeds,
         "sweep.runs.curvature.geometries": runs.curvature.geometries,
     }
-    mistakes = {key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)}
+    mistakes = {
+        key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
+    }
     known = ", ".join(params.geometry)
     for key in ("sweep.runs.tau.geometries", "sweep.runs.curvature.geometries"):
         unknown = [name for name in axes[key] if name not in params.geometry]

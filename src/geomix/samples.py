@@ -73,7 +73,9 @@ def open_packed(folder: Path) -> Packed:
             raise InputError(f"{path}: not found; expected it from an earlier stage (dvc repro)")
         found = hash_file(path)
         if found != expected:
-            raise InputError(f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)")
+            raise InputError(
+                f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)"
+            )
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     if len(images) != len(samples):
         raise InputError(f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many")

@@ -39,7 +39,7 @@ SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN")
 CATEGORIES = ("Ll", "Lu", "Lt", "Lo")
 SIDE = 32  # pixels
 COLUMNS = 38  # letters in a row of a sheet: 1,216 of them make 32 full rows
-POINTS = 22  # the largest font size at which every letter of every face fits into SIDE pixels
+POINTS, BASELINE = 20, 23  # at this size, on this row of pixels, every letter of every face fits
 
 
 def fonts_folder() -> Path:
@@ -77,7 +77,7 @@ def open_faces(folder: Path) -> dict[str, Path]:
 
 
 def draw_face(path: Path, letters: list[str]) -> np.ndarray:
-    """Draw letters in one face, white on black, each centred by its bounding box.
+    """Draw letters in one face, white on black, as they stand in a line of text: on one baseline, centred sideways.
 
     Args:
         path: A TrueType file.
@@ -98,9 +98,8 @@ def draw_face(path: Path, letters: list[str]) -> np.ndarray:
     for image, letter in zip(images, letters, strict=True):
         canvas = Image.new("L", (SIDE, SIDE), 0)
         pen = ImageDraw.Draw(canvas)
-        left, top, right, bottom = (int(edge) for edge in pen.textbbox((0, 0), letter, font=font))
-        corner = ((SIDE - (right - left)) // 2 - left, (SIDE - (bottom - top)) // 2 - top)
-        pen.text(corner, letter, fill=255, font=font)
+        left, _, right, _ = (int(edge) for edge in pen.textbbox((0, 0), letter, font=font, anchor="ls"))
+        pen.text(((SIDE - (right - left)) // 2 - left, BASELINE), letter, fill=255, font=font, anchor="ls")
         image[:] = np.asarray(canvas)
     return images
 

@@ -79,7 +79,7 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
                 raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(labels)}: run train again")
             found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
             values = score_queries(relevance(found, labels, labels), relevant)
-            row = {"split": split, "vector": search.vector, "similarity": search.similarity}
+            row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
             if search.similarity == "own":
                 row |= describe_points(search.geometry, points)
@@ -110,5 +110,5 @@ def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, nam
             per_query |= {f"{cell}/{key}": value for key, value in values.items()}
     with new_folder(out) as folder:
         pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
-        np.savez_compressed(folder / "per_query.npz", **per_query)
+        np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)
         write_json(folder / "machine.json", machines)

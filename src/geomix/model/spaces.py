@@ -67,8 +67,9 @@ class Sphere(nn.Module):
         """Give the points themselves, twice."""
         return points, points
 
-    def radii(self, features: Tensor) -> None:
-        """A sphere has no radius that differs between points."""
+    def radii(self, features: Tensor) -> Tensor | None:
+        """Give None: on a sphere no radius differs between points."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Say that this is the sphere."""
@@ -227,7 +228,7 @@ def flat_distance(x: Tensor, y: Tensor) -> Tensor:
         Shape (N, M), float64. The gradient of a pair at distance 0 is 0.
 
     Accuracy:
-        Within 4e-8 * max(|x|, |y|) absolutely where points coincide, 1e-9 relatively from 1e-3 * max(|x|, |y|) on.
+        Relatively within 1e-15 * ((|x| + |y|) / |x - y|)^2; where points coincide, absolutely within 1e-7 * (|x| + |y|).
     """
     distances: Tensor = _FlatDistance.apply(x, y)
     return distances
@@ -250,7 +251,8 @@ def ball_distance(x: Tensor, y: Tensor, curvature: float) -> Tensor:
         InputError: On c <= 0.
 
     Accuracy:
-        Within 1e-9 relatively for sqrt(c) |x| up to 0.98 and d >= 1e-3.
+        Relatively within 1e-15 * ((|x| + |y|) / |x - y|)^2 + 1e-15 / (1 - sqrt(c) max(|x|, |y|)): near pairs lose digits
+        to the product, points near the boundary to the rounding of their own coordinates.
 
     Source:
         Ermolov et al. 2022 (arXiv:2203.10833), eq. 2, written with arcosh instead of a Moebius addition.

@@ -21,9 +21,7 @@ READERS: dict[str, tuple[tuple[str, ...], Reader]] = {"glyphs": (GLYPHS_LEVELS, 
 
 def count_split(samples: pd.DataFrame, levels: tuple[str, ...]) -> dict[str, int]:
     """Count the images, the classes and the groups of each level."""
-    return {"images": len(samples), "classes": samples["label"].nunique()} | {
-        level: samples[level].nunique() for level in levels
-    }
+    return {"images": len(samples), "classes": samples["label"].nunique()} | {level: samples[level].nunique() for level in levels}
 
 
 def pack(dataset: str, raw: Path, out: Path, split: Mapping[str, Any]) -> None:

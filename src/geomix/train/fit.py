@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from geomix.errors import InputError
@@ -40,7 +40,7 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cpu":
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a tenth of a step
     return device
 
 
@@ -89,7 +89,9 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     history: list[dict[str, float]] = []
     bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
     for epoch in range(params["epochs"]):
-        losses, radii, rate = [], [], 0.0
+        losses: list[float] = []
+        embedded: list[Tensor] = []
+        rate = 0.0
         for chosen in batches.epoch(generator):
             views = augment(to_floats(images[chosen.numpy()], device), params["augment"], generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -108,10 +110,10 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
             nn.utils.clip_grad_norm_([*encoder.parameters(), *geometry.parameters()], optim["clip_norm"])
             optimizer.step()
             losses.append(loss.item())
-            radii.append(embeddings.detach())
+            embedded.append(embeddings.detach())
             bar.update(len(chosen))
             bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
-        spread = describe_radii(geometry, torch.cat(radii))
+        spread = describe_radii(geometry, torch.cat(embedded))
         history.append({"epoch": epoch + 1, "loss": sum(losses) / len(losses), "learning_rate": rate, **spread})
     bar.close()
     return Run(encoder, geometry, history, device)

@@ -46,7 +46,7 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], out: Path) -> No
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": describe_machine(run.device)})
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
-        np.savez(folder / "embeddings.npz", **embeddings)
+        np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
 
 
 def save_baselines(packed: Packed, params: Mapping[str, Any], out: Path) -> None:
@@ -73,4 +73,4 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], out: Path) -> None
 def _save_baseline(folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]) -> None:
     folder.mkdir()
     write_json(folder / "geometry.json", {"cell": cell, "machine": machine})
-    np.savez(folder / "embeddings.npz", **vectors)
+    np.savez(folder / "embeddings.npz", allow_pickle=False, **vectors)

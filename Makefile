@@ -1,0 +1,35 @@
+# make repro: everything, on all cores. make test, make check: before a commit. make install: the environment alone.
+PYTHON ?= python3
+VENV ?= .venv
+# One cell for each GPU, else for each core.
+JOBS ?= $(shell gpus=$$(nvidia-smi --list-gpus 2>/dev/null | wc -l); [ $$gpus -gt 0 ] && echo $$gpus || nproc)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: install repro test check
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: found Python %d.%d, expected 3.11 or 3.12 (make PYTHON=...)" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+# Cells take one thread each and no more: small models gain nothing from a second. The last line runs what is left.
+repro: install
+	dvc repro check preprocess
+	dvc stage list --name-only | grep -E '^(train_|sweep_|baselines)' | TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
+	    xargs -P $(JOBS) --process-slot-var=CUDA_VISIBLE_DEVICES -I{} dvc --wait-for-lock repro --quiet --single-item {}
+	dvc stage list --name-only | grep -E '^evaluate_' | TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
+	    xargs -P $(JOBS) -I{} dvc --wait-for-lock repro --quiet --single-item {}
+	dvc repro
+	@sed '/^## /,$$d' reports/README.md
+	@echo "Open reports/README.md"
+
+test: install
+	pytest
+
+check: install
+	ruff check .
+	ruff format --check .
+	mypy

@@ -1,0 +1,177 @@
+"""comparison.md: the geometries side by side, at one temperature and each at its own."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from geomix.report.figures import draw_neighbours
+from geomix.report.intervals import Difference, paired_difference
+from geomix.report.studies import METRICS, Study, over_seeds, own, per_query
+from geomix.report.sweeps import effect_on_rankings
+from geomix.report.text import markdown_table, number, percent, points, share
+from geomix.samples import Packed
+
+METRIC_NAMES = dict(zip(METRICS, ("R@1", "R@2", "R@4", "R@8", "MAP@R", "R-precision"), strict=True))
+SEARCHED = {
+    ("head", "own"): "head, own similarity",
+    ("head", "cosine"): "head, cosine",
+    ("backbone", "cosine"): "backbone, cosine",
+    ("pixels", "cosine"): "pixels, cosine",
+}
+
+
+def compare_geometries(
+    study: Study, cells: Mapping[str, Sequence[str]], classes: np.ndarray, resamples: int
+) -> dict[tuple[str, str], Difference]:
+    """Give the difference in test R@1 of every two geometries, in their own similarity.
+
+    Args:
+        study: Where the cells are.
+        cells: For each geometry its cells, one for each seed, in the same order of seeds.
+        classes: The class of each test query, (Q,).
+        resamples: Draws behind each interval.
+    """
+    hits = {name: per_query(study, names, "test", "recall_at_1") for name, names in cells.items()}
+    return {(b, a): paired_difference(hits[b], hits[a], classes, resamples) for a, b in combinations(hits, 2)}
+
+
+def metric_rows(tables: Sequence[pd.DataFrame], split: str) -> list[dict[str, str]]:
+    """Give a row of all metrics for each geometry and search, in percent with s.d. over seeds."""
+    rows = []
+    for table in tables:
+        part = table[table["split"] == split]
+        for _, row in over_seeds(part, ["vector", "similarity", "geometry"]).iterrows():
+            metrics = {METRIC_NAMES[name]: percent(row[name], row[f"{name}_sd"]) for name in METRICS}
+            searched = SEARCHED[row["vector"], row["similarity"]]
+            rows.append({"geometry": row["geometry"], "searched": searched, **metrics, "seeds": str(row["seeds"])})
+    return rows
+
+
+def difference_rows(differences: Mapping[tuple[str, str], Difference]) -> list[dict[str, str]]:
+    """Give a row for each pair of geometries: difference, interval, verdict."""
+    return [
+        {
+            "difference": f"{a} - {b}",
+            "test R@1, points [95 % interval]": points(gap),
+            "seeds": str(gap.seeds),
+            "verdict": gap.verdict,
+        }
+        for (a, b), gap in differences.items()
+    ]
+
+
+def radius_rows(study: Study) -> list[dict[str, str]]:
+    """Give a row for each geometry: what became of the radii, and whether its ranking is cosine's."""
+    rows = []
+    for _, row in over_seeds(own(study.metrics, "test"), ["geometry"]).iterrows():
+        has_radius = pd.notna(row["radius_mean"])
+        effect = effect_on_rankings(row["rank_correlation"]) if has_radius else "cosine itself"
+        rows.append(
+            {
+                "geometry": row["geometry"],
+                "at the clip radius, %": percent(row["clipped_share"]),
+                "radius, mean ± s.d. over points": share(row["radius_mean"], row["radius_sd"]) if has_radius else "-",
+                "rankings": effect,
+            }
+        )
+    return rows
+
+
+def neighbours_picture(study: Study, packed: Packed, count: int) -> bytes:
+    """Draw test queries, drawn at random with seed 0, with their five nearest images in each geometry of `compare`."""
+    rows = packed.rows("test")
+    queries = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
+    first = own(study.metrics, "test").drop_duplicates("geometry")
+    lists = {
+        geometry: study.per_query[f"{cell}/test/head/own/neighbours"]
+        for geometry, cell in zip(first["geometry"], first["cell"], strict=True)
+    }
+    labels = packed.samples["label"].to_numpy()[rows]
+    return draw_neighbours(packed.images[rows], labels, queries, lists)
+
+
+def comparison_page(
+    compare: Study,
+    sweep: Study,
+    cells: Mapping[str, Sequence[str]],
+    baselines: Study,
+    packed: Packed,
+    resamples: int,
+    queries: int,
+) -> tuple[dict[str, bytes], dict[tuple[str, str], Difference]]:
+    """Write comparison.md, its picture and CSV; give the files and the differences at the chosen temperatures.
+
+    Args:
+        compare: The headline study.
+        sweep: The temperature study.
+        cells: The cells of the sweep at each geometry's val-chosen tau.
+        baselines: Raw pixels and the untrained network.
+        packed: For the picture.
+        resamples: Draws behind each interval.
+        queries: In the picture.
+    """
+    classes = packed.samples["label"].to_numpy()[packed.rows("test")]
+    headline_cells = own(compare.metrics, "test").sort_values("seed").groupby("geometry", sort=False)["cell"].agg(list)
+    headline_cells = headline_cells.reindex(compare.metrics["geometry"].unique())
+    at_headline = compare_geometries(compare, headline_cells.to_dict(), classes, resamples)
+    at_chosen = compare_geometries(sweep, cells, classes, resamples)
+    chosen = sweep.metrics[sweep.metrics["cell"].isin([cell for names in cells.values() for cell in names])]
+    tau = compare.metrics["tau"].dropna().iloc[0]
+    last = compare.metrics.iloc[-1]
+    taus = ", ".join(f"{row.geometry} {number(row.tau)}" for row in chosen.drop_duplicates("geometry").itertuples())
+    page = f"""# Comparison
+
+Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was
+compared: the head's output in the similarity its geometry was trained with, the same output under cosine, the
+backbone's output under cosine. A query is never its own neighbour (excluded by row); all others of its split are.
+
+## At each geometry's own temperature
+
+Chosen on val classes, from the [temperature study](temperature.md): {taus}.
+
+{markdown_table(metric_rows([chosen, baselines.metrics], "test"))}
+
+Differences on the test classes, paired bootstrap over query classes and seeds ({resamples} draws):
+
+{markdown_table(difference_rows(at_chosen))}
+
+## At one temperature, tau {number(tau)}
+
+Curvature {number(last["curvature"])} and lam {number(last["lam"])}, where a geometry has them. Test classes:
+
+{markdown_table(metric_rows([compare.metrics, baselines.metrics], "test"))}
+
+{markdown_table(difference_rows(at_headline))}
+
+Val classes, which are fewer, so that their numbers are higher:
+
+{markdown_table(metric_rows([compare.metrics, baselines.metrics], "val"))}
+
+## Did curvature act?
+
+{markdown_table(radius_rows(compare))}
+
+## Queries and their nearest images
+
+![Queries and their five nearest images by geometry](neighbours.png)
+
+Test queries drawn at random, with their five nearest images in each geometry's own similarity (seed
+{int(compare.metrics["seed"].min())}, tau {number(tau)}). An image of another class has a thick dashed frame and a cross.
+
+Numbers: [comparison.csv](comparison.csv).
+"""
+    table = pd.concat(
+        [
+            compare.metrics.assign(study="compare"),
+            chosen.assign(study="tau, val-chosen"),
+            baselines.metrics.assign(study="baselines"),
+        ]
+    )
+    files = {
+        "comparison.md": page.encode(),
+        "comparison.csv": table.to_csv(index=False, float_format="%.6f").encode(),
+        "neighbours.png": neighbours_picture(compare, packed, queries),
+    }
+    return files, at_chosen

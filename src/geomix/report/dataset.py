@@ -1,0 +1,72 @@
+"""dataset.md: what the images are, how they are split, and how they hang together."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from geomix.report.figures import draw_samples
+from geomix.report.text import markdown_table
+from geomix.samples import SPLITS, Packed
+
+ROWS, COLUMNS, FACES = 6, 12, 2  # of the picture; FACES images of one class stand side by side
+
+
+def count_rows(packed: Packed) -> list[dict[str, str]]:
+    """Give a row of counts for each split."""
+    counts = packed.card["counts"]
+    names = ["images", "classes", *(f"{level} groups" for level in packed.card["levels"])]
+    return [{"split": split} | dict(zip(names, (f"{n:,}" for n in counts[split].values()), strict=True)) for split in SPLITS]
+
+
+def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, str]]]]:
+    """Choose images that show the hierarchy: for each of the largest coarse groups its finest family of classes.
+
+    Yields:
+        The name of a row and its images with captions.
+    """
+    samples = packed.samples[packed.samples["split"] != ""]
+    levels = packed.card["levels"]
+    groups = samples.groupby(levels[0], sort=False) if levels else [("", samples)]
+    largest = sorted(groups, key=lambda item: -len(item[1]))[:ROWS]
+    for name, group in largest:
+        family = group
+        if len(levels) > 1:
+            members = group.groupby(levels[1], sort=False)["label"].nunique()
+            family = group[group[levels[1]] == members.idxmax()]
+            name = f"{name}\n{levels[1]} {members.idxmax()}"
+        images = []
+        for label, rows in list(family.groupby("label", sort=False))[: COLUMNS // FACES]:
+            spread = np.linspace(0, len(rows) - 1, FACES).astype(int)
+            images += [(packed.images[row], f"{label} ({rows['split'].iloc[0]})") for row in rows.index[spread]]
+        yield str(name), images
+
+
+def dataset_page(packed: Packed) -> dict[str, bytes]:
+    """Write dataset.md, samples.png and dataset.csv."""
+    card = packed.card
+    height, width, channels = card["image_shape"]
+    levels = " -> ".join([*card["levels"], "class"])
+    sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
+    page = f"""# Data set: {card["dataset"]}
+
+{len(packed.samples):,} images of {height} x {width} pixels, {"grey" if channels == 1 else "colour"}, in
+{packed.samples["label"].nunique():,} classes of {sizes.min()} to {sizes.max()} images. Hierarchy: {levels}.
+
+{markdown_table(count_rows(packed))}
+
+No class is in two splits. Training sees train alone; settings are chosen on val; test is only scored.
+
+![Samples with their hierarchy](samples.png)
+
+A row for each of the largest groups of the coarsest level, with its largest family of classes; under each image its
+class and the split of that class.
+
+Numbers: [dataset.csv](dataset.csv).
+"""
+    counts = [{"split": split, "kind": kind, "count": n} for split in SPLITS for kind, n in card["counts"][split].items()]
+    return {
+        "dataset.md": page.encode(),
+        "dataset.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
+        "samples.png": draw_samples(list(sample_rows(packed))),
+    }

@@ -1,0 +1,168 @@
+"""Figures that read in black and white and with any colour vision: each line has its own marker and dash."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from geomix.report.studies import CHOOSES
+
+# Okabe and Ito's palette, ordered so that neighbours differ in lightness too.
+LOOKS: dict[str, tuple[str, str, str]] = {
+    "euclidean": ("#000000", "o", "-"),
+    "flat": ("#E69F00", "s", "--"),
+    "hyperbolic": ("#0072B2", "^", "-."),
+    "hybrid": ("#CC79A7", "D", ":"),
+    "hyperbolic_learned": ("#009E73", "v", (0, (5, 1, 1, 1, 1, 1))),  # type: ignore[dict-item]
+}
+SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
+PIXELS_PER_INCH = 120
+
+
+def look_of(geometry: str, among: Sequence[str]) -> dict[str, Any]:
+    """Give colour, marker and dash of a geometry's line: the same in every figure for those named in LOOKS."""
+    others = [name for name in among if name not in LOOKS]
+    color, marker, dash = LOOKS[geometry] if geometry in LOOKS else SPARE_LOOKS[others.index(geometry) % len(SPARE_LOOKS)]
+    return {"color": color, "marker": marker, "linestyle": dash, "markersize": 5, "linewidth": 1.6}
+
+
+def to_png(figure: Figure) -> bytes:
+    """Give a figure as PNG, without software names, so that the same results give the same bytes; close it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def draw_sweep(
+    summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame, lines: Mapping[str, Mapping[str, float]]
+) -> bytes:
+    """Draw R@1 over a knob: a panel for each split, a line for each geometry, a band of one s.d. from two seeds on.
+
+    Args:
+        summaries: For val and test the rows of `over_seeds`, with columns geometry and the knob.
+        knob: tau or curvature; a value of 0 stands at the left end of the log axis.
+        chosen: From `choose`; a ring marks the chosen point.
+        lines: For each split the horizontal lines, by name.
+
+    Returns:
+        A PNG.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    titles = {"val": "val classes (used for choosing)", "test": "test classes (not used for choosing)"}
+    for axis, (split, summary) in zip(axes, summaries.items(), strict=True):
+        place = _place_values(axis, sorted(summary[knob].unique()))
+        geometries = list(summary["geometry"].unique())
+        for geometry in geometries:
+            rows = summary[summary["geometry"] == geometry].sort_values(knob)
+            x, y, sd = rows[knob].map(place), 100 * rows[CHOOSES], 100 * rows[f"{CHOOSES}_sd"]
+            look = look_of(geometry, geometries)
+            axis.plot(x, y, label=geometry, **look)
+            if sd.notna().any():
+                axis.fill_between(x, y - sd, y + sd, color=look["color"], alpha=0.15, linewidth=0)
+            best = chosen.loc[chosen["geometry"] == geometry, knob].iloc[0]
+            ring = rows[knob] == best
+            axis.plot(x[ring], y[ring], "o", markersize=13, markerfacecolor="none", color=look["color"], markeredgewidth=1.6)
+        for name, value in lines[split].items():
+            axis.axhline(100 * value, color="0.45", linewidth=1, linestyle=(0, (1, 3)))
+            axis.annotate(
+                name, (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.3"
+            )
+        axis.set_title(titles[split], fontsize=10)
+        axis.set_xlabel({"tau": "temperature tau", "curvature": "curvature c"}[knob])
+        axis.grid(alpha=0.25)
+    axes[0].set_ylabel("R@1, %")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return to_png(figure)
+
+
+def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
+    """Set up a log axis with a tick at each value; 0 goes to the left of the smallest other, after a gap."""
+    positive = [value for value in values if value > 0]
+    first = positive[0] if positive else 1.0
+    place = {value: value if value > 0 else first / 4 for value in values}
+    axis.set_xscale("log")
+    labels = [f"{value:g}" if value > 0 else "0\n(flat)" for value in values]
+    axis.set_xticks([place[value] for value in values], labels, fontsize=8)
+    axis.minorticks_off()
+    if len(place) < len(positive) + 1:
+        return place
+    axis.axvline(first / 2, color="0.7", linewidth=1, linestyle=":")
+    return place
+
+
+def draw_neighbours(images: np.ndarray, labels: np.ndarray, queries: np.ndarray, neighbours: Mapping[str, np.ndarray]) -> bytes:
+    """Draw queries with their nearest images by geometry; a wrong class has a thick dashed frame and a cross.
+
+    Args:
+        images: uint8, (N, H, W, C), the images that were searched.
+        labels: (N,) text.
+        queries: Rows of the images, (Q,).
+        neighbours: For each geometry its lists, (N, k).
+
+    Returns:
+        A PNG.
+    """
+    names = list(neighbours)
+    count = next(iter(neighbours.values())).shape[1]
+    widths = [1.0] + [width for _ in names for width in (0.35, *[1.0] * count)]
+    figure, axes = plt.subplots(
+        len(queries),
+        len(widths),
+        figsize=(0.46 * sum(widths), 0.72 * len(queries) + 0.5),
+        width_ratios=widths,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, query in zip(axes, queries, strict=True):
+        _show(line[0], images[query], labels[query])
+        for group, name in enumerate(names):
+            for place, found in enumerate(neighbours[name][query]):
+                axis = line[2 + group * (count + 1) + place]
+                _show(axis, images[found], labels[found], wrong=labels[found] != labels[query])
+    axes[0, 0].set_title("query", fontsize=9, pad=8)
+    for group, name in enumerate(names):
+        axes[0, 2 + group * (count + 1) + count // 2].set_title(name, fontsize=9, pad=8)
+    return to_png(figure)
+
+
+def draw_samples(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]]) -> bytes:
+    """Draw rows of images, each row with a name to its left and each image with a caption below.
+
+    Args:
+        rows: For each row its name and its images, uint8 (H, W, C), with captions.
+
+    Returns:
+        A PNG.
+    """
+    columns = max(len(items) for _, items in rows)
+    inches = (0.62 * columns + 1.6, 0.95 * len(rows))
+    figure, axes = plt.subplots(len(rows), columns, figsize=inches, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, (name, items) in zip(axes, rows, strict=True):
+        line[0].text(-0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+        for axis, (image, caption) in zip(line, items, strict=False):
+            _show(axis, image, caption)
+    return to_png(figure)
+
+
+def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False) -> None:
+    axis.axis("on")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    axis.set_xlabel(f"{caption} ✗" if wrong else caption, fontsize=7, labelpad=1.5, fontweight="bold" if wrong else "normal")
+    for spine in axis.spines.values():
+        spine.set(linewidth=2.4 if wrong else 0.4, linestyle=(0, (2, 1)) if wrong else "-", color="#D55E00" if wrong else "0.6")

@@ -1,0 +1,89 @@
+"""Results of a study as the pages need them: cells, means over seeds, the value that validation chose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from geomix.errors import InputError
+from geomix.files import read_json
+
+METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
+CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
+POINTS = ("clipped_share", "radius_mean", "radius_sd", "rank_correlation")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Results of one study.
+
+    metrics: a row for each cell, split and search; per_query: arrays by `<cell>/<split>/<vector>/<similarity>/<name>`;
+    machines: versions and devices the cells were trained with.
+    """
+
+    metrics: pd.DataFrame
+    per_query: dict[str, np.ndarray]
+    machines: list[dict[str, str]]
+
+
+def read_study(folder: Path) -> Study:
+    """Read what evaluate wrote.
+
+    Raises:
+        InputError: If a file is missing.
+    """
+    try:
+        metrics = pd.read_csv(folder / "metrics.csv")
+        with np.load(folder / "per_query.npz", allow_pickle=False) as arrays:
+            per_query = dict(arrays)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not found; expected it from an earlier stage (dvc repro)") from None
+    return Study(metrics, per_query, read_json(folder / "machine.json"))
+
+
+def per_query(study: Study, cells: Sequence[str], split: str, metric: str) -> np.ndarray:
+    """Stack a metric of each query over cells, (cells, queries), for the geometry's own similarity."""
+    return np.stack([study.per_query[f"{cell}/{split}/head/own/{metric}"] for cell in cells])
+
+
+def own(metrics: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Keep the rows of a split in which the head's output was searched in the geometry's own similarity."""
+    return metrics[(metrics["split"] == split) & (metrics["similarity"] == "own")]
+
+
+def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Average over seeds.
+
+    Args:
+        rows: Rows of `Study.metrics`, one for each seed in a group.
+        by: Columns that name a group.
+
+    Returns:
+        A row for each group, in order of appearance: `by`, `seeds`, the mean of each metric and of each description of
+        the points, and under `<metric>_sd` the standard deviation of each metric (n - 1; NaN for one seed).
+    """
+    described = [name for name in POINTS if name in rows.columns]
+    groups = rows.groupby(list(by), sort=False, dropna=False)
+    spreads = groups[list(METRICS)].std().add_suffix("_sd")
+    return groups[[*METRICS, *described]].mean().join(spreads).join(groups.size().rename("seeds")).reset_index()
+
+
+def choose(summary: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """Choose for each geometry the value of a knob with the highest val recall_at_1, the first in a tie.
+
+    Args:
+        summary: From `over_seeds` of val rows, with columns geometry and the knob.
+        knob: tau or curvature.
+
+    Returns:
+        A row for each geometry: geometry, the knob, `at_edge` (the choice is the first or the last of its values).
+    """
+    rows = []
+    for geometry, group in summary.groupby("geometry", sort=False):
+        ordered = group.sort_values(knob)
+        best = ordered[CHOOSES].idxmax()
+        value = ordered.loc[best, knob]
+        rows.append({"geometry": geometry, knob: value, "at_edge": value in (ordered[knob].iloc[0], ordered[knob].iloc[-1])})
+    return pd.DataFrame(rows)

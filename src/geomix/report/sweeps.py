@@ -1,0 +1,158 @@
+"""temperature.md and curvature.md: one knob moves, validation chooses, test is shown beside it."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from geomix.report.figures import draw_sweep
+from geomix.report.studies import METRICS, Study, choose, over_seeds, own
+from geomix.report.text import join_words, markdown_table, number, percent, share
+
+WITHOUT_EFFECT = 0.999  # rank correlation with cosine from which a geometry reorders nothing
+
+
+def effect_on_rankings(correlation: float) -> str:
+    """Say whether curvature acted, from the rank correlation between cosine and the geometry's own similarity."""
+    if correlation > WITHOUT_EFFECT:
+        return f"curvature did not act on any ranking (rank correlation with cosine {correlation:.4f})"
+    return f"radii differ and rankings depart from cosine's (rank correlation {correlation:.4f})"
+
+
+def summarise_sweep(study: Study, knob: str) -> dict[str, pd.DataFrame]:
+    """Average a sweep over seeds, for val and test."""
+    return {split: over_seeds(own(study.metrics, split), ["geometry", knob]) for split in ("val", "test")}
+
+
+def baseline_lines(baselines: Study) -> dict[str, dict[str, float]]:
+    """Give R@1 of raw pixels and of the untrained network's head, by split and name."""
+    rows = baselines.metrics[baselines.metrics["vector"].isin(["pixels", "head"])]
+    names = {"pixels": "raw pixels", "untrained": "untrained network"}
+    means = rows.groupby(["split", "geometry"])["recall_at_1"].mean()
+    return {split: {names[kind]: float(means[split, kind]) for kind in names} for split in ("val", "test")}
+
+
+def sweep_rows(summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame) -> list[dict[str, str]]:
+    """Give the rows of a sweep's table; the value that validation chose is bold."""
+    best = dict(zip(chosen["geometry"], chosen[knob], strict=True))
+    rows = []
+    for (_, val), (_, test) in zip(summaries["val"].iterrows(), summaries["test"].iterrows(), strict=True):
+        row = {
+            "geometry": val["geometry"],
+            knob: number(val[knob]),
+            "val R@1, %": percent(val["recall_at_1"], val["recall_at_1_sd"]),
+            "test R@1, %": percent(test["recall_at_1"], test["recall_at_1_sd"]),
+            "test MAP@R, %": percent(test["map_at_r"], test["map_at_r_sd"]),
+            "at the clip radius, %": percent(test["clipped_share"]),
+            "radius": share(test["radius_mean"], test["radius_sd"]) if pd.notna(test["radius_mean"]) else "-",
+            "rank correlation with cosine": f"{test['rank_correlation']:.4f}",
+            "seeds": str(val["seeds"]),
+        }
+        rows.append({name: f"**{cell}**" for name, cell in row.items()} if val[knob] == best[val["geometry"]] else row)
+    return rows
+
+
+def sweep_csv(summaries: Mapping[str, pd.DataFrame], knob: str) -> str:
+    """Give the numbers behind a sweep's figure as CSV: a row for each split, geometry and value."""
+    spreads = [f"{name}_sd" for name in METRICS]
+    columns = [
+        "split",
+        "geometry",
+        knob,
+        "seeds",
+        *METRICS,
+        *spreads,
+        "clipped_share",
+        "radius_mean",
+        "radius_sd",
+        "rank_correlation",
+    ]
+    table = pd.concat([summary.assign(split=split) for split, summary in summaries.items()])
+    return str(table[columns].to_csv(index=False, float_format="%.6f"))
+
+
+def edge_sentences(chosen: pd.DataFrame, knob: str) -> str:
+    """Say for each geometry which value validation chose and whether it lies at an edge of the grid."""
+    inside = [f"{row.geometry} {number(getattr(row, knob))}" for row in chosen.itertuples() if not row.at_edge]
+    edge = [f"{row.geometry} {number(getattr(row, knob))}" for row in chosen.itertuples() if row.at_edge]
+    sentences = []
+    if inside:
+        sentences.append(f"Inside the grid: {join_words(inside)}.")
+    if edge:
+        sentences.append(f"**At an edge of the grid, so the best value may lie beyond it**: {join_words(edge)}.")
+    return " ".join(sentences)
+
+
+def temperature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], pd.DataFrame]:
+    """Write temperature.md, .png and .csv; give the files and the temperatures that validation chose."""
+    summaries = summarise_sweep(study, "tau")
+    chosen = choose(summaries["val"], "tau")
+    figure = draw_sweep(summaries, "tau", chosen, baseline_lines(baselines))
+    best = [f"{row.geometry} {number(row.tau)}" for row in chosen.itertuples()]
+    first = study.metrics.iloc[0]
+    page = f"""# Temperature
+
+Validation chooses tau = {join_words(best)}. {edge_sentences(chosen, "tau")}
+
+![R@1 over the temperature, by geometry](temperature.png)
+
+A ring marks the value that validation chose; the band is one standard deviation over seeds. The chosen rows are bold
+below. Curvature {number(first["curvature"])} and lam {number(first["lam"])} are pinned; test is shown but chose nothing.
+Searched: the head's output, in the geometry's own similarity.
+
+{markdown_table(sweep_rows(summaries, "tau", chosen))}
+
+Numbers behind the figure: [temperature.csv](temperature.csv).
+"""
+    csv = sweep_csv(summaries, "tau")
+    return {"temperature.md": page.encode(), "temperature.png": figure, "temperature.csv": csv.encode()}, chosen
+
+
+def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], list[str]]:
+    """Write curvature.md, .png and .csv; give the files and, by geometry, whether curvature acted."""
+    summaries = summarise_sweep(study, "curvature")
+    chosen = choose(summaries["val"], "curvature")
+    figure = draw_sweep(summaries, "curvature", chosen, baseline_lines(baselines))
+    effects = [effect_of_curvature(rows) for _, rows in summaries["test"].groupby("geometry", sort=False)]
+    first = study.metrics.iloc[0]
+    seeds = int(summaries["val"]["seeds"].max())
+    caution = "One seed: differences between curvatures are not tested here.\n" if seeds < 2 else ""
+    listed = "\n".join(f"- {effect}" for effect in effects)
+    page = f"""# Curvature
+
+{listed}
+
+{edge_sentences(chosen, "curvature")} {caution}
+![R@1 over the curvature, by geometry](curvature.png)
+
+Curvature 0 is the ball's limit: the flat space with the same features, scale, clip radius and tau. A ring marks the
+value that validation chose; those rows are bold below. tau {number(first["tau"])} and lam {number(first["lam"])} are
+pinned; test is shown but chose nothing. Searched: the head's output, in the geometry's own similarity.
+
+{markdown_table(sweep_rows(summaries, "curvature", chosen))}
+
+Where all points lie at one radius, hyperbolic distance is a monotone function of the cosine: any curvature gives the
+same ranking, and only changes how the loss weighs pairs. Numbers behind the figure: [curvature.csv](curvature.csv).
+"""
+    csv = sweep_csv(summaries, "curvature")
+    return {"curvature.md": page.encode(), "curvature.png": figure, "curvature.csv": csv.encode()}, effects
+
+
+def effect_of_curvature(rows: pd.DataFrame) -> str:
+    """Say for one geometry over all curvatures whether rankings depart from cosine's, and the range of test R@1."""
+    curved = rows[rows["curvature"] > 0]
+    lowest = curved.loc[curved["rank_correlation"].idxmin()]
+    limit = rows[rows["curvature"] == 0]["recall_at_1"]
+    flat = f", {percent(limit.iloc[0])} in the flat limit" if len(limit) else ""
+    spread = f"test R@1 {percent(curved['recall_at_1'].min())} to {percent(curved['recall_at_1'].max())} %{flat}"
+    at = "at every curvature" if lowest["rank_correlation"] > WITHOUT_EFFECT else f"most at c = {number(lowest['curvature'])}"
+    return f"**{lowest['geometry']}**: {effect_on_rankings(lowest['rank_correlation'])}, {at}; {spread}."
+
+
+def chosen_cells(study: Study, chosen: pd.DataFrame) -> dict[str, Sequence[str]]:
+    """Give for each geometry the cells, in order of their seeds, at the temperature that validation chose."""
+    rows = own(study.metrics, "test")
+    cells: dict[str, Sequence[str]] = {}
+    for row in chosen.itertuples():
+        match = rows[(rows["geometry"] == row.geometry) & (rows["tau"] == row.tau)].sort_values("seed")
+        cells[str(row.geometry)] = list(match["cell"])
+    return cells

@@ -1,0 +1,38 @@
+"""Report: results/<dataset> -> reports/ (pages, pictures, tables), committed for people to read."""
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Build all pages, then write them."""
+    params = load(
+        "dataset",
+        "tau",
+        "curvature",
+        "lam",
+        "epochs",
+        "split",
+        "backbone",
+        "head",
+        "geometry",
+        "batch",
+        "augment",
+        "optim",
+        "report",
+    )
+    arguments = Arguments()
+    arguments.add_argument("--results", type=Path, required=True)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+
+    from geomix.report.pages import build_pages, write_pages
+
+    write_pages(build_pages(given.results, given.data, params), given.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""What several tests use: a small packed data set, and the root of the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.files import hash_file, write_json
+from geomix.samples import SPLITS, Packed, open_packed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def root() -> Path:
+    """Give the root of the repository."""
+    return ROOT
+
+
+def write_packed(folder: Path, classes: int = 12, images: int = 5, side: int = 16) -> Path:
+    """Write a packed data set of noisy patterns: a third of the classes in each split, two levels of hierarchy."""
+    random = np.random.default_rng(0)
+    patterns = random.integers(0, 200, (classes, side, side, 1))
+    pixels = patterns[:, None] + random.integers(0, 55, (classes, images, side, side, 1))
+    rows = [
+        {
+            "id": f"{label}-{image}",
+            "label": f"class {label}",
+            "kind": "odd" if label % 2 else "even",
+            "group": f"group {label % 4}",
+            "split": SPLITS[label * 3 // classes],
+        }
+        for label in range(classes)
+        for image in range(images)
+    ]
+    folder.mkdir(parents=True)
+    np.save(folder / "images.npy", pixels.reshape(-1, side, side, 1).astype(np.uint8))
+    table = pd.DataFrame(rows)
+    table.to_csv(folder / "samples.csv", index=False)
+    counts = {
+        split: {
+            "images": int((table["split"] == split).sum()),
+            **{
+                name: table[table["split"] == split][column].nunique()
+                for name, column in (("classes", "label"), ("kind", "kind"), ("group", "group"))
+            },
+        }
+        for split in SPLITS
+    }
+    card = {
+        "dataset": "patterns",
+        "levels": ["kind", "group"],
+        "image_shape": [side, side, 1],
+        "sha256": {name: hash_file(folder / name) for name in ("images.npy", "samples.csv")},
+        "counts": counts,
+    }
+    write_json(folder / "card.json", card)
+    return folder
+
+
+@pytest.fixture
+def packed_folder(tmp_path: Path) -> Path:
+    """Give the folder of a small packed data set."""
+    return write_packed(tmp_path / "packed")
+
+
+@pytest.fixture
+def packed(packed_folder: Path) -> Packed:
+    """Give a small packed data set."""
+    return open_packed(packed_folder)

@@ -1,0 +1,100 @@
+"""Scores of a study: right for embeddings whose neighbours are known, complete, and refused when they do not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.errors import InputError
+from geomix.evaluate.score import score_study
+from geomix.files import write_json
+from geomix.samples import Packed
+
+MACHINE = {"torch": "2", "device": "CPU"}
+BALL = [{"weight": 1.0, "space": "ball", "curvature": 1.0, "scale": 1.0, "clip_radius": None}]
+
+
+def write_cell(folder: Path, packed: Packed, spaces: list[dict[str, Any]], spread: float) -> None:
+    """Write a cell whose head tells classes apart for a small spread, and whose backbone is noise."""
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    vectors = {}
+    for split in ("val", "test"):
+        labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
+        centres = np.eye(6)[labels] * (1 + labels[:, None] % 3)  # radii differ between classes
+        vectors[f"{split}_head"] = (centres + spread * random.normal(size=centres.shape)).astype(np.float32)
+        vectors[f"{split}_backbone"] = random.normal(size=(len(labels), 9)).astype(np.float32)
+    np.savez(folder / "embeddings.npz", **vectors)
+    cell = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 1.0, "lam": None}
+    write_json(folder / "geometry.json", {"cell": cell, "tau": 0.1, "spaces": spaces, "machine": MACHINE})
+
+
+def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "good", packed, BALL, 1e-3)
+    write_cell(tmp_path / "runs" / "bad", packed, BALL, 30.0)
+    write_cell(tmp_path / "runs" / "left over", packed, BALL, 1e-3)
+    score_study(tmp_path / "runs", ["good", "bad"], packed, tmp_path / "out", "study")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["cell", "split", "vector", "similarity"])
+    assert len(metrics) == 2 * 2 * 3
+    assert metrics.loc["good", "test", "head", "own"]["recall_at_1"] == 1
+    assert metrics.loc["good", "test", "head", "own"]["map_at_r"] == 1
+    assert metrics.loc["bad", "test", "head", "own"]["recall_at_1"] < 0.7
+    assert metrics.loc["good", "val", "backbone", "cosine"]["recall_at_1"] < 0.7
+    own = metrics.loc["good", "test", "head", "own"]
+    assert own["radius_mean"] == pytest.approx(1.75, abs=0.01)  # radii 1, 2, 3, 1
+    assert own["clipped_share"] == 0
+    assert own["rank_correlation"] < 0.99
+
+
+def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "similarity", "vector"])
+    kept = np.load(tmp_path / "out" / "per_query.npz")
+    for name in ("recall_at_1", "map_at_r"):
+        assert kept[f"cell/test/head/own/{name}"].mean() == pytest.approx(metrics.loc["test", "own", "head"][name], rel=1e-6)
+    neighbours = kept["cell/test/head/own/neighbours"]
+    labels = packed.samples["label"].to_numpy()[packed.rows("test")]
+    assert np.array_equal(labels[neighbours[:, 0]] == labels, kept["cell/test/head/own/recall_at_1"] == 1)
+    assert not (neighbours == np.arange(20)[:, None]).any()
+
+
+def test_baselines_have_no_similarity_of_their_own(packed: Packed, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "pixels"
+    folder.mkdir(parents=True)
+    vectors = {f"{split}_pixels": packed.images[packed.rows(split)].reshape(20, -1) for split in ("val", "test")}
+    np.savez(folder / "embeddings.npz", **vectors)
+    write_json(folder / "geometry.json", {"cell": {"geometry": "pixels"}, "machine": MACHINE})
+    score_study(tmp_path / "runs", ["pixels"], packed, tmp_path / "out", "baselines")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
+    assert metrics[["vector", "similarity"]].drop_duplicates().to_numpy().tolist() == [["pixels", "cosine"]]
+    assert (metrics["recall_at_1"] == 1).all()  # the patterns stand far apart
+
+
+def test_the_same_results_give_the_same_bytes(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    for name in ("a", "b"):
+        score_study(tmp_path / "runs", ["cell"], packed, tmp_path / name, "study")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_a_missing_cell_is_named_and_nothing_is_written(packed: Packed, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent/geometry.json: not found"):
+        score_study(tmp_path / "runs", ["absent"], packed, tmp_path / "out", "study")
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    (tmp_path / "runs" / "cell" / "embeddings.npz").unlink()
+    with pytest.raises(InputError, match="embeddings.npz: not found"):
+        score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
+    assert not (tmp_path / "out").exists()
+
+
+def test_embeddings_of_another_data_set_are_refused(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    smaller = Packed(
+        packed.samples.assign(split=packed.samples["split"].where(packed.samples.index != 30, "")), packed.images, packed.card
+    )
+    with pytest.raises(InputError, match="found 20 val embeddings, expected 19"):
+        score_study(tmp_path / "runs", ["cell"], smaller, tmp_path / "out", "study")

@@ -1,0 +1,102 @@
+"""Search: equal to a sort of all similarities in float64, under ties, duplicates, collapse and exclusion."""
+
+import numpy as np
+import pytest
+import torch
+
+from geomix.errors import InputError
+from geomix.model.geometry import Geometry, cosine
+from geomix.model.spaces import Ball, Flat, Sphere
+from geomix.retrieval.search import nearest
+
+GEOMETRIES = {
+    "sphere": cosine(),
+    "flat": Geometry([Flat(1, 2.3)], [1], 0.1),
+    "ball": Geometry([Ball(0.1, 1, 2.3)], [1], 0.1),
+    "strong ball": Geometry([Ball(10.0, 1, 2.3)], [1], 0.1),
+    "weak ball near the origin": Geometry([Ball(1e-3, 0.01, None)], [1], 0.1),
+    "hybrid": Geometry([Sphere(), Ball(0.5, 0.3, 2.3)], [1, 0.6], 0.1),
+}
+
+
+def nearest_by_definition(
+    queries: torch.Tensor, gallery: torch.Tensor, geometry: Geometry, k: int, exclude: np.ndarray | None
+) -> np.ndarray:
+    x, y = geometry.place(queries.double()), geometry.place(gallery.double())
+    lists = []
+    for row in range(len(queries)):
+        pairs = geometry.paired_similarity([points[row].expand(len(gallery), -1) for points in x], y).tolist()
+        order = sorted(range(len(gallery)), key=lambda item: (-pairs[item], item))
+        lists.append([item for item in order if exclude is None or item != exclude[row]][:k])
+    return np.array(lists)
+
+
+def vectors(count: int, seed: int = 0, dimensions: int = 8) -> torch.Tensor:
+    return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_lists_equal_a_full_sort_in_float64(name: str) -> None:
+    gallery = vectors(120)
+    gallery[50:60] = gallery[:10]  # duplicates
+    gallery[60:70] = gallery[:10] * (1 + 1e-7)  # near duplicates
+    own = np.arange(120)
+    found = nearest(gallery, gallery, GEOMETRIES[name], 15, exclude=own)
+    assert np.array_equal(found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 15, own))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_a_separate_gallery_keeps_every_item(name: str) -> None:
+    queries, gallery = vectors(9), vectors(40, 1)
+    found = nearest(queries, gallery, GEOMETRIES[name], 40)
+    assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], 40, None))
+
+
+@pytest.mark.parametrize("name", ["sphere", "ball", "hybrid"])
+def test_collapsed_embeddings_are_listed_by_row(name: str) -> None:
+    gallery = torch.ones(80, 8)
+    found = nearest(gallery, gallery, GEOMETRIES[name], 5, exclude=np.arange(80))
+    assert found[0].tolist() == [1, 2, 3, 4, 5]
+    assert found[3].tolist() == [0, 1, 2, 4, 5]
+
+
+def test_a_duplicate_of_the_query_is_found_and_the_query_is_not() -> None:
+    gallery = vectors(40)
+    gallery[7] = gallery[30]
+    found = nearest(gallery, gallery, cosine(), 1, exclude=np.arange(40))
+    assert found[30, 0] == 7
+    assert found[7, 0] == 30
+
+
+@pytest.mark.parametrize("name", ["ball", "hybrid"])
+def test_memory_bounds_the_blocks_and_not_the_result(name: str) -> None:
+    gallery = vectors(90)
+    small = nearest(gallery, gallery, GEOMETRIES[name], 6, memory=1)
+    assert np.array_equal(small, nearest(gallery, gallery, GEOMETRIES[name], 6))
+
+
+def test_candidates_that_rounding_cannot_tell_apart_are_searched_deeper() -> None:
+    # 60 items within float32's rounding of each other, in reversed order of distance
+    direction = torch.nn.functional.normalize(vectors(2).double(), dim=1)
+    angles = torch.linspace(1.0, 1.0 - 1e-9, 60, dtype=torch.float64)
+    gallery = angles.cos().unsqueeze(1) * direction[0] + angles.sin().unsqueeze(1) * direction[1]
+    found = nearest(direction[:1], gallery, cosine(), 3)
+    assert np.array_equal(found, nearest_by_definition(direction[:1], gallery, cosine(), 3, None))
+
+
+@pytest.mark.parametrize(
+    ("queries", "gallery", "k", "exclude", "message"),
+    [
+        (torch.ones(2, 3), torch.ones(2, 4), 1, None, r"found queries and gallery of shapes \(2, 3\) and \(2, 4\)"),
+        (torch.ones(2, 3), torch.ones(0, 3), 1, None, "expected .* N > 0"),
+        (torch.full((2, 3), torch.nan), torch.ones(2, 3), 1, None, "queries with values that are not finite"),
+        (torch.ones(2, 3), torch.ones(4, 3), 0, None, "found k = 0, expected 1 to 4"),
+        (torch.ones(2, 3), torch.ones(4, 3), 4, np.arange(2), "found k = 4, expected 1 to 3"),
+        (torch.ones(2, 3), torch.ones(4, 3), 1, np.arange(3), r"exclude of shape \(3,\), expected \(2,\)"),
+    ],
+)
+def test_bad_input_is_refused(
+    queries: torch.Tensor, gallery: torch.Tensor, k: int, exclude: np.ndarray | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        nearest(queries, gallery, cosine(), k, exclude)

@@ -1,0 +1,20 @@
+"""Settings of a training run that takes a moment."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Give the sections of params.yaml that training reads, in small."""
+    return {
+        "epochs": 2,
+        "device": "cpu",
+        "backbone": {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2},
+        "head": {"outputs": 8},
+        "batch": {"classes": 3, "images": 2},
+        "augment": {"rotate": 3, "zoom": 0.03, "shear": 0.03, "shift": 0.02, "noise": 0.02},
+        "optim": {"learning_rate": 0.003, "weight_decay": 0.01, "warmup": 0.1, "clip_norm": 3},
+        "compare": {"seeds": [0, 1]},
+    }

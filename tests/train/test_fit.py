@@ -1,0 +1,78 @@
+"""Fit: the loss falls, the seed fixes everything, what is not finite stops before the update."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from geomix.errors import InputError
+from geomix.model.geometry import Geometry, build_geometry
+from geomix.samples import Packed
+from geomix.train.fit import choose_device, fit, learning_rate
+
+HYBRID = {
+    "cosine": {"space": "sphere", "weight": 1},
+    "distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3},
+}
+
+
+def hybrid() -> Geometry:
+    return build_geometry(HYBRID, tau=0.1, curvature=0.5, lam=1, dimensions=8)
+
+
+def test_the_loss_falls_and_the_scale_is_trained(packed: Packed, settings: dict[str, Any]) -> None:
+    geometry = hybrid()
+    before = geometry.describe()["spaces"][1]["scale"]
+    run = fit(packed, geometry, settings | {"epochs": 12}, 0, "cell")
+    assert run.history[-1]["loss"] < 0.7 * run.history[0]["loss"]
+    assert run.geometry.describe()["spaces"][1]["scale"] != before
+    assert [row["epoch"] for row in run.history] == list(range(1, 13))
+    assert run.history[0]["radius_mean"] > 0
+
+
+def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:
+    first, again, other = (fit(packed, hybrid(), settings, seed, "cell") for seed in (1, 1, 2))
+    same = [
+        torch.equal(a, b) for a, b in zip(first.encoder.state_dict().values(), again.encoder.state_dict().values(), strict=True)
+    ]
+    assert all(same)
+    assert first.history == again.history
+    assert first.history != other.history
+
+
+def test_only_the_train_split_is_touched(packed: Packed, settings: dict[str, Any]) -> None:
+    images = packed.images.copy()
+    images[packed.rows("val")] = 0
+    images[packed.rows("test")] = 255
+    changed = Packed(packed.samples, images, packed.card)
+    assert fit(changed, hybrid(), settings, 0, "cell").history == fit(packed, hybrid(), settings, 0, "cell").history
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[None] = []
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: steps.append(None))
+    geometry = hybrid()
+    for scale in geometry.parameters():
+        scale.data.fill_(math.nan)
+    with pytest.raises(InputError, match="cell: step 1: found loss nan, expected a finite one; the update was not made"):
+        fit(packed, geometry, settings, 0, "cell")
+    assert not steps
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    rates = [learning_rate(step, 100, 2.0, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[9] == rates[10] == 2.0
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+    assert rates[-1] < 0.002
+    assert learning_rate(0, 10, 1.0, 0.0) == 1.0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_is_refused_where_there_is_none() -> None:
+    with pytest.raises(InputError, match="device: found cuda, expected auto or cpu"):
+        choose_device("cuda")

@@ -1,0 +1,69 @@
+"""Saved cells: complete, the same bytes every time, readable without training code."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from geomix.files import hash_file, read_json
+from geomix.model.encoder import build_encoder
+from geomix.model.geometry import build_geometry
+from geomix.model.images import to_floats
+from geomix.samples import Packed
+from geomix.train.fit import fit
+from geomix.train.save import save_baselines, save_run
+
+PARTS = {"distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3}}
+CELL = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": None}
+
+
+def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
+    run = fit(packed, build_geometry(PARTS, tau=0.1, curvature=0.5, lam=1, dimensions=8), settings, 0, "cell")
+    save_run(run, packed, CELL, out)
+
+
+def test_a_cell_has_the_same_bytes_every_time(packed: Packed, settings: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_and_save(packed, settings, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["embeddings.npz", "geometry.json", "history.csv", "model.safetensors"]
+    assert all(hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in files)
+
+
+def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    train_and_save(packed, settings, tmp_path / "cell")
+    encoder = build_encoder(settings["backbone"], 8, (16, 16, 1), seed=99)
+    encoder.load_state_dict(load_file(tmp_path / "cell" / "model.safetensors"))
+    embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
+    for split in ("val", "test"):
+        with torch.no_grad():
+            backbone, head = encoder.eval()(to_floats(packed.images[packed.rows(split)], torch.device("cpu")))
+        np.testing.assert_allclose(embeddings[f"{split}_backbone"], backbone, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(embeddings[f"{split}_head"], head, rtol=1e-5, atol=1e-6)
+
+
+def test_the_description_says_what_the_geometry_became(packed: Packed, settings: dict[str, Any], tmp_path: Path) -> None:
+    train_and_save(packed, settings, tmp_path / "cell")
+    description = read_json(tmp_path / "cell" / "geometry.json")
+    assert description["cell"] == CELL
+    assert description["tau"] == 0.1
+    assert description["spaces"][0]["curvature"] == 0.5
+    assert description["spaces"][0]["scale"] != 8**-0.5
+    assert len(pd.read_csv(tmp_path / "cell" / "history.csv")) == settings["epochs"]
+
+
+def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    save_baselines(packed, settings, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pixels", "untrained-0", "untrained-1"]
+    pixels = np.load(tmp_path / "out" / "pixels" / "embeddings.npz")
+    assert np.array_equal(pixels["test_pixels"], packed.images[packed.rows("test")].reshape(-1, 256))
+    heads = [np.load(tmp_path / "out" / f"untrained-{seed}" / "embeddings.npz")["val_head"] for seed in (0, 1)]
+    assert heads[0].shape == (20, 8)
+    assert not np.allclose(*heads)
