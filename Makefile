@@ -1,4 +1,6 @@
 # make repro: everything, on all cores. make test, make check: before a commit. make install: the environment alone.
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
 VENV ?= .venv
 # One cell for each GPU, else for each core.
@@ -15,13 +17,14 @@ $(VENV)/installed: requirements.txt
 	pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
 
-# Cells take one thread each and no more: small models gain nothing from a second. The last line runs what is left.
+# Cells take one thread each: small models gain nothing from a second. Through a pipe they show no bar but a line each.
+CELLS = grep -E '^(train_|sweep_|baselines)'
+EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=CUDA_VISIBLE_DEVICES -I{} dvc --wait-for-lock repro -q -s {} 2>&1
+
 repro: install
 	dvc repro check preprocess
-	dvc stage list --name-only | grep -E '^(train_|sweep_|baselines)' | TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-	    xargs -P $(JOBS) --process-slot-var=CUDA_VISIBLE_DEVICES -I{} dvc --wait-for-lock repro --quiet --single-item {}
-	dvc stage list --name-only | grep -E '^evaluate_' | TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-	    xargs -P $(JOBS) -I{} dvc --wait-for-lock repro --quiet --single-item {}
+	dvc stage list --name-only | $(CELLS) | $(EACH) | awk -v of=$$(dvc stage list --name-only | $(CELLS) -c) '{ print "[" NR "/" of "] " $$0; fflush() }'
+	dvc stage list --name-only | grep -E '^evaluate_' | $(EACH) | cat
 	dvc repro
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"

@@ -1,5 +1,8 @@
 """Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels, untrained networks)."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.baselines")
+
 from pathlib import Path
 
 from geomix.params import load

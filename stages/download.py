@@ -1,5 +1,8 @@
 """Download one data set: nothing -> data/raw/<dataset> (images as they come, manifest.json)."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.download")
+
 from pathlib import Path
 
 from geomix.params import load

@@ -1,5 +1,8 @@
 """Evaluate one study: runs/<dataset>/<study> -> results/<dataset>/<study>/ (metrics.csv, per_query.npz, machine.json)."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.evaluate")
+
 from pathlib import Path
 
 from geomix.params import load

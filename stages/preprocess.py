@@ -1,5 +1,8 @@
 """Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images.npy, samples.csv, card.json)."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.preprocess")
+
 from pathlib import Path
 
 from geomix.params import load

@@ -1,5 +1,8 @@
 """Report: results/<dataset> -> reports/ (pages, pictures, tables), committed for people to read."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.report")
+
 from pathlib import Path
 
 from geomix.params import load

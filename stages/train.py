@@ -1,5 +1,8 @@
 """Train one cell: data/packed/<dataset> -> runs/<dataset>/<study>/<cell>/ (weights, geometry, history, embeddings)."""
 
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.train")
+
 from pathlib import Path
 
 from geomix.params import load
@@ -25,7 +28,6 @@ def main() -> None:
     from geomix.train.fit import fit
     from geomix.train.save import save_run
 
-    packed = open_packed(cell.data)
     geometry = build_geometry(
         params[f"geometry.{cell.geometry}"],
         tau=cell.tau,
@@ -33,6 +35,7 @@ def main() -> None:
         lam=cell.lam,
         dimensions=params["head"]["outputs"],
     )
+    packed = open_packed(cell.data)
     trained = fit(packed, geometry, params, cell.seed, cell.out.name)
     identity = {key: getattr(cell, key) for key in ("geometry", "seed", "tau", "curvature", "lam")}
     save_run(trained, packed, identity, cell.out)

@@ -65,6 +65,12 @@ def packed_folder(tmp_path: Path) -> Path:
     return write_packed(tmp_path / "packed")
 
 
+@pytest.fixture(scope="session")
+def kept_packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a small packed data set that all tests share and none changes."""
+    return write_packed(tmp_path_factory.mktemp("shared") / "packed")
+
+
 @pytest.fixture
 def packed(packed_folder: Path) -> Packed:
     """Give a small packed data set."""

@@ -47,7 +47,16 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
         ("sweep.tau.values", [0.1, 0.2, 0.1], "sweep.tau.values: found .*, expected each value once"),
         ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
-        ("sweep.runs.tau.geometries", ["flat", "round"], "sweep.runs.tau.geometries: found round, expected names under geometry"),
+        (
+            "sweep.runs.curvature.geometries",
+            ["flat", "round"],
+            "curvature.geometries: found round, expected names under geometry",
+        ),
+        (
+            "sweep.runs.tau.geometries",
+            ["flat", "hybrid"],
+            "tau.geometries: found no euclidean, hyperbolic, expected euclidean, flat",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], key: str, value: Any, message: str) -> None:

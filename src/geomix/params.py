@@ -17,6 +17,8 @@ from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
+# The first sentence of the report compares these at their own temperatures.
+COMPARED = ("euclidean", "flat", "hyperbolic")
 
 
 def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -346,6 +348,9 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     mistakes = {
         key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
     }
+    lacking = [name for name in COMPARED if name not in runs.tau.geometries]
+    if lacking:
+        mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
     known = ", ".join(params.geometry)
     for key in ("sweep.runs.tau.geometries", "sweep.runs.curvature.geometries"):
         unknown = [name for name in axes[key] if name not in params.geometry]

@@ -15,6 +15,7 @@ from geomix.errors import InputError
 from geomix.files import hash_file, read_json
 
 SPLITS = ("train", "val", "test")
+SCORED = ("val", "test")  # embedded after training and searched
 COLUMNS = ("id", "label", "split")
 
 

@@ -16,9 +16,8 @@ from geomix.files import new_folder, read_json, write_json
 from geomix.model.geometry import Geometry, cosine, describe_radii, geometry_from
 from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, relevance, score_queries
 from geomix.retrieval.search import nearest
-from geomix.samples import Packed
+from geomix.samples import SCORED, Packed
 
-SPLITS = ("val", "test")
 VECTORS = ("head", "backbone", "pixels")
 CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 PICTURED = 5  # neighbours kept for pictures
@@ -68,7 +67,7 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
         embeddings = np.load(folder / "embeddings.npz", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
-    for split in SPLITS:
+    for split in SCORED:
         labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
         relevant = count_relevant(labels, labels, excluded=True)
         k = min(len(labels) - 1, max(*RANKS, int(relevant.max())))
@@ -82,6 +81,7 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
             row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
             if search.similarity == "own":
+                row["curved"] = any("curvature" in space for space in description["spaces"])
                 row |= describe_points(search.geometry, points)
             kept = {name: values[name].astype(np.float32) for name in ("recall_at_1", "map_at_r")}
             kept["neighbours"] = found[:, :PICTURED].astype(np.int32)

@@ -84,20 +84,24 @@ def cosine() -> Geometry:
 
 
 def build_geometry(
-    parts: Mapping[str, Mapping[str, Any]], *, tau: float, curvature: float, lam: float, dimensions: int
+    parts: Mapping[str, Mapping[str, Any]], *, tau: float, curvature: float | None, lam: float | None, dimensions: int
 ) -> Geometry:
     """Build a geometry as params.yaml describes it.
 
     Args:
         parts: An entry of section `geometry`: by name the space, weight, scale and clip radius of each part.
         tau: Temperature.
-        curvature: c >= 0 of the balls; at 0 a ball becomes its limit, the flat space.
-        lam: What the weight `lam` stands for.
+        curvature: c >= 0 of the balls; at 0 a ball becomes its limit, the flat space. None where there is no ball.
+        lam: What the weight `lam` stands for. None where no weight is `lam`.
         dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D).
 
     Raises:
-        InputError: If a number is out of range.
+        InputError: If a number is missing or out of range.
     """
+    if curvature is None and any(part["space"] == "ball" for part in parts.values()):
+        raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
+    if lam is None and any(part["weight"] == "lam" for part in parts.values()):
+        raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
     spaces: list[Space] = []
     for part in parts.values():
         if part["space"] == "sphere":
@@ -105,11 +109,11 @@ def build_geometry(
             continue
         learned = part["scale"] == "learned"
         scale = 1 / math.sqrt(dimensions) if learned else part["scale"]
-        if part["space"] == "flat" or curvature == 0:
+        if part["space"] == "flat" or not curvature:
             spaces.append(Flat(scale, part["clip_radius"], learned))
         else:
             spaces.append(Ball(curvature, scale, part["clip_radius"], learned))
-    weights = [lam if part["weight"] == "lam" else part["weight"] for part in parts.values()]
+    weights = [lam or 0.0 if part["weight"] == "lam" else part["weight"] for part in parts.values()]
     return Geometry(spaces, weights, tau)
 
 

@@ -67,13 +67,13 @@ def radius_rows(study: Study) -> list[dict[str, str]]:
     rows = []
     for _, row in over_seeds(own(study.metrics, "test"), ["geometry"]).iterrows():
         has_radius = pd.notna(row["radius_mean"])
-        effect = effect_on_rankings(row["rank_correlation"]) if has_radius else "cosine itself"
+        same = "cosine's, as it is cosine" if not has_radius else effect_on_rankings(row["rank_correlation"], bool(row["curved"]))
         rows.append(
             {
                 "geometry": row["geometry"],
                 "at the clip radius, %": percent(row["clipped_share"]),
                 "radius, mean ± s.d. over points": share(row["radius_mean"], row["radius_sd"]) if has_radius else "-",
-                "rankings": effect,
+                "rankings": same,
             }
         )
     return rows
@@ -158,7 +158,7 @@ Val classes, which are fewer, so that their numbers are higher:
 ![Queries and their five nearest images by geometry](neighbours.png)
 
 Test queries drawn at random, with their five nearest images in each geometry's own similarity (seed
-{int(compare.metrics["seed"].min())}, tau {number(tau)}). An image of another class has a thick dashed frame and a cross.
+{int(compare.metrics["seed"].min())}, tau {number(tau)}). An image of another class has a thick frame and a cross.
 
 Numbers: [comparison.csv](comparison.csv).
 """

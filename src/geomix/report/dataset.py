@@ -33,8 +33,8 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         family = group
         if len(levels) > 1:
             members = group.groupby(levels[1], sort=False)["label"].nunique()
-            family = group[group[levels[1]] == members.idxmax()]
-            name = f"{name}\n{levels[1]} {members.idxmax()}"
+            family = pd.concat([group[group[levels[1]] == members.idxmax()], group[group[levels[1]] != members.idxmax()]])
+            name = f"{name}\nfrom {levels[1]} {members.idxmax()}"
         images = []
         for label, rows in list(family.groupby("label", sort=False))[: COLUMNS // FACES]:
             spread = np.linspace(0, len(rows) - 1, FACES).astype(int)
@@ -59,7 +59,7 @@ No class is in two splits. Training sees train alone; settings are chosen on val
 
 ![Samples with their hierarchy](samples.png)
 
-A row for each of the largest groups of the coarsest level, with its largest family of classes; under each image its
+A row for each of the largest groups of the coarsest level, from its largest family of classes on; under each image its
 class and the split of that class.
 
 Numbers: [dataset.csv](dataset.csv).

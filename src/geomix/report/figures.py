@@ -57,7 +57,7 @@ def draw_sweep(
     Returns:
         A PNG.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     titles = {"val": "val classes (used for choosing)", "test": "test classes (not used for choosing)"}
     for axis, (split, summary) in zip(axes, summaries.items(), strict=True):
         place = _place_values(axis, sorted(summary[knob].unique()))
@@ -72,17 +72,28 @@ def draw_sweep(
             best = chosen.loc[chosen["geometry"] == geometry, knob].iloc[0]
             ring = rows[knob] == best
             axis.plot(x[ring], y[ring], "o", markersize=13, markerfacecolor="none", color=look["color"], markeredgewidth=1.6)
-        for name, value in lines[split].items():
-            axis.axhline(100 * value, color="0.45", linewidth=1, linestyle=(0, (1, 3)))
-            axis.annotate(
-                name, (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.3"
-            )
+        _draw_baselines(axis, lines[split])
         axis.set_title(titles[split], fontsize=10)
         axis.set_xlabel({"tau": "temperature tau", "curvature": "curvature c"}[knob])
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("R@1, %")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return to_png(figure)
+
+
+def _draw_baselines(axis: Axes, lines: Mapping[str, float]) -> None:
+    """Draw a horizontal line for each baseline near the curves; those far below are named under them."""
+    low, high = axis.get_ylim()
+    reach = low - 0.5 * (high - low)
+    far = [f"{name} {100 * value:.1f} %" for name, value in lines.items() if 100 * value < reach]
+    for name, value in lines.items():
+        if 100 * value >= reach:
+            axis.axhline(100 * value, color="0.45", linewidth=1, linestyle=(0, (1, 3)))
+            axis.annotate(
+                f"{name} ", (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.3"
+            )
+    if far:
+        axis.annotate(f"below: {', '.join(far)}", (0.02, 0.02), xycoords="axes fraction", fontsize=8, color="0.3")
 
 
 def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
@@ -101,7 +112,7 @@ def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
 
 
 def draw_neighbours(images: np.ndarray, labels: np.ndarray, queries: np.ndarray, neighbours: Mapping[str, np.ndarray]) -> bytes:
-    """Draw queries with their nearest images by geometry; a wrong class has a thick dashed frame and a cross.
+    """Draw queries with their nearest images by geometry; a wrong class has a thick frame and a cross.
 
     Args:
         images: uint8, (N, H, W, C), the images that were searched.
@@ -165,4 +176,4 @@ def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False) -> N
     axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
     axis.set_xlabel(f"{caption} ✗" if wrong else caption, fontsize=7, labelpad=1.5, fontweight="bold" if wrong else "normal")
     for spine in axis.spines.values():
-        spine.set(linewidth=2.4 if wrong else 0.4, linestyle=(0, (2, 1)) if wrong else "-", color="#D55E00" if wrong else "0.6")
+        spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")

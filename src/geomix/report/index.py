@@ -8,7 +8,7 @@ import pandas as pd
 
 from geomix.report.intervals import Difference
 from geomix.report.studies import CHOOSES, Study, over_seeds, own
-from geomix.report.sweeps import effect_on_rankings
+from geomix.report.sweeps import WITHOUT_EFFECT
 from geomix.report.text import join_words, markdown_table, number, percent, points
 
 PAGES = {
@@ -30,26 +30,55 @@ def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, s
 
     Args:
         dataset: Its name.
-        chosen: Rows of `at_chosen_tau` on test.
+        chosen: Rows of `at_chosen_tau` on test, among them euclidean, flat and hyperbolic.
         differences: In test R@1, by pair of geometries.
     """
-    scores = [
-        f"{row['geometry']} {percent(row[CHOOSES], row[f'{CHOOSES}_sd'])} (tau {number(row['tau'])})"
-        for _, row in chosen.iterrows()
-    ]
+    row_of = {row["geometry"]: row for _, row in chosen.iterrows()}
+    against_flat = differences["hyperbolic", "flat"]
+    heads = {
+        "higher": "curvature helped",
+        "lower": "curvature hurt",
+        "no difference found": "no effect of curvature was found",
+        "one seed, not tested": "nothing can be said of curvature yet (one seed)",
+    }
+    scores = {name: f"{percent(row[CHOOSES], row[f'{CHOOSES}_sd'])} (tau {number(row['tau'])})" for name, row in row_of.items()}
+    others = [f"{name} {score}" for name, score in scores.items() if name not in ("hyperbolic", "flat")]
     seeds = int(chosen["seeds"].min())
-    tests = [
-        f"{a} minus {b} is {points(gap)} points ({gap.verdict})"
-        for (a, b), gap in differences.items()
-        if (a, b) in {("hyperbolic", "flat"), ("hyperbolic", "euclidean"), ("hybrid", "flat")}
-    ]
-    with_radius = chosen[chosen["radius_mean"].notna() & (chosen["geometry"] != "flat")]
-    acted = [f"in {row['geometry']} {effect_on_rankings(row['rank_correlation'])}" for _, row in with_radius.iterrows()]
-    plural = "seed" if seeds == 1 else "seeds"
     return (
-        f"**On {dataset}, each geometry at the temperature its own validation classes chose, test R@1 in percent is "
-        f"{join_words(scores)} ({seeds} {plural}, mean ± s.d.); {'; '.join([*tests, *acted])}.**"
+        f"**On {dataset}, {heads[against_flat.verdict]}: with each geometry at the temperature its own validation classes "
+        f"chose, test R@1 in percent is {scores['hyperbolic']} for hyperbolic and {scores['flat']} for flat, its control "
+        f"without curvature, a difference of {points(against_flat)}, beside {join_words(others)}; {_acting(chosen)} "
+        f"({seeds} {'seed' if seeds == 1 else 'seeds'}; mean ± s.d.; 95 % intervals in brackets).**"
     )
+
+
+def explanation(differences: Mapping[tuple[str, str], Difference]) -> str:
+    """Say what sets hyperbolic apart from cosine, if anything does: the kernel, which flat shares, or more."""
+    curved, flat = differences["hyperbolic", "euclidean"], differences["flat", "euclidean"]
+    against_flat = differences["hyperbolic", "flat"].verdict
+    gains = (
+        f"hyperbolic minus euclidean is {points(curved)} ({curved.verdict}), flat minus euclidean {points(flat)} ({flat.verdict})"
+    )
+    if curved.verdict == flat.verdict == "higher" and against_flat == "no difference found":
+        return f"Against plain cosine {gains}: the gain is the distance kernel's, which needs no curved space."
+    return f"Against plain cosine {gains}."
+
+
+def _acting(chosen: pd.DataFrame) -> str:
+    """Say in which geometries curvature could act on a ranking, and in which it did not."""
+    curved = chosen[chosen["curved"] > 0]
+    still = [row["geometry"] for _, row in curved.iterrows() if row["rank_correlation"] > WITHOUT_EFFECT]
+    moving = [
+        f"{row['geometry']} ({row['rank_correlation']:.4f})" for _, row in curved.iterrows() if row["geometry"] not in still
+    ]
+    parts = []
+    if still:
+        parts.append(
+            f"in {join_words(still)} curvature did not act on any ranking (rank correlation with cosine above {WITHOUT_EFFECT})"
+        )
+    if moving:
+        parts.append(f"rankings depart from cosine's in {join_words(moving)}")
+    return " and ".join(parts)
 
 
 def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame, baselines: Study) -> list[dict[str, str]]:
@@ -117,6 +146,8 @@ def index_page(
     page = f"""# Does curved space help?
 
 {answer(dataset, chosen, differences)}
+
+{explanation(differences)}
 
 {markdown_table(summary_rows(chosen, headline, baselines))}
 

@@ -12,7 +12,7 @@ from geomix.files import read_json
 
 METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
-POINTS = ("clipped_share", "radius_mean", "radius_sd", "rank_correlation")
+POINTS = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,18 @@ from geomix.report.text import join_words, markdown_table, number, percent, shar
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine from which a geometry reorders nothing
 
 
-def effect_on_rankings(correlation: float) -> str:
-    """Say whether curvature acted, from the rank correlation between cosine and the geometry's own similarity."""
+def effect_on_rankings(correlation: float, curved: bool = True) -> str:
+    """Say whether curvature acted, from the rank correlation between cosine and the geometry's own similarity.
+
+    Args:
+        correlation: In [-1, 1].
+        curved: Whether the geometry has a curvature at all.
+    """
+    if not curved:
+        return f"no curvature (rank correlation with cosine {correlation:.4f})"
     if correlation > WITHOUT_EFFECT:
         return f"curvature did not act on any ranking (rank correlation with cosine {correlation:.4f})"
-    return f"radii differ and rankings depart from cosine's (rank correlation {correlation:.4f})"
+    return f"rankings depart from cosine's, curvature can act (rank correlation {correlation:.4f})"
 
 
 def summarise_sweep(study: Study, knob: str) -> dict[str, pd.DataFrame]:

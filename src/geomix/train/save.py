@@ -13,11 +13,9 @@ from safetensors.torch import save_file
 
 from geomix.files import new_folder, write_json
 from geomix.model.embed import embed
-from geomix.model.encoder import build_encoder
-from geomix.samples import Packed
+from geomix.model.encoder import Encoder, build_encoder
+from geomix.samples import SCORED, Packed
 from geomix.train.fit import Run, choose_device
-
-VAL_AND_TEST = ("val", "test")
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
@@ -31,6 +29,11 @@ def describe_machine(device: torch.device) -> dict[str, str]:
     }
 
 
+def embed_scored(encoder: Encoder, packed: Packed, device: torch.device) -> dict[str, np.ndarray]:
+    """Embed the splits that will be searched."""
+    return {name: vectors for split in SCORED for name, vectors in embed(encoder, packed, split, device).items()}
+
+
 def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], out: Path) -> None:
     """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz.
 
@@ -41,7 +44,7 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], out: Path) -> No
         out: The folder of the cell.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    embeddings = embed(run.encoder, packed, "val", run.device) | embed(run.encoder, packed, "test", run.device)
+    embeddings = embed_scored(run.encoder, packed, run.device)
     with new_folder(out) as folder:
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": describe_machine(run.device)})
@@ -60,14 +63,12 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], out: Path) -> None
     device = choose_device(params["device"])
     machine = describe_machine(device)
     with new_folder(out) as folder:
-        pixels = {
-            f"{split}_pixels": packed.images[packed.rows(split)].reshape(len(packed.rows(split)), -1) for split in VAL_AND_TEST
-        }
+        pixels = {f"{split}_pixels": packed.images[packed.rows(split)].reshape(len(packed.rows(split)), -1) for split in SCORED}
         _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, machine)
         for seed in params["compare"]["seeds"]:
             encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.images.shape[1:], seed).to(device)
-            vectors = embed(encoder, packed, "val", device) | embed(encoder, packed, "test", device)
-            _save_baseline(folder / f"untrained-{seed}", {"geometry": "untrained", "seed": seed}, vectors, machine)
+            cell = {"geometry": "untrained", "seed": seed}
+            _save_baseline(folder / f"untrained-{seed}", cell, embed_scored(encoder, packed, device), machine)
 
 
 def _save_baseline(folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]) -> None:

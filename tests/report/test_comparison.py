@@ -1,0 +1,54 @@
+"""The comparison page: every geometry, every search, every baseline; differences of the same queries."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geomix.report.comparison import compare_geometries, comparison_page, metric_rows, radius_rows
+from geomix.report.studies import own, read_study
+from geomix.samples import Packed
+
+CELLS = {name: [f"{name}-0.1-0", f"{name}-0.1-1"] for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
+
+
+def test_rows_name_the_vector_and_the_distance(results: Path) -> None:
+    compare, baselines = read_study(results / "compare"), read_study(results / "baselines")
+    rows = metric_rows([compare.metrics, baselines.metrics], "test")
+    found = [(row["geometry"], row["searched"], row["seeds"]) for row in rows]
+    assert ("hybrid", "head, own similarity", "2") in found
+    assert ("hybrid", "head, cosine", "2") in found
+    assert ("hybrid", "backbone, cosine", "2") in found
+    assert ("pixels", "pixels, cosine", "1") in found
+    assert ("untrained", "backbone, cosine", "2") in found
+    means = own(compare.metrics, "test").groupby("geometry")["recall_at_1"].mean()
+    row = next(row for row in rows if row["geometry"] == "hybrid" and row["searched"] == "head, own similarity")
+    assert row["R@1"].startswith(f"{100 * means['hybrid']:.1f} ± ")
+
+
+def test_differences_are_of_every_two_geometries(results: Path, packed: Packed) -> None:
+    study = read_study(results / "tau")
+    classes = packed.samples["label"].to_numpy()[packed.rows("test")]
+    differences = compare_geometries(study, CELLS, classes, 200)
+    assert len(differences) == 6
+    means = own(study.metrics, "test").set_index("cell")["recall_at_1"]
+    expected = means[CELLS["hyperbolic"]].mean() - means[CELLS["flat"]].mean()
+    assert differences["hyperbolic", "flat"].mean == pytest.approx(expected)
+
+
+def test_radii_and_rankings_are_described(results: Path) -> None:
+    rows = {row["geometry"]: row for row in radius_rows(read_study(results / "compare"))}
+    assert rows["euclidean"]["rankings"] == "cosine's, as it is cosine"
+    assert rows["flat"]["rankings"].startswith("no curvature")
+    assert rows["hyperbolic"]["at the clip radius, %"] == "100.0"
+    assert rows["hyperbolic"]["rankings"].startswith("curvature did not act")
+    assert rows["hybrid"]["rankings"].startswith("rankings depart")
+
+
+def test_the_page_has_its_picture_and_numbers(results: Path, packed: Packed, params: dict[str, Any]) -> None:
+    studies = [read_study(results / name) for name in ("compare", "tau", "baselines")]
+    files, _ = comparison_page(studies[0], studies[1], CELLS, studies[2], packed, 200, 3)
+    assert sorted(files) == ["comparison.csv", "comparison.md", "neighbours.png"]
+    page = files["comparison.md"].decode()
+    assert "euclidean 0.1, flat 0.1, hyperbolic 0.1, hybrid 0.1" in page
+    assert "nan" not in page

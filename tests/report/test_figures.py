@@ -1,0 +1,60 @@
+"""Figures: every geometry has its own marker and dash, a wrong neighbour is marked without colour, bytes repeat."""
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from geomix.report.figures import LOOKS, SPARE_LOOKS, draw_neighbours, draw_samples, draw_sweep, look_of
+
+
+def summary(knob: str, values: list[float]) -> pd.DataFrame:
+    rows = [("flat", value, 0.5 + value / 10, 0.01) for value in values] + [("other", value, 0.4, np.nan) for value in values]
+    return pd.DataFrame(rows, columns=["geometry", knob, "recall_at_1", "recall_at_1_sd"])
+
+
+def opened(png: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(png))
+    assert "Software" not in image.info
+    return image
+
+
+def test_lines_differ_without_colour() -> None:
+    shapes = [(marker, str(dash)) for _, marker, dash in [*LOOKS.values(), *SPARE_LOOKS]]
+    assert len(set(shapes)) == len(shapes)
+    assert look_of("other", ["flat", "other"])["marker"] == SPARE_LOOKS[0][1]
+
+
+def test_a_sweep_is_drawn_alike_every_time_and_leaves_no_figure_open() -> None:
+    chosen = pd.DataFrame({"geometry": ["flat", "other"], "curvature": [0.1, 0.0]})
+    lines = {split: {"raw pixels": 0.45, "untrained": 0.01} for split in ("val", "test")}
+    first, second = (
+        draw_sweep({s: summary("curvature", [0.0, 0.1, 1.0]) for s in lines}, "curvature", chosen, lines) for _ in "ab"
+    )
+    assert first == second
+    assert opened(first).size == (1200, 528)
+    assert not plt.get_fignums()
+
+
+def test_a_sweep_of_one_value_can_be_drawn() -> None:
+    chosen = pd.DataFrame({"geometry": ["flat", "other"], "tau": [0.1, 0.1]})
+    lines: dict[str, dict[str, float]] = {"val": {}, "test": {}}
+    opened(draw_sweep({split: summary("tau", [0.1]) for split in lines}, "tau", chosen, lines))
+
+
+def test_a_wrong_neighbour_is_seen_in_grey() -> None:
+    images = np.full((3, 8, 8, 1), 128, np.uint8)
+    lists = {"flat": np.array([[1], [0], [0]])}
+    right, wrong = (
+        np.asarray(opened(draw_neighbours(images, np.array(labels), np.array([0]), lists)).convert("L"), int)
+        for labels in (["a", "a", "b"], ["a", "b", "b"])
+    )
+    assert right.shape == wrong.shape
+    assert (np.abs(right - wrong) > 60).sum() > 100
+
+
+def test_rows_of_samples_may_differ_in_length() -> None:
+    image = np.zeros((8, 8, 1), np.uint8)
+    opened(draw_samples([("long", [(image, "a"), (image, "b")]), ("short", [(image, "c")])]))

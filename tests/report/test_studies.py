@@ -1,0 +1,45 @@
+"""Studies: means over seeds are plain means, and val alone chooses."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.errors import InputError
+from geomix.report.studies import METRICS, choose, over_seeds, own, per_query, read_study
+
+
+def test_means_and_spreads_are_over_seeds(results: Path) -> None:
+    metrics = read_study(results / "tau").metrics
+    summary = over_seeds(own(metrics, "test"), ["geometry", "tau"]).set_index(["geometry", "tau"])
+    rows = metrics[
+        metrics["cell"].isin(["flat-0.1-0", "flat-0.1-1"]) & (metrics["split"] == "test") & (metrics["similarity"] == "own")
+    ]
+    for name in METRICS:
+        assert summary.loc[("flat", 0.1), name] == pytest.approx(rows[name].mean())
+        assert summary.loc[("flat", 0.1), f"{name}_sd"] == pytest.approx(np.std(rows[name], ddof=1))
+    assert summary.loc[("flat", 0.1), "seeds"] == 2
+    assert list(summary.index.get_level_values(0).unique()) == ["euclidean", "flat", "hyperbolic", "hybrid"]
+
+
+def test_the_highest_val_score_chooses_and_edges_are_told() -> None:
+    rows = [("a", 0.1, 0.5), ("a", 0.2, 0.7), ("a", 0.4, 0.7), ("b", 0.1, 0.9), ("b", 0.2, 0.3), ("b", 0.4, 0.1)]
+    summary = (
+        pd.DataFrame(rows, columns=["geometry", "tau", "recall_at_1"]).sample(frac=1, random_state=0).sort_values("geometry")
+    )
+    chosen = choose(summary, "tau")
+    assert chosen.to_numpy().tolist() == [["a", 0.2, False], ["b", 0.1, True]]
+
+
+def test_values_of_each_query_are_those_of_the_cells(results: Path) -> None:
+    study = read_study(results / "compare")
+    hits = per_query(study, ["hybrid-0", "hybrid-1"], "test", "recall_at_1")
+    means = own(study.metrics, "test").set_index("cell").loc[["hybrid-0", "hybrid-1"], "recall_at_1"]
+    assert hits.shape == (2, 20)
+    assert hits.mean(1) == pytest.approx(means.to_numpy())
+
+
+def test_a_missing_study_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="metrics.csv: not found; expected it from an earlier stage"):
+        read_study(tmp_path)
