@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 # One cell for each GPU, else for each core.
-JOBS ?= $(shell gpus=$$(nvidia-smi --list-gpus 2>/dev/null | wc -l); [ $$gpus -gt 0 ] && echo $$gpus || nproc)
+JOBS ?= $(or $(filter-out 0,$(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)),$(shell nproc))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: install repro test check
