@@ -4,7 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 # One cell for each GPU, else for each core.
-JOBS ?= $(or $(filter-out 0,$(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)),$(shell nproc))
+GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
+JOBS ?= $(if $(filter 0,$(GPUS)),$(shell nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: install repro test check
@@ -12,25 +13,27 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 install: $(VENV)/installed
 
 $(VENV)/installed: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: found Python %d.%d, expected 3.11 or 3.12 (make PYTHON=...)" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "make: found Python %d.%d, expected 3.11 or 3.12 (make PYTHON=...)" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
 
-# Cells take one thread each: small models gain nothing from a second. Through a pipe they show no bar but a line each.
-CELLS = grep -E '^(train_|sweep_|baselines)'
-EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=CUDA_VISIBLE_DEVICES -I{} dvc --wait-for-lock repro -q -s {} 2>&1
+# Cells take one thread each: small models gain nothing from a second. Three to a call of dvc save its start.
+CELLS = dvc stage list --name-only | grep -E '^(train_|sweep_|baselines)'
+STUDIES = dvc stage list --name-only | grep -E '^evaluate_'
+PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
+EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
 
 repro: install
 	dvc repro check preprocess
-	dvc stage list --name-only | $(CELLS) | $(EACH) | awk -v of=$$(dvc stage list --name-only | $(CELLS) -c) '{ print "[" NR "/" of "] " $$0; fflush() }'
-	dvc stage list --name-only | grep -E '^evaluate_' | $(EACH) | cat
+	$(CELLS) | $(EACH:xargs=xargs -n 3) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
+	$(STUDIES) | $(EACH:xargs=xargs -n 1) | cat
 	dvc repro
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
 
 test: install
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 check: install
 	ruff check .

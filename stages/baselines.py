@@ -21,6 +21,7 @@ def main() -> None:
     from geomix.train.save import save_baselines
 
     save_baselines(open_packed(given.data), params, given.out)
+    print("baselines: raw pixels and untrained networks")
 
 
 if __name__ == "__main__":

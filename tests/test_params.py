@@ -41,7 +41,7 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("optim.momentum", 1, "optim.momentum: found an unknown key"),
         ("size", 3, "size: found a parameter of this name, expected another"),
         ("augment.nfiles", 3, "augment.nfiles: found a parameter of this name"),
-        ("split.test", 0.9, "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.4"),
+        ("split.test", 0.9, "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525"),
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),

@@ -15,6 +15,13 @@ def test_rows_of_a_split_are_in_the_order_of_the_table(packed: Packed) -> None:
     assert set(packed.samples["label"][packed.rows("test")]) == {"class 8", "class 9", "class 10", "class 11"}
 
 
+def test_a_card_without_a_key_is_refused(packed_folder: Path) -> None:
+    path = packed_folder / "card.json"
+    path.write_text(path.read_text().replace('"levels"', '"lavels"'))
+    with pytest.raises(InputError, match="card.json: found no levels, expected dataset, levels"):
+        open_packed(packed_folder)
+
+
 def test_truncated_images_are_refused(packed_folder: Path) -> None:
     path = packed_folder / "images.npy"
     path.write_bytes(path.read_bytes()[:-100])

@@ -1,4 +1,4 @@
-"""The schema of params.yaml, and the one way to read it.
+"""The one way to read params.yaml.
 
 Every stage calls `load` before anything else: the whole file is validated, in well under a second and without torch,
 and every mistake is reported at once. A stage receives only the keys it asks for, which `tests/test_layout.py`
@@ -7,206 +7,19 @@ compares with the `params:` of its block in dvc.yaml.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from geomix.errors import InputError
+from geomix.schema import Params
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
 # The first sentence of the report compares these at their own temperatures.
 COMPARED = ("euclidean", "flat", "hyperbolic")
-
-
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
-    check(value)
-    return value
-
-
-Number = Annotated[float, WrapValidator(_as_written)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class Split(Section):
-    """Shares of the classes; a class is in one split only, and what the shares leave over is not used."""
-
-    seed: Seed
-    train: Annotated[Share, Field(gt=0)]
-    val: Annotated[Share, Field(gt=0)]
-    test: Annotated[Share, Field(gt=0)]
-
-    @model_validator(mode="after")
-    def _at_most_all_classes(self) -> "Split":
-        total = self.train + self.val + self.test
-        if total > 1 + 1e-9:
-            raise ValueError(f"at most 1 for train + val + test, not {total:g}")
-        return self
-
-
-class Backbone(Section):
-    """A timm Vision Transformer, trained from scratch."""
-
-    name: str
-    patch: Count
-    width: Count
-    depth: Count
-    heads: Count
-
-    @model_validator(mode="after")
-    def _width_splits_over_heads(self) -> "Backbone":
-        if self.width % self.heads:
-            raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
-        return self
-
-
-class Head(Section):
-    """The linear head."""
-
-    outputs: Count
-
-
-class Sphere(Section):
-    """Cosine."""
-
-    space: Literal["sphere"]
-    weight: Positive | Literal["lam"]
-
-
-class Scaled(Section):
-    """What the flat space and the ball share; a clip radius of null clips nothing."""
-
-    weight: Positive | Literal["lam"]
-    scale: Positive | Literal["learned"]
-    clip_radius: Positive | None
-
-
-class Flat(Scaled):
-    """Minus twice the Euclidean distance."""
-
-    space: Literal["flat"]
-
-
-class Ball(Scaled):
-    """Minus the distance in the Poincare ball, at the curvature of the cell."""
-
-    space: Literal["ball"]
-
-
-Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
-Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
-
-
-class Batch(Section):
-    """P classes and K images of each."""
-
-    classes: Annotated[int, Field(ge=2)]
-    images: Annotated[int, Field(ge=2)]
-
-
-class Augment(Section):
-    """Largest random changes of a training image."""
-
-    rotate: Annotated[Number, Field(ge=0, le=180)]
-    zoom: Annotated[Number, Field(ge=0, lt=1)]
-    shear: NonNegative
-    shift: Share
-    noise: NonNegative
-
-
-class Optim(Section):
-    """AdamW with a linear warm-up and a cosine decay to zero."""
-
-    learning_rate: Positive
-    weight_decay: NonNegative
-    warmup: Share
-    clip_norm: Positive
-
-
-class Compare(Section):
-    """The study of the headline settings; its geometries are stages of dvc.yaml."""
-
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
-class TauSweep(Section):
-    """The temperature study: its values, and what the other knobs are pinned to."""
-
-    values: Annotated[list[Positive], Field(min_length=1)]
-    curvature: Positive
-    lam: Positive
-
-
-class CurvatureSweep(Section):
-    """The curvature study, likewise; 0 is the flat limit."""
-
-    values: Annotated[list[NonNegative], Field(min_length=1)]
-    tau: Positive
-    lam: Positive
-
-
-class Runs(Section):
-    """Which geometries and seeds run at each value of a sweep."""
-
-    geometries: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
-class SweepRuns(Section):
-    """One `Runs` for each sweep."""
-
-    tau: Runs
-    curvature: Runs
-
-
-class Sweep(Section):
-    """Studies that move one knob and pin the others."""
-
-    tau: TauSweep
-    curvature: CurvatureSweep
-    runs: SweepRuns
-
-
-class Report(Section):
-    """What the pages show."""
-
-    resamples: Annotated[int, Field(ge=100)]
-    queries: Count
-
-
-class Params(Section):
-    """The whole of params.yaml."""
-
-    dataset: Literal["glyphs"]
-    tau: Positive
-    curvature: Positive
-    lam: Positive
-    epochs: Count
-    device: Literal["auto", "cpu", "cuda"]
-    split: Split
-    backbone: Backbone
-    head: Head
-    geometry: dict[Name, Geometry]
-    batch: Batch
-    augment: Augment
-    optim: Optim
-    compare: Compare
-    sweep: Sweep
-    report: Report
 
 
 class _Loader(yaml.SafeLoader):
@@ -351,6 +164,8 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
+    if not any(sweep.curvature.values):
+        mistakes["sweep.curvature.values"] = f"found {sweep.curvature.values}, expected a value above 0 among them"
     known = ", ".join(params.geometry)
     for key in ("sweep.runs.tau.geometries", "sweep.runs.curvature.geometries"):
         unknown = [name for name in axes[key] if name not in params.geometry]

@@ -17,6 +17,7 @@ from geomix.files import hash_file, read_json
 SPLITS = ("train", "val", "test")
 SCORED = ("val", "test")  # embedded after training and searched
 COLUMNS = ("id", "label", "split")
+CARD = ("dataset", "levels", "image_shape", "sha256", "counts")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def open_packed(folder: Path) -> Packed:
         InputError: If a file is missing, damaged, or does not fit the others.
     """
     card = read_json(folder / "card.json")
+    missing = [key for key in CARD if key not in card]
+    if missing:
+        raise InputError(f"{folder}/card.json: found no {', '.join(missing)}, expected {', '.join(CARD)}")
     samples = read_samples(folder / "samples.csv", list(card["levels"]))
     for name, expected in card["sha256"].items():
         path = folder / name

@@ -1,7 +1,11 @@
 """The encoder: a real ViT of the size asked for, the same for the same seed."""
 
+from typing import Any
+
+import pytest
 import torch
 
+from geomix.errors import InputError
 from geomix.model.encoder import build_encoder
 
 SETTINGS = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 32, "depth": 2, "heads": 4}
@@ -16,6 +20,18 @@ def test_the_vit_has_the_size_asked_for() -> None:
     assert "backbone.blocks.1.attn.qkv.weight" in names
     assert "backbone.blocks.2.attn.qkv.weight" not in names
     assert names["backbone.pos_embed"].shape == (1, 4 * 3 + 1, 32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "vit_of_no_kind"}, "backbone.name: found 'vit_of_no_kind', expected the name of a Vision Transformer"),
+        ({"patch": 5}, "backbone.patch: found 5, expected a divisor of the image's 32 x 24 pixels"),
+    ],
+)
+def test_a_backbone_that_cannot_be_built_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_encoder(SETTINGS | change, 10, (32, 24, 3), seed=0)
 
 
 def test_the_head_starts_orthogonal_without_bias() -> None:

@@ -70,7 +70,8 @@ def test_pairs_side_by_side_equal_the_matrix() -> None:
 
 def test_radii_are_described_with_the_share_that_is_clipped() -> None:
     vectors = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 0.5]])
-    found = describe_radii(Geometry([Sphere(), Flat(1, 2.0)], [1, 1], 0.1), vectors)
+    geometry = Geometry([Sphere(), Flat(1, 2.0)], [1, 1], 0.1)
+    found = describe_radii(geometry.radii(vectors), geometry.clip_radius)
     radii = torch.tensor([2.0, 1.0, 0.5])
     assert found["clipped_share"] == pytest.approx(1 / 3)
     assert found["radius_mean"] == pytest.approx(float(radii.mean()))
@@ -78,7 +79,21 @@ def test_radii_are_described_with_the_share_that_is_clipped() -> None:
 
 
 def test_radii_are_nan_without_a_radius() -> None:
-    assert all(math.isnan(value) for value in describe_radii(cosine(), features(3)).values())
+    assert all(math.isnan(value) for value in describe_radii(cosine().radii(features(3)), cosine().clip_radius).values())
+
+
+def test_the_clip_radius_is_that_of_the_radii() -> None:
+    geometry = Geometry([Flat(1, None), Flat(1, 2.0)], [1, 1], 0.1)
+    assert geometry.clip_radius is None
+    assert describe_radii(geometry.radii(features(5)), geometry.clip_radius)["clipped_share"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({"curvature": None, "lam": 1}, "curvature"), ({"curvature": 1, "lam": None}, "lam")]
+)
+def test_a_missing_number_is_named(given: dict[str, Any], name: str) -> None:
+    with pytest.raises(InputError, match=f"found no {name}, expected one"):
+        build_geometry(PARTS, tau=0.1, dimensions=6, **given)
 
 
 @pytest.mark.parametrize("tau", [0.0, -0.1, math.nan, math.inf])

@@ -52,6 +52,21 @@ def test_a_shift_is_at_most_its_share_of_the_side() -> None:
     assert len(np.unique(places, axis=0)) > 20
 
 
+def test_zoom_scales_and_shear_slants_within_their_limits() -> None:
+    images = torch.full((200, 1, 41, 41), -1.0)
+    images[:, :, 20, 32] = 1.0  # 12 pixels right of the centre
+    zoomed = augment(images, NOTHING | {"zoom": 0.25}, generator())
+    places = np.array([divmod(int(image.argmax()), 41) for image in zoomed[:, 0]]) - 20
+    assert set(places[:, 0]) == {0}
+    assert (places[:, 1].min(), places[:, 1].max()) == (10, 16)  # 12 / 1.25 and 12 / 0.75
+    images = torch.full((200, 1, 41, 41), -1.0)
+    images[:, :, 32, 20] = 1.0  # 12 pixels below the centre
+    sheared = augment(images, NOTHING | {"shear": 0.5}, generator())
+    places = np.array([divmod(int(image.argmax()), 41) for image in sheared[:, 0]]) - 20
+    assert set(places[:, 0]) == {12}
+    assert (places[:, 1].min(), places[:, 1].max()) == (-6, 6)
+
+
 def test_noise_has_the_stated_spread_for_pixels_from_zero_to_one() -> None:
     noisy = augment(torch.zeros(20, 1, 32, 32), NOTHING | {"noise": 0.1}, generator())
     assert float(noisy.std()) / 2 == pytest.approx(0.1, rel=0.02)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from geomix.errors import InputError
-from geomix.model.spaces import Ball, Flat, Sphere, ball_distance, expmap0, flat_distance, space_from
+from geomix.model.distances import ball_distance, expmap0, flat_distance
+from geomix.model.spaces import Ball, Flat, Sphere, space_from
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
 CURVATURES = ["0.01", "0.1", "0.5", "1.0", "3.0"]

@@ -38,8 +38,21 @@ def test_a_changed_sheet_is_refused(raw: Path, tmp_path: Path) -> None:
     Image.fromarray(sheet).save(tmp_path / "DejaVuSans.png")
     with pytest.raises(InputError, match="DejaVuSans.png: found pixels of sha256"):
         read_glyphs(tmp_path)
-    (tmp_path / "DejaVuSans.png").unlink()
+    path = tmp_path / "DejaVuSans.png"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="DejaVuSans.png: not a whole image"):
+        read_glyphs(tmp_path)
+    path.unlink()
     with pytest.raises(InputError, match="DejaVuSans.png: not found"):
+        read_glyphs(tmp_path)
+
+
+def test_a_table_that_does_not_fit_is_refused(raw: Path, tmp_path: Path) -> None:
+    for path in raw.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    path = tmp_path / "letters.csv"
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    with pytest.raises(InputError, match="letters.csv: found 1215 rows of letter, script, base, expected 1216"):
         read_glyphs(tmp_path)
 
 

@@ -63,6 +63,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
     assert not steps
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_update(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
+    with pytest.raises(InputError, match="cell: step 1: found gradient norm inf, expected a finite one"):
+        fit(packed, hybrid(), settings, 0, "cell")
+
+
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
     rates = [learning_rate(step, 100, 2.0, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.2)

@@ -49,7 +49,7 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     """
     sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
     pairs = [space.similarity(space.place(sample), space.place(vectors)).numpy() for space in (geometry, cosine())]
-    return describe_radii(geometry, vectors) | {"rank_correlation": rank_correlation(*pairs)}
+    return describe_radii(geometry.radii(vectors), geometry.clip_radius) | {"rank_correlation": rank_correlation(*pairs)}
 
 
 def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:

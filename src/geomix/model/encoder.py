@@ -7,6 +7,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from geomix.errors import InputError
+
 
 class Encoder(nn.Module):
     """Backbone and head: images (N, C, H, W) -> features of the backbone (N, width) and embeddings (N, outputs)."""
@@ -32,9 +34,18 @@ def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[
         outputs: D of the embeddings.
         image_shape: Height, width, channels of the images.
         seed: Of the initial weights.
+
+    Raises:
+        InputError: If timm has no model of this name, or patches do not divide the image.
     """
     torch.manual_seed(seed)
     height, width, channels = image_shape
+    if not timm.is_model(backbone["name"]):
+        raise InputError(f"backbone.name: found {backbone['name']!r}, expected the name of a Vision Transformer of timm")
+    if height % backbone["patch"] or width % backbone["patch"]:
+        raise InputError(
+            f"backbone.patch: found {backbone['patch']}, expected a divisor of the image's {height} x {width} pixels"
+        )
     network = timm.create_model(
         backbone["name"],
         pretrained=False,

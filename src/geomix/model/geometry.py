@@ -70,8 +70,8 @@ class Geometry(nn.Module):
 
     @property
     def clip_radius(self) -> float | None:
-        """Give the clip radius of the first space that has one, or None."""
-        return next((part["clip_radius"] for part in self.describe()["spaces"] if part.get("clip_radius")), None)
+        """Give the clip radius of that space, or None where it clips nothing or there is no such space."""
+        return next((part["clip_radius"] for part in self.describe()["spaces"] if "clip_radius" in part), None)
 
     def describe(self) -> dict[str, Any]:
         """Say in plain numbers what the geometry became, for geometry.json; `geometry_from` reads it."""
@@ -124,21 +124,17 @@ def geometry_from(description: Mapping[str, Any]) -> Geometry:
     return Geometry(spaces, [part["weight"] for part in parts], description["tau"])
 
 
-def describe_radii(geometry: Geometry, embeddings: Tensor) -> dict[str, float]:
+def describe_radii(radii: Tensor | None, clip_radius: float | None) -> dict[str, float]:
     """Give the share of points at the clip radius, and mean and s.d. of the radii; NaN without a radius.
 
     Args:
-        geometry: Any.
-        embeddings: Shape (N, D).
+        radii: From `Geometry.radii`, (N,).
+        clip_radius: From `Geometry.clip_radius`.
     """
-    with torch.no_grad():
-        radii = geometry.radii(embeddings)
     if radii is None:
         return {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
-    limit = geometry.clip_radius or math.inf
-    clipped = (radii >= CLIPPED * limit).double().mean()
     return {
-        "clipped_share": float(clipped),
+        "clipped_share": float((radii >= CLIPPED * (clip_radius or math.inf)).double().mean()),
         "radius_mean": float(radii.mean()),
         "radius_sd": float(radii.std(correction=0)),
     }

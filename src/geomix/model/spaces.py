@@ -1,10 +1,8 @@
 """Spaces: where embeddings are placed, and how similar two placed points are.
 
-A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger for closer. All
-pairwise distances are one matrix product, never an (N, M, D) tensor. The flat space and the ball compute in float64
-whatever the features are, since in float32 the product loses near pairs; their backward is written out, because
-autograd gives 0 * inf where two points coincide. Nothing is projected: a cap on the norm looks like an effect of
-curvature. Curvature is c > 0 everywhere: sectional curvature -c, a ball of radius 1 / sqrt(c).
+A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger for closer. The flat
+space and the ball compute in float64 whatever the features are (see distances.py). Curvature is c > 0 everywhere:
+sectional curvature -c, a ball of radius 1 / sqrt(c).
 
 Call everything here outside autocast.
 """
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomix.errors import InputError
+from geomix.model.distances import arcosh1p, ball_distance, boundary_gap, expmap0, flat_distance, positive_curvature
 
 
 class Space(Protocol):
@@ -156,7 +155,7 @@ class Ball(_Scaled):
 
     def __init__(self, curvature: float, scale: float, clip_radius: float | None, learned: bool = False) -> None:
         super().__init__(scale, clip_radius, learned)
-        self.curvature = _positive_curvature(curvature)
+        self.curvature = positive_curvature(curvature)
 
     def place(self, features: Tensor) -> Tensor:
         """Map scaled and clipped features into the ball, float64, (N, D), norms below 1 / sqrt(c)."""
@@ -170,8 +169,8 @@ class Ball(_Scaled):
         """Give minus the distance of pairs, (...)."""
         c = self.curvature
         gap = (x - y).square().sum(-1)
-        a = 2 * c * gap / (_boundary_gap(x, c) * _boundary_gap(y, c))
-        return -_arcosh1p(a) / math.sqrt(c)
+        a = 2 * c * gap / (boundary_gap(x, c) * boundary_gap(y, c))
+        return -arcosh1p(a) / math.sqrt(c)
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Give coordinates on the hyperboloid: queries (-x0, x), gallery (y0 - 1 / sqrt(c), y).
@@ -181,7 +180,7 @@ class Ball(_Scaled):
         """
         c = self.curvature
         squares = points.square().sum(-1, keepdim=True)
-        gap = _boundary_gap(points, c).unsqueeze(-1)
+        gap = boundary_gap(points, c).unsqueeze(-1)
         space = 2 * points / gap
         time = (1 + c * squares) / (gap * math.sqrt(c))
         return torch.cat([-time, space], -1), torch.cat([2 * math.sqrt(c) * squares / gap, space], -1)
@@ -196,135 +195,3 @@ def space_from(description: dict[str, Any]) -> Space:
     kinds: dict[str, type[Sphere | Flat | Ball]] = {"sphere": Sphere, "flat": Flat, "ball": Ball}
     settings = {key: value for key, value in description.items() if key != "space"}
     return kinds[description["space"]](**settings)
-
-
-def expmap0(v: Tensor, curvature: float) -> Tensor:
-    """Map tangent vectors of the origin into the ball: tanh(sqrt(c) |v|) v / (sqrt(c) |v|).
-
-    Args:
-        v: Shape (..., D), float64 for points near the boundary.
-        curvature: c > 0.
-
-    Returns:
-        Shape (..., D). In float64 the norm rounds to 1 / sqrt(c) beyond sqrt(c) |v| = 18.
-
-    Raises:
-        InputError: On c <= 0.
-    """
-    t = math.sqrt(_positive_curvature(curvature)) * torch.linalg.vector_norm(v, dim=-1, keepdim=True)
-    small = t < 1e-4  # tanh(t) / t = 1 - t^2 / 3 + O(t^4), exact to 1e-16 there
-    safe = torch.where(small, torch.ones_like(t), t)
-    return v * torch.where(small, 1 - t.square() / 3, safe.tanh() / safe)
-
-
-def flat_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Give 2 |x - y| for all pairs from one matrix product.
-
-    Args:
-        x: Points (N, D), float64.
-        y: Points (M, D), float64.
-
-    Returns:
-        Shape (N, M), float64. The gradient of a pair at distance 0 is 0.
-
-    Accuracy:
-        Relatively within 1e-15 * ((|x| + |y|) / |x - y|)^2; where points coincide, absolutely within 1e-7 * (|x| + |y|).
-    """
-    distances: Tensor = _FlatDistance.apply(x, y)
-    return distances
-
-
-def ball_distance(x: Tensor, y: Tensor, curvature: float) -> Tensor:
-    """Give the Poincare distance for all pairs from one matrix product.
-
-        d = arcosh(1 + A) / sqrt(c),  A = 2 c |x - y|^2 / ((1 - c |x|^2) (1 - c |y|^2))
-
-    Args:
-        x: Points (N, D) of the ball, float64.
-        y: Points (M, D) of the ball, float64.
-        curvature: c > 0.
-
-    Returns:
-        Shape (N, M), float64. The gradient of a pair at distance 0 is 0.
-
-    Raises:
-        InputError: On c <= 0.
-
-    Accuracy:
-        Relatively within 1e-15 * ((|x| + |y|) / |x - y|)^2 + 1e-15 / (1 - sqrt(c) max(|x|, |y|)): near pairs lose digits
-        to the product, points near the boundary to the rounding of their own coordinates.
-
-    Source:
-        Ermolov et al. 2022 (arXiv:2203.10833), eq. 2, written with arcosh instead of a Moebius addition.
-    """
-    distances: Tensor = _BallDistance.apply(x, y, _positive_curvature(curvature))
-    return distances
-
-
-def _positive_curvature(curvature: float) -> float:
-    if not 0 < curvature < math.inf:
-        raise InputError(f"curvature: found {curvature}, expected c > 0 (the flat space is the limit c = 0)")
-    return curvature
-
-
-def _boundary_gap(points: Tensor, c: float) -> Tensor:
-    """Give 1 - c |x|^2, (...); at least one rounding step, for points that float64 cannot tell from the boundary."""
-    return (1 - c * points.square().sum(-1)).clamp_min(torch.finfo(points.dtype).eps)
-
-
-def _arcosh1p(a: Tensor) -> Tensor:
-    """Give arcosh(1 + a) without loss near a = 0."""
-    return torch.log1p(a + torch.sqrt(a * (a + 2)))
-
-
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Give |x - y|^2 for all pairs, (N, M); rounding can take it below 0, so it is clamped."""
-    squares = torch.addmm(y.square().sum(-1), x, y.T, alpha=-2)
-    return squares.add_(x.square().sum(-1, keepdim=True)).clamp_min_(0)
-
-
-def _pull(weights: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Give sum_j w_ij (x_i - y_j) and sum_i w_ij (y_j - x_i) from two matrix products."""
-    pull_x = x * weights.sum(1, keepdim=True) - weights @ y
-    pull_y = y * weights.sum(0).unsqueeze(1) - weights.T @ x
-    return pull_x, pull_y
-
-
-class _FlatDistance(torch.autograd.Function):
-    """2 |x - y|, with gradient 0 where two points coincide."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        distances = _squared_distances(x, y).sqrt_().mul_(2)
-        ctx.save_for_backward(x, y, distances)
-        return distances
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        x, y, distances = ctx.saved_tensors
-        weights = torch.where(distances > 0, 4 * grads[0] / distances, 0)  # d' = 4 (x - y) / d
-        return _pull(weights, x, y)
-
-
-class _BallDistance(torch.autograd.Function):
-    """The Poincare distance, with gradient 0 where two points coincide."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, c: float) -> Tensor:
-        gap_x, gap_y = _boundary_gap(x, c), _boundary_gap(y, c)
-        a = _squared_distances(x, y).mul_(2 * c / torch.outer(gap_x, gap_y))  # (N, M)
-        ctx.save_for_backward(x, y, gap_x, gap_y, a)
-        ctx.c = c
-        return _arcosh1p(a).div_(math.sqrt(c))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, y, gap_x, gap_y, a = ctx.saved_tensors
-        c = ctx.c
-        slope = torch.where(a > 0, grads[0] / torch.sqrt(c * a * (a + 2)), 0)  # (N, M), times d(d)/da
-        # a' in x = 4 c (x - y) / (gap_x gap_y) + 2 c a x / gap_x, and likewise in y
-        pull_x, pull_y = _pull(slope * (4 * c / torch.outer(gap_x, gap_y)), x, y)
-        slope *= a
-        push_x = x * (2 * c * slope.sum(1) / gap_x).unsqueeze(1)
-        push_y = y * (2 * c * slope.sum(0) / gap_y).unsqueeze(1)
-        return pull_x + push_x, pull_y + push_y, None

@@ -38,13 +38,23 @@ def read_glyphs(raw: Path) -> tuple[pd.DataFrame, np.ndarray]:
         InputError: If a file is missing or its pixels are not those of the manifest.
     """
     manifest = read_json(raw / "manifest.json")
+    for name in ("letters.csv", *(f"{face}.png" for face in manifest["pixels_sha256"])):
+        if not (raw / name).is_file():
+            raise InputError(f"{raw / name}: not found; expected it from an earlier stage (dvc repro)")
     letters = pd.read_csv(raw / "letters.csv", dtype=str, keep_default_na=False)
+    if len(letters) != manifest["classes"] or list(letters.columns) != ["letter", *LEVELS]:
+        raise InputError(
+            f"{raw}/letters.csv: found {len(letters)} rows of {', '.join(letters.columns)}, expected {manifest['classes']}"
+        )
     faces, columns = [], []
     for face, expected in manifest["pixels_sha256"].items():
         path = raw / f"{face}.png"
-        if not path.is_file():
-            raise InputError(f"{path}: not found; expected it from an earlier stage (dvc repro)")
-        images = untile(np.asarray(Image.open(path)), manifest["side"], len(letters))
+        try:
+            with Image.open(path) as image:
+                sheet = np.asarray(image)
+        except OSError as error:
+            raise InputError(f"{path}: not a whole image: {error}") from None
+        images = untile(sheet, manifest["side"], len(letters))
         found = hashlib.sha256(images.tobytes()).hexdigest()
         if found != expected:
             raise InputError(f"{path}: found pixels of sha256 {found[:16]}..., expected {expected[:16]}...")

@@ -59,6 +59,12 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
+def refuse_infinite(value: Tensor, what: str, where: str) -> None:
+    """Stop before the update: raise InputError where a scalar is not finite."""
+    if not torch.isfinite(value):
+        raise InputError(f"{where}: found {what} {value.item()}, expected a finite one; the update was not made")
+
+
 def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int, name: str) -> Run:
     """Train an encoder so that the geometry's logits tell the classes of the train split apart.
 
@@ -70,7 +76,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         name: Of the cell, for the progress bar.
 
     Raises:
-        InputError: On batches larger than the data set, or a loss that is not finite (before the update).
+        InputError: On batches larger than the data set, or a loss or gradient that is not finite (before the update).
     """
     device = choose_device(params["device"])
     rows = packed.rows("train")
@@ -90,7 +96,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
     for epoch in range(params["epochs"]):
         losses: list[float] = []
-        embedded: list[Tensor] = []
+        radii: list[Tensor] = []
         rate = 0.0
         for chosen in batches.epoch(generator):
             views = augment(to_floats(images[chosen.numpy()], device), params["augment"], generator)
@@ -98,22 +104,23 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
                 _, embeddings = encoder(views)
             embeddings = embeddings.float()
             points = geometry.place(embeddings)
+            if (norms := geometry.radii(embeddings.detach())) is not None:
+                radii.append(norms.detach())
             loss = pairwise_cross_entropy(geometry.logits(points, points), batch["classes"], batch["images"])
-            if not torch.isfinite(loss):
-                step = epoch * batches.per_epoch + len(losses) + 1
-                raise InputError(f"{name}: step {step}: found loss {loss.item()}, expected a finite one; the update was not made")
-            rate = learning_rate(epoch * batches.per_epoch + len(losses), steps, optim["learning_rate"], optim["warmup"])
+            step = epoch * batches.per_epoch + len(losses) + 1
+            refuse_infinite(loss, "loss", f"{name}: step {step}")
+            rate = learning_rate(step - 1, steps, optim["learning_rate"], optim["warmup"])
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_([*encoder.parameters(), *geometry.parameters()], optim["clip_norm"])
+            norm = nn.utils.clip_grad_norm_([*encoder.parameters(), *geometry.parameters()], optim["clip_norm"])
+            refuse_infinite(norm, "gradient norm", f"{name}: step {step}")
             optimizer.step()
             losses.append(loss.item())
-            embedded.append(embeddings.detach())
             bar.update(len(chosen))
             bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
-        spread = describe_radii(geometry, torch.cat(embedded))
+        spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
         history.append({"epoch": epoch + 1, "loss": sum(losses) / len(losses), "learning_rate": rate, **spread})
     bar.close()
     return Run(encoder, geometry, history, device)

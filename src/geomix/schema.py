@@ -1,0 +1,192 @@
+"""The schema of params.yaml: every key, its type and its range."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+
+
+def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
+    check(value)
+    return value
+
+
+Number = Annotated[float, WrapValidator(_as_written)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Split(Section):
+    """Shares of the classes; a class is in one split only, and what the shares leave over is not used."""
+
+    seed: Seed
+    train: Annotated[Share, Field(gt=0)]
+    val: Annotated[Share, Field(gt=0)]
+    test: Annotated[Share, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _at_most_all_classes(self) -> "Split":
+        total = self.train + self.val + self.test
+        if total > 1 + 1e-9:
+            raise ValueError(f"at most 1 for train + val + test, not {total:g}")
+        return self
+
+
+class Backbone(Section):
+    """A timm Vision Transformer, trained from scratch."""
+
+    name: Annotated[str, Field(pattern="^vit_")]
+    patch: Count
+    width: Count
+    depth: Count
+    heads: Count
+
+    @model_validator(mode="after")
+    def _width_splits_over_heads(self) -> "Backbone":
+        if self.width % self.heads:
+            raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
+        return self
+
+
+class Head(Section):
+    """The linear head."""
+
+    outputs: Count
+
+
+class Sphere(Section):
+    """Cosine."""
+
+    space: Literal["sphere"]
+    weight: Positive | Literal["lam"]
+
+
+class Scaled(Section):
+    """What the flat space and the ball share; a clip radius of null clips nothing."""
+
+    weight: Positive | Literal["lam"]
+    scale: Positive | Literal["learned"]
+    clip_radius: Positive | None
+
+
+class Flat(Scaled):
+    """Minus twice the Euclidean distance."""
+
+    space: Literal["flat"]
+
+
+class Ball(Scaled):
+    """Minus the distance in the Poincare ball, at the curvature of the cell."""
+
+    space: Literal["ball"]
+
+
+Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
+Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
+
+
+class Batch(Section):
+    """P classes and K images of each."""
+
+    classes: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
+class Augment(Section):
+    """Largest random changes of a training image."""
+
+    rotate: Annotated[Number, Field(ge=0, le=180)]
+    zoom: Annotated[Number, Field(ge=0, lt=1)]
+    shear: NonNegative
+    shift: Share
+    noise: NonNegative
+
+
+class Optim(Section):
+    """AdamW with a linear warm-up and a cosine decay to zero."""
+
+    learning_rate: Positive
+    weight_decay: NonNegative
+    warmup: Share
+    clip_norm: Positive
+
+
+class Compare(Section):
+    """The study of the headline settings; its geometries are stages of dvc.yaml."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class TauSweep(Section):
+    """The temperature study: its values, and what the other knobs are pinned to."""
+
+    values: Annotated[list[Positive], Field(min_length=1)]
+    curvature: Positive
+    lam: Positive
+
+
+class CurvatureSweep(Section):
+    """The curvature study, likewise; 0 is the flat limit."""
+
+    values: Annotated[list[NonNegative], Field(min_length=1)]
+    tau: Positive
+    lam: Positive
+
+
+class Runs(Section):
+    """Which geometries and seeds run at each value of a sweep."""
+
+    geometries: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class SweepRuns(Section):
+    """One `Runs` for each sweep."""
+
+    tau: Runs
+    curvature: Runs
+
+
+class Sweep(Section):
+    """Studies that move one knob and pin the others."""
+
+    tau: TauSweep
+    curvature: CurvatureSweep
+    runs: SweepRuns
+
+
+class Report(Section):
+    """What the pages show."""
+
+    queries: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    dataset: Literal["glyphs"]
+    tau: Positive
+    curvature: Positive
+    lam: Positive
+    epochs: Count
+    device: Literal["auto", "cpu", "cuda"]
+    split: Split
+    backbone: Backbone
+    head: Head
+    geometry: dict[Name, Geometry]
+    batch: Batch
+    augment: Augment
+    optim: Optim
+    compare: Compare
+    sweep: Sweep
+    report: Report

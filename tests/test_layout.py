@@ -1,0 +1,161 @@
+"""dvc.yaml tells the truth: the code and the params a stage lists are those it reads, and dvc.lock is of this code."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
+
+from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
+from geomix.params import load, read_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
+# A docstring; and what `params:` covers.
+FREE = {"src/geomix/__init__.py", "src/geomix/params.py", "src/geomix/schema.py"}
+
+
+def module_files(name: str) -> list[Path]:
+    """Give the files that importing a module runs: its own and those of the packages around it."""
+    parts = name.split(".")
+    base = ROOT if parts[0] == "stages" else ROOT / "src"
+    packages = [base.joinpath(*parts[:count], "__init__.py") for count in range(1, len(parts) + 1)]
+    return [path for path in (*packages, base.joinpath(*parts).with_suffix(".py")) if path.is_file()]
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """Give the files of this project that a file imports, wherever in it the import stands."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return frozenset(file for name in names if name.split(".")[0] in ("geomix", "stages") for file in module_files(name))
+
+
+def code_of(module: str) -> set[str]:
+    """Give every file of this project that a stage runs."""
+    found: set[Path] = set()
+    left = module_files(module)
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            left += imports(path)
+    return {str(path.relative_to(ROOT)) for path in found}
+
+
+def module_of(stage: dict[str, Any]) -> str:
+    match = re.match(r"python -m (stages\.\w+)", stage["cmd"])
+    assert match, stage["cmd"]
+    return match.group(1)
+
+
+def listed(stage: dict[str, Any], prefix: tuple[str, ...]) -> set[str]:
+    return {dep for dep in stage["deps"] if dep.startswith(prefix)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_exactly_the_code_it_runs(name: str) -> None:
+    deps = listed(STAGES[name], ("src/", "stages/"))
+    code = code_of(module_of(STAGES[name])) - (FREE if name != "check" else {"src/geomix/__init__.py"})
+    covered = {file: [dep for dep in deps if file == dep or file.startswith(f"{dep}/")] for file in code}
+    assert not [file for file, by in covered.items() if not by], "read but not listed"
+    assert not deps - {dep for by in covered.values() for dep in by}, "listed but not read"
+
+
+def keys_read(module: str) -> set[str]:
+    """Give the keys that a stage asks `load` for; what stands in braces is any name."""
+    keys = set()
+    for node in ast.walk(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load":
+            for argument in node.args:
+                key = ast.unparse(argument)
+                keys.add(re.sub(r"\{[^}]*\}", "*", key.removeprefix("f").strip("'\"")))
+    return keys
+
+
+def keys_listed(module: str) -> set[str]:
+    stages = [stage for stage in STAGES.values() if module_of(stage) == module]
+    return {re.sub(r"\$\{[^}]*\}", "*", key) for stage in stages for key in stage.get("params", [])}
+
+
+@pytest.mark.parametrize("module", sorted({module_of(stage) for stage in STAGES.values()}))
+def test_a_stage_lists_exactly_the_params_it_reads(module: str) -> None:
+    found = keys_listed(module)
+    if module == "stages.train":  # the geometries of `compare` are written out
+        found = {re.sub(r"^geometry\..*", "geometry.*", key) for key in found}
+    assert found == keys_read(module)
+
+
+@pytest.mark.parametrize("module", sorted({module_of(stage) for stage in STAGES.values()}))
+def test_a_stage_imports_torch_only_after_params_are_valid(module: str) -> None:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+    early = {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert early <= {"geomix.params", "stages", "pathlib"}
+
+
+def test_no_parameter_has_a_name_that_dvc_ignores() -> None:
+    assert not {key for key in re.findall(r"(\w+):", (ROOT / "params.yaml").read_text()) if key in ("size", "nfiles")}
+
+
+def test_pages_are_in_git_and_survive_a_failing_report() -> None:
+    for out in STAGES["report"]["outs"]:
+        ((path, settings),) = out.items()
+        assert settings == {"cache": False, "persist": True}, path
+
+
+def test_evaluate_names_the_cells_that_train_writes() -> None:
+    params = load("dataset", "compare", "sweep", path=ROOT / "params.yaml")
+    runs, sweep, dataset = params["sweep"]["runs"], params["sweep"], params["dataset"]
+    geometries = re.search(r"--geometries ([\w ]+?) --", STAGES["evaluate_compare"]["cmd"])
+    assert geometries
+    seeds = params["compare"]["seeds"]
+    expected = {f"compare/{cell}" for cell in compare_cells(geometries.group(1).split(), seeds)}
+    for study in ("tau", "curvature"):
+        axes = runs[study]["geometries"], sweep[study]["values"], runs[study]["seeds"]
+        expected |= {f"{study}/{cell}" for cell in sweep_cells(*axes)}
+    with Repo(str(ROOT)) as repo:
+        outs = {str(Path(out.fspath).relative_to(ROOT)) for out in repo.index.outs}
+    found = {path.removeprefix(f"runs/{dataset}/") for path in outs if path.startswith("runs/")}
+    assert found - {"baselines"} == expected
+    assert baseline_cells(seeds)[0] == "pixels"
+
+
+def test_dvc_lock_is_of_this_code_and_these_params() -> None:
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    status = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    changes = []
+    for stage, entries in status.items():
+        for entry in entries:
+            for kind, items in entry.items() if isinstance(entry, dict) else [(entry, {})]:
+                kept = {path: what for path, what in items.items() if what not in ("deleted", "not in cache")}
+                if kept or not items:
+                    changes.append((stage, kind, kept))
+    assert not changes
+
+
+@pytest.mark.parametrize(
+    ("override", "old", "new"), [("tau=0.2", "tau: 0.1", "tau: 0.2"), ("epochs=7", "epochs: 5", "epochs: 7")]
+)
+def test_params_yaml_survives_an_experiment(tmp_path: Path, override: str, old: str, new: str) -> None:
+    path = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+    before = path.read_text().splitlines()
+    apply_overrides(str(path), [override])
+    changed = [(a, b) for a, b in zip(before, path.read_text().splitlines(), strict=True) if a != b]
+    assert changed == [(old, new)]
+
+
+def test_source_files_stay_readable() -> None:
+    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py")]:
+        assert len(path.read_text().splitlines()) <= 300, path
