@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 # One cell for each GPU, else for each core.
 GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
-JOBS ?= $(if $(filter 0,$(GPUS)),$(shell nproc),$(GPUS))
+JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: install repro test check

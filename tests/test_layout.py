@@ -146,7 +146,8 @@ def test_dvc_lock_is_of_this_code_and_these_params() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "old", "new"), [("tau=0.2", "tau: 0.1", "tau: 0.2"), ("epochs=7", "epochs: 5", "epochs: 7")]
+    ("override", "old", "new"),
+    [("tau=0.2", "tau: 0.1", "tau: 0.2"), ("report.queries=7", "report: {queries: 6}", "report: {queries: 7}")],
 )
 def test_params_yaml_survives_an_experiment(tmp_path: Path, override: str, old: str, new: str) -> None:
     path = Path(shutil.copy(ROOT / "params.yaml", tmp_path))

@@ -78,4 +78,4 @@ def results(tmp_path: Path, kept_results: Path) -> Path:
 @pytest.fixture
 def params() -> dict[str, Any]:
     """Give what the report reads of params.yaml."""
-    return {"dataset": "patterns", "tau": 0.1, "split": {"seed": 0, "train": 0.4}, "report": {"resamples": 200, "queries": 3}}
+    return {"dataset": "patterns", "tau": 0.1, "split": {"seed": 0, "train": 0.4}, "report": {"queries": 3}}

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from geomix.report import comparison
 from geomix.report.comparison import compare_geometries, comparison_page, metric_rows, radius_rows
-from geomix.report.studies import own, read_study
+from geomix.report.studies import Study, own, read_study
 from geomix.samples import Packed
 
 CELLS = {name: [f"{name}-0.1-0", f"{name}-0.1-1"] for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
@@ -19,17 +21,18 @@ def test_rows_name_the_vector_and_the_distance(results: Path) -> None:
     assert ("hybrid", "head, own similarity", "2") in found
     assert ("hybrid", "head, cosine", "2") in found
     assert ("hybrid", "backbone, cosine", "2") in found
-    assert ("pixels", "pixels, cosine", "1") in found
-    assert ("untrained", "backbone, cosine", "2") in found
+    assert ("raw pixels", "pixels, cosine", "1") in found
+    assert ("untrained network", "backbone, cosine", "2") in found
     means = own(compare.metrics, "test").groupby("geometry")["recall_at_1"].mean()
     row = next(row for row in rows if row["geometry"] == "hybrid" and row["searched"] == "head, own similarity")
+    assert float(row["rank correlation with cosine"]) < 0.999
     assert row["R@1"].startswith(f"{100 * means['hybrid']:.1f} ± ")
 
 
 def test_differences_are_of_every_two_geometries(results: Path, packed: Packed) -> None:
     study = read_study(results / "tau")
     classes = packed.samples["label"].to_numpy()[packed.rows("test")]
-    differences = compare_geometries(study, CELLS, classes, 200)
+    differences = compare_geometries(study, CELLS, classes)
     assert len(differences) == 6
     means = own(study.metrics, "test").set_index("cell")["recall_at_1"]
     expected = means[CELLS["hyperbolic"]].mean() - means[CELLS["flat"]].mean()
@@ -47,8 +50,18 @@ def test_radii_and_rankings_are_described(results: Path) -> None:
 
 def test_the_page_has_its_picture_and_numbers(results: Path, packed: Packed, params: dict[str, Any]) -> None:
     studies = [read_study(results / name) for name in ("compare", "tau", "baselines")]
-    files, _ = comparison_page(studies[0], studies[1], CELLS, studies[2], packed, 200, 3)
+    files, _ = comparison_page(studies[0], studies[1], CELLS, studies[2], packed, 3)
     assert sorted(files) == ["comparison.csv", "comparison.md", "neighbours.png"]
     page = files["comparison.md"].decode()
     assert "euclidean 0.1, flat 0.1, hyperbolic 0.1, hybrid 0.1" in page
     assert "nan" not in page
+
+
+def test_the_picture_and_its_caption_are_of_one_seed(results: Path, packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = read_study(results / "compare")
+    backwards = Study(study.metrics.iloc[::-1], study.per_query, study.machines)
+    drawn: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(comparison, "draw_neighbours", lambda *given: drawn.update(given[-1]) or b"")
+    files, _ = comparison_page(backwards, read_study(results / "tau"), CELLS, read_study(results / "baselines"), packed, 3)
+    assert "own similarity (seed\n0, tau 0.1)" in files["comparison.md"].decode()
+    assert np.array_equal(drawn["flat"], study.per_query["flat-0/test/head/own/neighbours"])

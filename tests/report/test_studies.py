@@ -30,6 +30,8 @@ def test_the_highest_val_score_chooses_and_edges_are_told() -> None:
     )
     chosen = choose(summary, "tau")
     assert chosen.to_numpy().tolist() == [["a", 0.2, False], ["b", 0.1, True]]
+    nothing_lies_below = choose(summary.replace({"tau": {0.1: 0.0}}), "tau")
+    assert nothing_lies_below.to_numpy().tolist() == [["a", 0.2, False], ["b", 0.0, False]]
 
 
 def test_values_of_each_query_are_those_of_the_cells(results: Path) -> None:

@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from geomix.report.studies import read_study
-from geomix.report.sweeps import chosen_cells, curvature_page, edge_sentences, effect_on_rankings, temperature_page
+from geomix.report.sweeps import (
+    chosen_cells,
+    curvature_page,
+    edge_sentences,
+    effect_of_curvature,
+    effect_on_rankings,
+    temperature_page,
+)
 
 
 def test_the_temperature_that_val_chose_is_told_and_bold(results: Path) -> None:
@@ -16,7 +23,8 @@ def test_the_temperature_that_val_chose_is_told_and_bold(results: Path) -> None:
     assert dict(zip(chosen["geometry"], chosen["tau"], strict=True)) == dict.fromkeys(
         ["euclidean", "flat", "hyperbolic", "hybrid"], 0.1
     )
-    assert "Validation chooses tau = euclidean 0.1, flat 0.1, hyperbolic 0.1 and hybrid 0.1. Inside the grid" in page
+    assert "Inside the grid: euclidean 0.1, flat 0.1, hyperbolic 0.1 and hybrid 0.1." in page
+    assert "| raw pixels" in page
     assert page.count("| **hybrid**") == 1
     assert "edge" not in page
 
@@ -58,7 +66,15 @@ def test_above_the_limit_curvature_did_not_act(correlation: float, curved: bool,
 
 
 def test_edges_are_told_by_geometry() -> None:
-    chosen = pd.DataFrame({"geometry": ["a", "b"], "tau": [0.1, 0.4], "at_edge": [False, True]})
-    assert edge_sentences(chosen, "tau") == (
-        "Inside the grid: a 0.1. **At an edge of the grid, so the best value may lie beyond it**: b 0.4."
+    chosen = pd.DataFrame({"geometry": ["a", "b", "c"], "curvature": [0.1, 3, 0], "at_edge": [False, True, False]})
+    assert edge_sentences(chosen, "curvature") == (
+        "Inside the grid: a 0.1. The flat limit itself: c. "
+        "**At an edge of the grid, so that the best value may lie beyond it**: b 3."
     )
+
+
+def test_a_geometry_without_curvature_is_not_said_to_be_curved() -> None:
+    rows = pd.DataFrame(
+        {"geometry": ["flat"], "curvature": [0.1], "curved": [0.0], "rank_correlation": [1.0], "recall_at_1": [0.5]}
+    )
+    assert effect_of_curvature(rows) == "**flat**: no curvature at any value of the sweep."

@@ -3,7 +3,7 @@
 import math
 
 from geomix.report.intervals import Difference
-from geomix.report.text import join_words, markdown_table, number, percent, points, share
+from geomix.report.text import gap, join_words, markdown_table, number, percent, share
 
 
 def test_numbers() -> None:
@@ -12,7 +12,8 @@ def test_numbers() -> None:
     assert percent(0.63149) == "63.1"
     assert percent(math.nan, math.nan) == "-"
     assert share(2.3, 0.0123) == "2.300 ± 0.012"
-    assert points(Difference(0.0123, -0.001, 0.02, 2)) == "+1.2 [-0.1, +2.0]"
+    assert gap(Difference(0.0123, -0.001, 0.02, (0.01, 0.0146))) == "+1.2 [-0.1, +2.0]"
+    assert gap(Difference(0.0123, math.nan, math.nan, (0.0123,))) == "+1.2"
 
 
 def test_words() -> None:

@@ -84,6 +84,15 @@ def test_candidates_that_rounding_cannot_tell_apart_are_searched_deeper() -> Non
     assert np.array_equal(found, nearest_by_definition(direction[:1], gallery, cosine(), 3, None))
 
 
+def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
+    # 60 items nearer to each other than a product of such large norms can tell
+    geometry = Geometry([Sphere(), Flat(1, None)], [1, 1], 0.1)
+    gallery = 1e4 * torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-5 * vectors(60, 1).double()
+    own = np.arange(60)
+    found = nearest(gallery, gallery, geometry, 3, exclude=own)
+    assert np.array_equal(found, nearest_by_definition(gallery, gallery, geometry, 3, own))
+
+
 @pytest.mark.parametrize(
     ("queries", "gallery", "k", "exclude", "message"),
     [

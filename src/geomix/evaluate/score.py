@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pandas as pd
 import torch
@@ -98,17 +99,19 @@ def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, nam
         out: Where metrics.csv (a row for each cell, split and search), per_query.npz and machine.json shall be.
         name: Of the study, for the progress bar.
     """
+    torch.set_num_threads(1)  # sums of floats depend on it; neighbours, which faiss may seek with all cores, do not
     rows: list[dict[str, Any]] = []
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
     for cell in tqdm(cells, desc=f"evaluate {name}", unit="cell", disable=None):
         description = read_json(runs / cell / "geometry.json")
-        if description["machine"] not in machines:
-            machines.append(description["machine"])
+        machine = {**description["machine"], "faiss": faiss.__version__}
+        if machine not in machines:
+            machines.append(machine)
         for row, values in score_cell(runs / cell, packed):
             rows.append({"cell": cell, **description["cell"], **row})
             per_query |= {f"{cell}/{key}": value for key, value in values.items()}
     with new_folder(out) as folder:
-        pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
+        pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
         np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)
         write_json(folder / "machine.json", machines)

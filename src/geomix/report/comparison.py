@@ -8,9 +8,9 @@ import pandas as pd
 
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
-from geomix.report.studies import METRICS, Study, over_seeds, own, per_query
+from geomix.report.studies import BASELINES, METRICS, Study, over_seeds, own, per_query
 from geomix.report.sweeps import effect_on_rankings
-from geomix.report.text import markdown_table, number, percent, points, share
+from geomix.report.text import gap, markdown_table, number, percent, share
 from geomix.samples import Packed
 
 METRIC_NAMES = dict(zip(METRICS, ("R@1", "R@2", "R@4", "R@8", "MAP@R", "R-precision"), strict=True))
@@ -23,7 +23,7 @@ SEARCHED = {
 
 
 def compare_geometries(
-    study: Study, cells: Mapping[str, Sequence[str]], classes: np.ndarray, resamples: int
+    study: Study, cells: Mapping[str, Sequence[str]], classes: np.ndarray
 ) -> dict[tuple[str, str], Difference]:
     """Give the difference in test R@1 of every two geometries, in their own similarity.
 
@@ -31,10 +31,9 @@ def compare_geometries(
         study: Where the cells are.
         cells: For each geometry its cells, one for each seed, in the same order of seeds.
         classes: The class of each test query, (Q,).
-        resamples: Draws behind each interval.
     """
     hits = {name: per_query(study, names, "test", "recall_at_1") for name, names in cells.items()}
-    return {(b, a): paired_difference(hits[b], hits[a], classes, resamples) for a, b in combinations(hits, 2)}
+    return {(b, a): paired_difference(hits[b], hits[a], classes) for a, b in combinations(hits, 2)}
 
 
 def metric_rows(tables: Sequence[pd.DataFrame], split: str) -> list[dict[str, str]]:
@@ -45,20 +44,30 @@ def metric_rows(tables: Sequence[pd.DataFrame], split: str) -> list[dict[str, st
         for _, row in over_seeds(part, ["vector", "similarity", "geometry"]).iterrows():
             metrics = {METRIC_NAMES[name]: percent(row[name], row[f"{name}_sd"]) for name in METRICS}
             searched = SEARCHED[row["vector"], row["similarity"]]
-            rows.append({"geometry": row["geometry"], "searched": searched, **metrics, "seeds": str(row["seeds"])})
+            correlation = f"{row['rank_correlation']:.4f}" if row["similarity"] == "own" else "-"
+            name = BASELINES.get(row["geometry"], row["geometry"])
+            rows.append(
+                {
+                    "geometry": name,
+                    "searched": searched,
+                    **metrics,
+                    "rank correlation with cosine": correlation,
+                    "seeds": str(row["seeds"]),
+                }
+            )
     return rows
 
 
 def difference_rows(differences: Mapping[tuple[str, str], Difference]) -> list[dict[str, str]]:
-    """Give a row for each pair of geometries: difference, interval, verdict."""
+    """Give a row for each pair of geometries: difference, interval, the gap of each seed, verdict."""
     return [
         {
             "difference": f"{a} - {b}",
-            "test R@1, points [95 % interval]": points(gap),
-            "seeds": str(gap.seeds),
-            "verdict": gap.verdict,
+            "test R@1, points [95 % interval]": gap(difference),
+            "by seed": ", ".join(f"{100 * one:+.1f}" for one in difference.per_seed),
+            "verdict": difference.verdict,
         }
-        for (a, b), gap in differences.items()
+        for (a, b), difference in differences.items()
     ]
 
 
@@ -79,11 +88,12 @@ def radius_rows(study: Study) -> list[dict[str, str]]:
     return rows
 
 
-def neighbours_picture(study: Study, packed: Packed, count: int) -> bytes:
-    """Draw test queries, drawn at random with seed 0, with their five nearest images in each geometry of `compare`."""
+def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> bytes:
+    """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed."""
     rows = packed.rows("test")
     queries = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
-    first = own(study.metrics, "test").drop_duplicates("geometry")
+    cells = own(study.metrics, "test")
+    first = cells[cells["seed"] == seed]
     lists = {
         geometry: study.per_query[f"{cell}/test/head/own/neighbours"]
         for geometry, cell in zip(first["geometry"], first["cell"], strict=True)
@@ -98,7 +108,6 @@ def comparison_page(
     cells: Mapping[str, Sequence[str]],
     baselines: Study,
     packed: Packed,
-    resamples: int,
     queries: int,
 ) -> tuple[dict[str, bytes], dict[tuple[str, str], Difference]]:
     """Write comparison.md, its picture and CSV; give the files and the differences at the chosen temperatures.
@@ -109,17 +118,17 @@ def comparison_page(
         cells: The cells of the sweep at each geometry's val-chosen tau.
         baselines: Raw pixels and the untrained network.
         packed: For the picture.
-        resamples: Draws behind each interval.
         queries: In the picture.
     """
     classes = packed.samples["label"].to_numpy()[packed.rows("test")]
     headline_cells = own(compare.metrics, "test").sort_values("seed").groupby("geometry", sort=False)["cell"].agg(list)
     headline_cells = headline_cells.reindex(compare.metrics["geometry"].unique())
-    at_headline = compare_geometries(compare, headline_cells.to_dict(), classes, resamples)
-    at_chosen = compare_geometries(sweep, cells, classes, resamples)
+    at_headline = compare_geometries(compare, headline_cells.to_dict(), classes)
+    at_chosen = compare_geometries(sweep, cells, classes)
     chosen = sweep.metrics[sweep.metrics["cell"].isin([cell for names in cells.values() for cell in names])]
     tau = compare.metrics["tau"].dropna().iloc[0]
     last = compare.metrics.iloc[-1]
+    seed = int(compare.metrics["seed"].min())
     taus = ", ".join(f"{row.geometry} {number(row.tau)}" for row in chosen.drop_duplicates("geometry").itertuples())
     page = f"""# Comparison
 
@@ -133,7 +142,8 @@ Chosen on val classes, from the [temperature study](temperature.md): {taus}.
 
 {markdown_table(metric_rows([chosen, baselines.metrics], "test"))}
 
-Differences on the test classes, paired bootstrap over query classes and seeds ({resamples} draws):
+Differences on the test classes, on the same queries and seeds. The intervals let both vary (a Student interval
+for classes and one for seeds, added in squares); the gap of each seed stands beside them.
 
 {markdown_table(difference_rows(at_chosen))}
 
@@ -158,7 +168,7 @@ Val classes, which are fewer, so that their numbers are higher:
 ![Queries and their five nearest images by geometry](neighbours.png)
 
 Test queries drawn at random, with their five nearest images in each geometry's own similarity (seed
-{int(compare.metrics["seed"].min())}, tau {number(tau)}). An image of another class has a thick frame and a cross.
+{seed}, tau {number(tau)}). An image of another class has a thick frame and a cross.
 
 Numbers: [comparison.csv](comparison.csv).
 """
@@ -172,6 +182,6 @@ Numbers: [comparison.csv](comparison.csv).
     files = {
         "comparison.md": page.encode(),
         "comparison.csv": table.to_csv(index=False, float_format="%.6f").encode(),
-        "neighbours.png": neighbours_picture(compare, packed, queries),
+        "neighbours.png": neighbours_picture(compare, packed, queries, seed),
     }
     return files, at_chosen

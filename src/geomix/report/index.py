@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from geomix.report.intervals import Difference
-from geomix.report.studies import CHOOSES, Study, over_seeds, own
+from geomix.report.studies import BASELINES, CHOOSES, Study, average_baselines, over_seeds, own
 from geomix.report.sweeps import WITHOUT_EFFECT
-from geomix.report.text import join_words, markdown_table, number, percent, points
+from geomix.report.text import gap, join_words, markdown_table, number, percent
 
 PAGES = {
     "comparison.md": "the geometries side by side: all metrics, baselines, intervals, queries with their neighbours",
@@ -22,7 +22,9 @@ PAGES = {
 def at_chosen_tau(study: Study, cells: Mapping[str, Sequence[str]], split: str) -> pd.DataFrame:
     """Average the cells at each geometry's val-chosen tau over seeds; a row for each geometry."""
     rows = own(study.metrics, split)
-    return over_seeds(rows[rows["cell"].isin([cell for names in cells.values() for cell in names])], ["geometry", "tau"])
+    return over_seeds(
+        rows[rows["cell"].isin([cell for names in cells.values() for cell in names])], ["geometry", "tau", "curvature"]
+    )
 
 
 def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, str], Difference]) -> str:
@@ -36,32 +38,33 @@ def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, s
     row_of = {row["geometry"]: row for _, row in chosen.iterrows()}
     against_flat = differences["hyperbolic", "flat"]
     heads = {
-        "higher": "curvature helped",
-        "lower": "curvature hurt",
-        "no difference found": "no effect of curvature was found",
-        "one seed, not tested": "nothing can be said of curvature yet (one seed)",
+        "higher": "hyperbolic space did better than flat",
+        "lower": "hyperbolic space did worse than flat",
+        "no difference found": "no effect of hyperbolic space was found",
+        "one seed, not tested": "nothing can be said of hyperbolic space yet (one seed)",
     }
     scores = {name: f"{percent(row[CHOOSES], row[f'{CHOOSES}_sd'])} (tau {number(row['tau'])})" for name, row in row_of.items()}
     others = [f"{name} {score}" for name, score in scores.items() if name not in ("hyperbolic", "flat")]
+    curvature = number(row_of["hyperbolic"]["curvature"])
     seeds = int(chosen["seeds"].min())
     return (
         f"**On {dataset}, {heads[against_flat.verdict]}: with each geometry at the temperature its own validation classes "
-        f"chose, test R@1 in percent is {scores['hyperbolic']} for hyperbolic and {scores['flat']} for flat, its control "
-        f"without curvature, a difference of {points(against_flat)}, beside {join_words(others)}; {_acting(chosen)} "
-        f"({seeds} {'seed' if seeds == 1 else 'seeds'}; mean ± s.d.; 95 % intervals in brackets).**"
+        f"chose, test R@1 in percent is {scores['hyperbolic']} for hyperbolic at curvature {curvature} and {scores['flat']} "
+        f"for flat, its control without curvature, a difference of {gap(against_flat)}, beside {join_words(others)}; "
+        f"{_acting(chosen)} ({seeds} {'seed' if seeds == 1 else 'seeds'}; mean ± s.d.; 95 % intervals in brackets).**"
     )
 
 
 def explanation(differences: Mapping[tuple[str, str], Difference]) -> str:
-    """Say what sets hyperbolic apart from cosine, if anything does: the kernel, which flat shares, or more."""
+    """Say how the geometries compare with plain cosine, and what flat's share in that means."""
+    pairs = {(a, b): difference for (a, b), difference in differences.items() if b == "euclidean" or (a, b) == ("hybrid", "flat")}
+    listed = "; ".join(f"{a} minus {b} {gap(difference)} ({difference.verdict})" for (a, b), difference in pairs.items())
     curved, flat = differences["hyperbolic", "euclidean"], differences["flat", "euclidean"]
-    against_flat = differences["hyperbolic", "flat"].verdict
-    gains = (
-        f"hyperbolic minus euclidean is {points(curved)} ({curved.verdict}), flat minus euclidean {points(flat)} ({flat.verdict})"
-    )
-    if curved.verdict == flat.verdict == "higher" and against_flat == "no difference found":
-        return f"Against plain cosine {gains}: the gain is the distance kernel's, which needs no curved space."
-    return f"Against plain cosine {gains}."
+    if curved.verdict == flat.verdict == "higher" and differences["hyperbolic", "flat"].verdict == "no difference found":
+        return (
+            f"In test R@1, {listed}. Flat gains over cosine as hyperbolic does, so no curved space is needed to explain the gain."
+        )
+    return f"In test R@1, {listed}."
 
 
 def _acting(chosen: pd.DataFrame) -> str:
@@ -74,7 +77,8 @@ def _acting(chosen: pd.DataFrame) -> str:
     parts = []
     if still:
         parts.append(
-            f"in {join_words(still)} curvature did not act on any ranking (rank correlation with cosine above {WITHOUT_EFFECT})"
+            f"in {join_words(still)} curvature did not act on any ranking, only on the loss (rank correlation with cosine above "
+            f"{WITHOUT_EFFECT})"
         )
     if moving:
         parts.append(f"rankings depart from cosine's in {join_words(moving)}")
@@ -84,29 +88,33 @@ def _acting(chosen: pd.DataFrame) -> str:
 def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame, baselines: Study) -> list[dict[str, str]]:
     """Give the table of the first page: a row for each geometry and baseline."""
     at_headline = {row["geometry"]: row for _, row in headline.iterrows()}
-    column = f"at tau {number(headline['tau'].iloc[0])}: test R@1, %" if len(headline) else ""
+    column = f"at tau {number(headline['tau'].iloc[0])}: test R@1, %"
     rows = []
     for _, row in chosen.iterrows():
         same = at_headline.get(row["geometry"])
         rows.append(
             {
                 "geometry": row["geometry"],
+                "searched": "head, own similarity",
                 "val-chosen tau": number(row["tau"]),
-                "test R@1, %": percent(row[CHOOSES], row[f"{CHOOSES}_sd"]),
-                "test MAP@R, %": percent(row["map_at_r"], row["map_at_r_sd"]),
+                **_scores(row),
                 "rank correlation with cosine": f"{row['rank_correlation']:.4f}",
                 column: "-" if same is None else percent(same[CHOOSES], same[f"{CHOOSES}_sd"]),
             }
         )
-    part = baselines.metrics[(baselines.metrics["split"] == "test") & baselines.metrics["vector"].isin(["pixels", "head"])]
-    for _, row in over_seeds(part, ["geometry"]).iterrows():
-        name = {"pixels": "raw pixels, cosine", "untrained": "untrained network, cosine"}[row["geometry"]]
-        scores = {
-            "test R@1, %": percent(row[CHOOSES], row[f"{CHOOSES}_sd"]),
-            "test MAP@R, %": percent(row["map_at_r"], row["map_at_r_sd"]),
-        }
-        rows.append({"geometry": name, "val-chosen tau": "-", **scores, "rank correlation with cosine": "-", column: "-"})
+    for _, row in average_baselines(baselines, "test").iterrows():
+        name = row["geometry"]
+        searched = "pixels, cosine" if name == BASELINES["pixels"] else "head, cosine"
+        rows.append(dict.fromkeys(rows[0], "-") | {"geometry": name, "searched": searched, **_scores(row)})
     return rows
+
+
+def _scores(row: pd.Series) -> dict[str, str]:
+    return {
+        "test R@1, %": percent(row[CHOOSES], row[f"{CHOOSES}_sd"]),
+        "test MAP@R, %": percent(row["map_at_r"], row["map_at_r_sd"]),
+        "seeds": str(row["seeds"]),
+    }
 
 
 def metrics_json(chosen: pd.DataFrame, headline: pd.DataFrame) -> bytes:
@@ -127,6 +135,7 @@ def index_page(
     baselines: Study,
     differences: Mapping[tuple[str, str], Difference],
     effects: Sequence[str],
+    edges: str,
 ) -> dict[str, bytes]:
     """Write README.md and metrics.json.
 
@@ -138,6 +147,7 @@ def index_page(
         baselines: Raw pixels and the untrained network.
         differences: In test R@1 at those temperatures.
         effects: Sentences of the curvature study, one for each geometry.
+        edges: Which of the chosen temperatures lie at an edge of their grid.
     """
     chosen = at_chosen_tau(sweep, cells, "test")
     headline = over_seeds(own(compare.metrics, "test"), ["geometry", "tau"])
@@ -151,6 +161,8 @@ def index_page(
 
 {markdown_table(summary_rows(chosen, headline, baselines))}
 
+Temperatures that validation chose. {edges}
+
 ## Over the curvature
 
 {listed}
@@ -160,7 +172,7 @@ def index_page(
 {pages}
 
 Settings were chosen on val classes alone; test classes only scored. `flat` is the ball's limit at curvature 0 with the
-same features, scale and clip radius: what it reaches too is the kernel's doing, not the curvature's. "No difference
-found" means that the 95 % interval holds zero; it is a result.
+same features, scale and clip radius: what it reaches too needs no curvature. "No difference found" means that the 95 %
+interval holds zero; it is a result. A query is never its own neighbour; all other images of its split are searched.
 """
     return {"README.md": page.encode(), "metrics.json": metrics_json(chosen, headline)}

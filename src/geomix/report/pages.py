@@ -9,14 +9,14 @@ from geomix.report.comparison import comparison_page
 from geomix.report.dataset import dataset_page
 from geomix.report.index import index_page
 from geomix.report.studies import Study, read_study
-from geomix.report.sweeps import chosen_cells, curvature_page, temperature_page
+from geomix.report.sweeps import chosen_cells, curvature_page, edge_sentences, temperature_page
 from geomix.samples import Packed, open_packed
 
 
 def provenance(params: Mapping[str, Any], packed: Packed, studies: Mapping[str, Study]) -> str:
     """Say what a page was made from: params, data, versions and kinds of device. No times."""
     settings = ", ".join(f"{key} {value}" for key, value in params.items() if not isinstance(value, dict))
-    sections = "\n".join(f"- {key}: {_flat(value)}" for key, value in params.items() if isinstance(value, dict))
+    sections = "\n".join(f"- {key}: {_one_line(value)}" for key, value in params.items() if isinstance(value, dict))
     machines = {tuple(machine.items()): None for study in studies.values() for machine in study.machines}
     devices = "; ".join(", ".join(f"{key} {value}" for key, value in machine) for machine in machines)
     data = ", ".join(f"{name} sha256 {value[:16]}" for name, value in packed.card["sha256"].items())
@@ -47,15 +47,16 @@ def build_pages(results: Path, data: Path, params: Mapping[str, Any]) -> dict[st
     packed = open_packed(data)
     studies = {name: read_study(results / name) for name in ("compare", "tau", "curvature", "baselines")}
     compare, sweep, baselines = studies["compare"], studies["tau"], studies["baselines"]
-    settings = params["report"]
     files, chosen = temperature_page(sweep, baselines)
     cells = chosen_cells(sweep, chosen)
     more, effects = curvature_page(studies["curvature"], baselines)
     files |= more
-    more, differences = comparison_page(compare, sweep, cells, baselines, packed, settings["resamples"], settings["queries"])
+    more, differences = comparison_page(compare, sweep, cells, baselines, packed, params["report"]["queries"])
     files |= more
     files |= dataset_page(packed)
-    files |= index_page(packed.card["dataset"], compare, sweep, cells, baselines, differences, effects)
+    files |= index_page(
+        packed.card["dataset"], compare, sweep, cells, baselines, differences, effects, edge_sentences(chosen, "tau")
+    )
     footer = provenance(params, packed, studies).encode()
     return {name: content + footer if name.endswith(".md") else content for name, content in files.items()}
 
@@ -66,6 +67,8 @@ def write_pages(files: Mapping[str, bytes], out: Path) -> None:
         replace_file(out / name, content)
 
 
-def _flat(section: Mapping[str, Any]) -> str:
+def _one_line(section: Mapping[str, Any]) -> str:
     """Write a section on one line: key value, key (key value)."""
-    return ", ".join(f"{key} ({_flat(value)})" if isinstance(value, dict) else f"{key} {value}" for key, value in section.items())
+    return ", ".join(
+        f"{key} ({_one_line(value)})" if isinstance(value, dict) else f"{key} {value}" for key, value in section.items()
+    )

@@ -10,9 +10,11 @@ import pandas as pd
 from geomix.errors import InputError
 from geomix.files import read_json
 
+# The name of a baseline by its geometry in the results.
+BASELINES = {"pixels": "raw pixels", "untrained": "untrained network"}
 METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
-POINTS = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
+DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,35 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         A row for each group, in order of appearance: `by`, `seeds`, the mean of each metric and of each description of
         the points, and under `<metric>_sd` the standard deviation of each metric (n - 1; NaN for one seed).
     """
-    described = [name for name in POINTS if name in rows.columns]
+    described = [name for name in DESCRIBED if name in rows.columns]
     groups = rows.groupby(list(by), sort=False, dropna=False)
     spreads = groups[list(METRICS)].std().add_suffix("_sd")
     return groups[[*METRICS, *described]].mean().join(spreads).join(groups.size().rename("seeds")).reset_index()
 
 
 def choose(summary: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """Choose for each geometry the value of a knob with the highest val recall_at_1, the first in a tie.
+    """Choose for each geometry the value of a knob with the highest val recall_at_1, the lowest in a tie.
 
     Args:
         summary: From `over_seeds` of val rows, with columns geometry and the knob.
         knob: tau or curvature.
 
     Returns:
-        A row for each geometry: geometry, the knob, `at_edge` (the choice is the first or the last of its values).
+        A row for each geometry: geometry, the knob, `at_edge` (the choice is the first or the last of its values, and
+        not 0, beyond which there is nothing).
     """
     rows = []
     for geometry, group in summary.groupby("geometry", sort=False):
         ordered = group.sort_values(knob)
         best = ordered[CHOOSES].idxmax()
         value = ordered.loc[best, knob]
-        rows.append({"geometry": geometry, knob: value, "at_edge": value in (ordered[knob].iloc[0], ordered[knob].iloc[-1])})
+        rows.append(
+            {"geometry": geometry, knob: value, "at_edge": value > 0 and value in (ordered[knob].iloc[0], ordered[knob].iloc[-1])}
+        )
     return pd.DataFrame(rows)
+
+
+def average_baselines(baselines: Study, split: str) -> pd.DataFrame:
+    """Average raw pixels and the head of the untrained network, both under cosine, over seeds; a row for each."""
+    rows = baselines.metrics[(baselines.metrics["split"] == split) & baselines.metrics["vector"].isin(["pixels", "head"])]
+    return over_seeds(rows, ["geometry"]).replace({"geometry": BASELINES})

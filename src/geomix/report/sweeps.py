@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from geomix.report.figures import draw_sweep
-from geomix.report.studies import METRICS, Study, choose, over_seeds, own
+from geomix.report.studies import METRICS, Study, average_baselines, choose, over_seeds, own
 from geomix.report.text import join_words, markdown_table, number, percent, share
 
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine from which a geometry reorders nothing
@@ -31,31 +31,40 @@ def summarise_sweep(study: Study, knob: str) -> dict[str, pd.DataFrame]:
 
 
 def baseline_lines(baselines: Study) -> dict[str, dict[str, float]]:
-    """Give R@1 of raw pixels and of the untrained network's head, by split and name."""
-    rows = baselines.metrics[baselines.metrics["vector"].isin(["pixels", "head"])]
-    names = {"pixels": "raw pixels", "untrained": "untrained network"}
-    means = rows.groupby(["split", "geometry"])["recall_at_1"].mean()
-    return {split: {names[kind]: float(means[split, kind]) for kind in names} for split in ("val", "test")}
+    """Give R@1 of the baselines, by split and name."""
+    tables = {split: average_baselines(baselines, split) for split in ("val", "test")}
+    return {split: dict(zip(table["geometry"], table["recall_at_1"], strict=True)) for split, table in tables.items()}
 
 
-def sweep_rows(summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame) -> list[dict[str, str]]:
-    """Give the rows of a sweep's table; the value that validation chose is bold."""
+def sweep_rows(
+    summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame, baselines: Mapping[str, pd.DataFrame]
+) -> list[dict[str, str]]:
+    """Give the rows of a sweep's table, baselines last; the value that validation chose is bold."""
     best = dict(zip(chosen["geometry"], chosen[knob], strict=True))
     rows = []
     for (_, val), (_, test) in zip(summaries["val"].iterrows(), summaries["test"].iterrows(), strict=True):
-        row = {
-            "geometry": val["geometry"],
+        radius = share(test["radius_mean"]) if pd.notna(test["radius_mean"]) else "-"
+        row = _scores(val, test) | {
             knob: number(val[knob]),
-            "val R@1, %": percent(val["recall_at_1"], val["recall_at_1_sd"]),
-            "test R@1, %": percent(test["recall_at_1"], test["recall_at_1_sd"]),
-            "test MAP@R, %": percent(test["map_at_r"], test["map_at_r_sd"]),
             "at the clip radius, %": percent(test["clipped_share"]),
-            "radius": share(test["radius_mean"], test["radius_sd"]) if pd.notna(test["radius_mean"]) else "-",
+            "mean radius": radius,
             "rank correlation with cosine": f"{test['rank_correlation']:.4f}",
-            "seeds": str(val["seeds"]),
         }
         rows.append({name: f"**{cell}**" for name, cell in row.items()} if val[knob] == best[val["geometry"]] else row)
-    return rows
+    for (_, val), (_, test) in zip(baselines["val"].iterrows(), baselines["test"].iterrows(), strict=True):
+        rows.append(dict.fromkeys(rows[0], "-") | _scores(val, test))
+    first = ["geometry", knob]
+    return [{name: row[name] for name in [*first, *(name for name in row if name not in first)]} for row in rows]
+
+
+def _scores(val: pd.Series, test: pd.Series) -> dict[str, str]:
+    return {
+        "geometry": val["geometry"],
+        "val R@1, %": percent(val["recall_at_1"], val["recall_at_1_sd"]),
+        "test R@1, %": percent(test["recall_at_1"], test["recall_at_1_sd"]),
+        "test MAP@R, %": percent(test["map_at_r"], test["map_at_r_sd"]),
+        "seeds": str(val["seeds"]),
+    }
 
 
 def sweep_csv(summaries: Mapping[str, pd.DataFrame], knob: str) -> str:
@@ -79,13 +88,17 @@ def sweep_csv(summaries: Mapping[str, pd.DataFrame], knob: str) -> str:
 
 def edge_sentences(chosen: pd.DataFrame, knob: str) -> str:
     """Say for each geometry which value validation chose and whether it lies at an edge of the grid."""
-    inside = [f"{row.geometry} {number(getattr(row, knob))}" for row in chosen.itertuples() if not row.at_edge]
-    edge = [f"{row.geometry} {number(getattr(row, knob))}" for row in chosen.itertuples() if row.at_edge]
+    values = [(row.geometry, getattr(row, knob), row.at_edge) for row in chosen.itertuples()]
+    inside = [f"{name} {number(value)}" for name, value, edge in values if not edge and value > 0]
+    flat = [name for name, value, _ in values if value == 0]
+    edge = [f"{name} {number(value)}" for name, value, edge in values if edge]
     sentences = []
     if inside:
         sentences.append(f"Inside the grid: {join_words(inside)}.")
+    if flat:
+        sentences.append(f"The flat limit itself: {join_words(flat)}.")
     if edge:
-        sentences.append(f"**At an edge of the grid, so the best value may lie beyond it**: {join_words(edge)}.")
+        sentences.append(f"**At an edge of the grid, so that the best value may lie beyond it**: {join_words(edge)}.")
     return " ".join(sentences)
 
 
@@ -93,12 +106,12 @@ def temperature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], 
     """Write temperature.md, .png and .csv; give the files and the temperatures that validation chose."""
     summaries = summarise_sweep(study, "tau")
     chosen = choose(summaries["val"], "tau")
+    tables = {split: average_baselines(baselines, split) for split in summaries}
     figure = draw_sweep(summaries, "tau", chosen, baseline_lines(baselines))
-    best = [f"{row.geometry} {number(row.tau)}" for row in chosen.itertuples()]
     first = study.metrics.iloc[0]
     page = f"""# Temperature
 
-Validation chooses tau = {join_words(best)}. {edge_sentences(chosen, "tau")}
+Validation chooses the temperature of each geometry. {edge_sentences(chosen, "tau")}
 
 ![R@1 over the temperature, by geometry](temperature.png)
 
@@ -106,7 +119,7 @@ A ring marks the value that validation chose; the band is one standard deviation
 below. Curvature {number(first["curvature"])} and lam {number(first["lam"])} are pinned; test is shown but chose nothing.
 Searched: the head's output, in the geometry's own similarity.
 
-{markdown_table(sweep_rows(summaries, "tau", chosen))}
+{markdown_table(sweep_rows(summaries, "tau", chosen, tables))}
 
 Numbers behind the figure: [temperature.csv](temperature.csv).
 """
@@ -118,6 +131,7 @@ def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], li
     """Write curvature.md, .png and .csv; give the files and, by geometry, whether curvature acted."""
     summaries = summarise_sweep(study, "curvature")
     chosen = choose(summaries["val"], "curvature")
+    tables = {split: average_baselines(baselines, split) for split in summaries}
     figure = draw_sweep(summaries, "curvature", chosen, baseline_lines(baselines))
     effects = [effect_of_curvature(rows) for _, rows in summaries["test"].groupby("geometry", sort=False)]
     first = study.metrics.iloc[0]
@@ -135,7 +149,7 @@ Curvature 0 is the ball's limit: the flat space with the same features, scale, c
 value that validation chose; those rows are bold below. tau {number(first["tau"])} and lam {number(first["lam"])} are
 pinned; test is shown but chose nothing. Searched: the head's output, in the geometry's own similarity.
 
-{markdown_table(sweep_rows(summaries, "curvature", chosen))}
+{markdown_table(sweep_rows(summaries, "curvature", chosen, tables))}
 
 Where all points lie at one radius, hyperbolic distance is a monotone function of the cosine: any curvature gives the
 same ranking, and only changes how the loss weighs pairs. Numbers behind the figure: [curvature.csv](curvature.csv).
@@ -146,13 +160,16 @@ same ranking, and only changes how the loss weighs pairs. Numbers behind the fig
 
 def effect_of_curvature(rows: pd.DataFrame) -> str:
     """Say for one geometry over all curvatures whether rankings depart from cosine's, and the range of test R@1."""
-    curved = rows[rows["curvature"] > 0]
+    name = rows["geometry"].iloc[0]
+    curved = rows[rows["curved"] > 0]
+    if curved.empty:
+        return f"**{name}**: no curvature at any value of the sweep."
     lowest = curved.loc[curved["rank_correlation"].idxmin()]
     limit = rows[rows["curvature"] == 0]["recall_at_1"]
     flat = f", {percent(limit.iloc[0])} in the flat limit" if len(limit) else ""
     spread = f"test R@1 {percent(curved['recall_at_1'].min())} to {percent(curved['recall_at_1'].max())} %{flat}"
     at = "at every curvature" if lowest["rank_correlation"] > WITHOUT_EFFECT else f"most at c = {number(lowest['curvature'])}"
-    return f"**{lowest['geometry']}**: {effect_on_rankings(lowest['rank_correlation'])}, {at}; {spread}."
+    return f"**{name}**: {effect_on_rankings(lowest['rank_correlation'])}, {at}; {spread}."
 
 
 def chosen_cells(study: Study, chosen: pd.DataFrame) -> dict[str, Sequence[str]]:

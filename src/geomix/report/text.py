@@ -26,8 +26,10 @@ def share(mean: float, sd: float = math.nan) -> str:
     return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
-def points(difference: Difference) -> str:
-    """Write a difference of shares in percentage points with its interval: +1.2 [+0.3, +2.1]."""
+def gap(difference: Difference) -> str:
+    """Write a difference of shares in percentage points with its interval, if it has one: +1.2 [+0.3, +2.1]."""
+    if math.isnan(difference.low):
+        return f"{100 * difference.mean:+.1f}"
     return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
+from geomix.model.spaces import Space
 
 SPARE = 22  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
 EPS32, EPS64 = 2.0**-24, 2.0**-53
@@ -79,10 +80,11 @@ class _InnerProduct:
         _, self._gallery = space.as_inner_product(y[0])
         self._index = faiss.IndexFlatIP(self._gallery.shape[1])
         self._index.add(self._gallery.float().numpy())
-        # Rounding of a float32 product: terms of the first coordinate and of the rest, each by Cauchy and Schwarz.
+        # A float32 product of E terms, of rounded coordinates, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy
+        # and Schwarz bound: the first coordinate apart from the rest, as they differ in size.
         first, rest = self._gallery[:, :1].abs().max(), self._gallery[:, 1:].norm(dim=1).max()
         size = self._queries[:, :1].abs().squeeze(1) * first + self._queries[:, 1:].norm(dim=1) * rest
-        self._slack = ((4 + math.sqrt(self._gallery.shape[1])) * EPS32 * size).numpy()
+        self._slack = ((2 + self._gallery.shape[1]) * EPS32 * size).numpy()
 
     def candidates(self, rows: np.ndarray, count: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Give for each query `count` rows of the gallery and the lowest product among them."""
@@ -101,6 +103,9 @@ class _Blocks:
     def __init__(self, geometry: Geometry, x: Points, y: Points, memory: int) -> None:
         self._geometry, self._x, self._y = geometry, x, y
         self._step = max(1, memory // (len(y[0]) * 8))
+        self._slack = sum(
+            weight * _resolution(space, torch.cat([a, b])) for (space, weight), a, b in zip(geometry.parts, x, y, strict=True)
+        )
 
     def candidates(self, rows: np.ndarray, count: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Give for each query `count` rows of the gallery and the lowest similarity among them."""
@@ -116,7 +121,17 @@ class _Blocks:
         """Give for each query the similarity to its chosen item, (q,), less what rounding can hide."""
         one = [points[rows] for points in self._x], [points[chosen] for points in self._y]
         scores: np.ndarray = self._geometry.paired_similarity(*one).numpy()
-        return scores - 1e-7 * (1 + np.abs(scores))
+        return scores - self._slack
+
+
+def _resolution(space: Space, points: Tensor) -> float:
+    """Bound the error of a similarity computed by a matrix product in float64.
+
+    |x - y|^2 from a product is off by at most (D + 3) eps (|x| + |y|)^2. Distances are concave in it, so the error of a
+    distance is at most the distance of two points that are apart by the root of that, at the largest radius.
+    """
+    apart = 2 * math.sqrt((points.shape[1] + 3) * EPS64)
+    return float((space.paired_similarity(points, points) - space.paired_similarity(points * (1 - apart), points)).max())
 
 
 def _drop(scores: np.ndarray, found: np.ndarray, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
