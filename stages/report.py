@@ -11,21 +11,8 @@ from stages import Arguments, run
 
 def main() -> None:
     """Build all pages, then write them."""
-    params = load(
-        "dataset",
-        "tau",
-        "curvature",
-        "lam",
-        "epochs",
-        "split",
-        "backbone",
-        "head",
-        "geometry",
-        "batch",
-        "augment",
-        "optim",
-        "report",
-    )
+    numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
+    sections = load("split", "backbone", "head", "geometry", "batch", "augment", "optim", "compare", "sweep")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
@@ -34,7 +21,7 @@ def main() -> None:
 
     from geomix.report.pages import build_pages, write_pages
 
-    write_pages(build_pages(given.results, given.data, params), given.out)
+    write_pages(build_pages(given.results, given.data, numbers | sections), given.out)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,12 @@ def test_a_cell_run_again_has_the_same_bytes(clone: Path, tmp_path: Path) -> Non
         (
             r"^  tau: \{values: \[0.1\]",
             "  tau: {values: [0.1, 0.3]",
-            {*(f"sweep_tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")), "evaluate_sweep@tau", "check"},
+            {
+                *(f"sweep_tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")),
+                "evaluate_sweep@tau",
+                "check",
+                "report",
+            },
         ),
         (r"queries: 2", "queries: 3", {"report", "check"}),
     ],

@@ -75,6 +75,17 @@ def test_ball_distance_equals_high_precision_near_the_boundary(c: float, share: 
         assert float(found[i, j]) == pytest.approx(distance_by_mpmath(x[i], y[j], c), rel=stated)
 
 
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-6, 1e-2, 1.0])
+@pytest.mark.parametrize("norm", [1e-3, 1.0, 100.0])
+def test_flat_distance_is_as_accurate_as_stated(gap: float, norm: float) -> None:
+    x = torch.nn.functional.normalize(features(20), dim=-1) * norm
+    y = x + torch.nn.functional.normalize(features(20, seed=1), dim=-1) * gap * norm
+    found, exact = flat_distance(x, y).diagonal(), 2 * torch.linalg.vector_norm(x - y, dim=-1)
+    size = x.norm(dim=-1) + y.norm(dim=-1)
+    stated = torch.minimum(1e-15 * (2 * size / exact.clamp_min(1e-300)).square() * exact, 1e-7 * size)
+    assert ((found - exact).abs() <= stated + 1e-15 * size).all()
+
+
 @pytest.mark.parametrize("space", all_spaces(), ids=str)
 def test_similarity_equals_its_definition_pair_by_pair(space: Sphere | Flat | Ball) -> None:
     x, y = space.place(features(6)), space.place(features(4, seed=1))

@@ -42,8 +42,16 @@ def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> N
     assert sorted(item.name for item in checkout.iterdir()) == ["params.yaml", "src", "stages"]
 
 
+def test_a_stage_that_python_cannot_find_is_one_line_too(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "stages.train"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_outside_the_root_says_where_to_start(
+def test_a_stage_on_the_path_but_outside_the_root_says_where_to_start(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory, stage: str
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
