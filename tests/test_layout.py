@@ -179,6 +179,13 @@ def test_params_yaml_survives_an_experiment(tmp_path: Path, override: str, old: 
     assert changed == [(old, new)]
 
 
+def test_figures_of_the_readme_are_those_of_the_committed_run() -> None:
+    figures = re.findall(r"\d+\.\d ± \d+\.\d|[+-]\d+\.\d \[[^]]*\]", (ROOT / "README.md").read_text())
+    page = (ROOT / "reports" / "README.md").read_text()
+    assert len(figures) == 4
+    assert not [figure for figure in figures if figure not in page]
+
+
 def test_source_files_stay_readable() -> None:
     for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py")]:
         assert len(path.read_text().splitlines()) <= 300, path

@@ -82,7 +82,8 @@ def test_flat_distance_is_as_accurate_as_stated(gap: float, norm: float) -> None
     y = x + torch.nn.functional.normalize(features(20, seed=1), dim=-1) * gap * norm
     found, exact = flat_distance(x, y).diagonal(), 2 * torch.linalg.vector_norm(x - y, dim=-1)
     size = x.norm(dim=-1) + y.norm(dim=-1)
-    stated = torch.minimum(1e-15 * (2 * size / exact.clamp_min(1e-300)).square() * exact, 1e-7 * size)
+    relative = 1e-15 * (2 * size).square() / exact.clamp_min(1e-300)
+    stated = torch.minimum(relative, 1e-7 * size)
     assert ((found - exact).abs() <= stated + 1e-15 * size).all()
 
 
