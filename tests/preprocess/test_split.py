@@ -22,6 +22,12 @@ def test_no_class_is_in_two_splits_and_the_rest_is_in_none() -> None:
     assert len(set.union(*found.values())) == 40
 
 
+def test_a_class_stays_together_whatever_its_size_and_place() -> None:
+    labels = ["b", "a", "c", "a", "d", "e", "f", "f", "f", "a", "g", "b"]
+    splits = split_classes(labels, {"train": 0.4, "val": 0.3, "test": 0.3}, 0)
+    assert len({(label, split) for label, split in zip(labels, splits, strict=True)}) == len(set(labels))
+
+
 def test_the_seed_fixes_the_split_and_another_one_changes_it() -> None:
     assert split_classes(LABELS, SHARES, 1) == split_classes(LABELS, SHARES, 1)
     assert split_classes(LABELS, SHARES, 1) != split_classes(LABELS, SHARES, 2)
