@@ -87,7 +87,9 @@ def test_a_second_run_executes_nothing(clone: Path) -> None:
 
 def test_the_first_page_answers_from_this_run(clone: Path) -> None:
     page = (clone / "reports" / "README.md").read_text()
-    assert page.splitlines()[2].startswith("**On glyphs, nothing can be said of hyperbolic space yet (one seed): ")
+    assert page.splitlines()[2].startswith(
+        "**On glyphs at curvature 0.1, nothing can be said of hyperbolic space yet (one seed): "
+    )
     assert "epochs 1" in page
     assert set(json.loads((clone / "reports" / "metrics.json").read_text())) == {"euclidean", "flat", "hyperbolic", "hybrid"}
 

@@ -45,7 +45,7 @@ def test_radii_and_rankings_are_described(results: Path) -> None:
     assert rows["flat"]["rankings"].startswith("no curvature")
     assert rows["hyperbolic"]["at the clip radius, %"] == "100.0"
     assert rows["hyperbolic"]["rankings"].startswith("curvature did not act")
-    assert rows["hybrid"]["rankings"].startswith("rankings depart")
+    assert rows["hybrid"]["rankings"].startswith("radii differ and rankings depart")
 
 
 def test_the_page_has_its_picture_and_numbers(results: Path, packed: Packed, params: dict[str, Any]) -> None:

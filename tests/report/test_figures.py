@@ -12,7 +12,7 @@ from geomix.report.figures import LOOKS, SPARE_LOOKS, draw_neighbours, draw_samp
 
 def summary(knob: str, values: list[float]) -> pd.DataFrame:
     rows = [("flat", value, 0.5 + value / 10, 0.01) for value in values] + [("other", value, 0.4, np.nan) for value in values]
-    return pd.DataFrame(rows, columns=["geometry", knob, "recall_at_1", "recall_at_1_sd"])
+    return pd.DataFrame(rows, columns=["geometry", knob, "recall_at_1", "recall_at_1_sd"]).assign(seeds=2)
 
 
 def opened(png: bytes) -> Image.Image:

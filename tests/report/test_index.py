@@ -40,13 +40,13 @@ def differences(flat: Difference, cosine: Difference = HIGHER) -> dict[tuple[str
     ],
 )
 def test_the_answer_says_what_the_interval_allows(difference: Difference, words: str) -> None:
-    assert answer("glyphs", chosen(), differences(difference)).startswith(f"**On glyphs, {words}: ")
+    assert answer("glyphs", chosen(), differences(difference)).startswith(f"**On glyphs at curvature 0.3, {words}: ")
 
 
 def test_the_answer_has_every_figure() -> None:
     sentence = answer("glyphs", chosen(), differences(SAME))
     for part in (
-        "62.1 ± 1.0 (tau 0.2) for hyperbolic at curvature 0.3",
+        "62.1 ± 1.0 (tau 0.2) for hyperbolic and",
         "62.0 ± 1.0 (tau 0.1) for flat",
         "a difference of +0.1 [-1.0, +1.0]",
         "beside euclidean 58.0 ± 2.0 (tau 0.025) and hybrid 61.0 ± 1.0 (tau 0.2)",
@@ -72,14 +72,23 @@ def test_the_page_and_the_metrics_agree_with_the_results(results: Path) -> None:
     compare, sweep, baselines = (read_study(results / name) for name in ("compare", "tau", "baselines"))
     cells = {name: [f"{name}-0.1-0", f"{name}-0.1-1"] for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
     files = index_page(
-        "patterns", compare, sweep, cells, baselines, differences(SAME), ["**hyperbolic**: effect."], "Inside the grid: all."
+        "patterns",
+        compare,
+        sweep,
+        cells,
+        baselines,
+        differences(SAME),
+        ["**hyperbolic**: effect."],
+        "Inside the grid: all.",
+        "One seed.",
     )
     metrics = json.loads(files["metrics.json"])
     rows = at_chosen_tau(sweep, cells, "test").set_index("geometry")
     assert metrics["hybrid"]["val_chosen_tau"] == 0.1
     assert metrics["hybrid"]["test_recall_at_1_at_chosen_tau"] == pytest.approx(rows.loc["hybrid", "recall_at_1"], abs=1e-6)
     page = files["README.md"].decode()
-    assert page.splitlines()[2].startswith("**On patterns, no effect of hyperbolic space was found")
+    assert page.splitlines()[2].startswith("**On patterns at curvature 0.5, no effect of hyperbolic space was found")
     assert "| raw pixels" in page
     assert "- **hyperbolic**: effect." in page
     assert "Inside the grid: all." in page
+    assert "Curvatures that validation chose. One seed." in page

@@ -44,11 +44,12 @@ def test_cells_of_the_choice_are_in_the_order_of_their_seeds(results: Path) -> N
 
 
 def test_the_curvature_page_says_what_curvature_did_and_that_one_seed_proves_nothing(results: Path) -> None:
-    files, effects = curvature_page(read_study(results / "curvature"), read_study(results / "baselines"))
+    files, effects, choice = curvature_page(read_study(results / "curvature"), read_study(results / "baselines"))
     page = files["curvature.md"].decode()
     assert effects[0] in page
     assert effects[0].startswith("**hyperbolic**: curvature did not act on any ranking")  # all points are clipped
-    assert "in the flat limit" in effects[0]
+    assert "in the flat limit (rank correlation 1.0000)" in effects[0]
+    assert choice in page
     assert "One seed: differences between curvatures are not tested here." in page
     assert "**At an edge of the grid" in page
 
@@ -57,7 +58,7 @@ def test_the_curvature_page_says_what_curvature_did_and_that_one_seed_proves_not
     ("correlation", "curved", "words"),
     [
         (0.9991, True, "curvature did not act on any ranking"),
-        (0.999, True, "rankings depart from cosine's"),
+        (0.999, True, "radii differ and rankings depart from cosine's"),
         (1.0, False, "no curvature"),
     ],
 )

@@ -142,8 +142,9 @@ Chosen on val classes, from the [temperature study](temperature.md): {taus}.
 
 {markdown_table(metric_rows([chosen, baselines.metrics], "test"))}
 
-Differences on the test classes, on the same queries and seeds. The intervals let both vary (a Student interval
-for classes and one for seeds, added in squares); the gap of each seed stands beside them.
+Differences on the test classes, on the same queries and seeds. The intervals let both vary: a
+half-width is the root of the summed squares of Student's half-widths over classes and over seeds. The six comparisons are
+not corrected for their number. Beside them the gap of each seed.
 
 {markdown_table(difference_rows(at_chosen))}
 
@@ -155,7 +156,7 @@ Curvature {number(last["curvature"])} and lam {number(last["lam"])}, where a geo
 
 {markdown_table(difference_rows(at_headline))}
 
-Val classes, which are fewer, so that their numbers are higher:
+Val classes; there are fewer to confuse, so these scores are not comparable with those on test:
 
 {markdown_table(metric_rows([compare.metrics, baselines.metrics], "val"))}
 

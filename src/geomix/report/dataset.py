@@ -42,20 +42,33 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         yield str(name), images
 
 
+def related(packed: Packed) -> str:
+    """Say how many test classes have a relative, a class of the same finest group, among the training classes."""
+    levels = packed.card["levels"]
+    if not levels:
+        return ""
+    samples = packed.samples
+    known = set(samples.loc[samples["split"] == "train", levels[-1]])
+    test = samples[samples["split"] == "test"].drop_duplicates("label")
+    count = int(test[levels[-1]].isin(known).sum())
+    return f" Groups are: {count} of {len(test)} test classes share their {levels[-1]} with one of train."
+
+
 def dataset_page(packed: Packed) -> dict[str, bytes]:
     """Write dataset.md, samples.png and dataset.csv."""
     card = packed.card
     height, width, channels = card["image_shape"]
     levels = " -> ".join([*card["levels"], "class"])
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
+    each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
     page = f"""# Data set: {card["dataset"]}
 
 {len(packed.samples):,} images of {height} x {width} pixels, {"grey" if channels == 1 else "colour"}, in
-{packed.samples["label"].nunique():,} classes of {sizes.min()} to {sizes.max()} images. Hierarchy: {levels}.
+{packed.samples["label"].nunique():,} classes of {each} images. Hierarchy: {levels}.
 
 {markdown_table(count_rows(packed))}
 
-No class is in two splits. Training sees train alone; settings are chosen on val; test is only scored.
+No class is in two splits.{related(packed)} Training sees train alone; settings are chosen on val; test is only scored.
 
 ![Samples with their hierarchy](samples.png)
 

@@ -73,7 +73,8 @@ def draw_sweep(
             ring = rows[knob] == best
             axis.plot(x[ring], y[ring], "o", markersize=13, markerfacecolor="none", color=look["color"], markeredgewidth=1.6)
         _draw_baselines(axis, lines[split])
-        axis.set_title(titles[split], fontsize=10)
+        seeds = int(summary["seeds"].max())
+        axis.set_title(f"{titles[split]}, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=10)
         axis.set_xlabel({"tau": "temperature tau", "curvature": "curvature c"}[knob])
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("R@1, %")
@@ -93,7 +94,7 @@ def _draw_baselines(axis: Axes, lines: Mapping[str, float]) -> None:
                 f"{name} ", (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.3"
             )
     if far:
-        axis.annotate(f"below: {', '.join(far)}", (0.02, 0.02), xycoords="axes fraction", fontsize=8, color="0.3")
+        axis.annotate(f"below: {', '.join(far)}", (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=8, color="0.3")
 
 
 def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:

@@ -48,9 +48,9 @@ def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, s
     curvature = number(row_of["hyperbolic"]["curvature"])
     seeds = int(chosen["seeds"].min())
     return (
-        f"**On {dataset}, {heads[against_flat.verdict]}: with each geometry at the temperature its own validation classes "
-        f"chose, test R@1 in percent is {scores['hyperbolic']} for hyperbolic at curvature {curvature} and {scores['flat']} "
-        f"for flat, its control without curvature, a difference of {gap(against_flat)}, beside {join_words(others)}; "
+        f"**On {dataset} at curvature {curvature}, {heads[against_flat.verdict]}: with each geometry at the temperature its "
+        f"own validation classes chose, test R@1 in percent is {scores['hyperbolic']} for hyperbolic and {scores['flat']} for "
+        f"flat, its control without curvature, a difference of {gap(against_flat)}, beside {join_words(others)}; "
         f"{_acting(chosen)} ({seeds} {'seed' if seeds == 1 else 'seeds'}; mean ± s.d.; 95 % intervals in brackets).**"
     )
 
@@ -136,6 +136,7 @@ def index_page(
     differences: Mapping[tuple[str, str], Difference],
     effects: Sequence[str],
     edges: str,
+    curvatures: str,
 ) -> dict[str, bytes]:
     """Write README.md and metrics.json.
 
@@ -148,6 +149,7 @@ def index_page(
         differences: In test R@1 at those temperatures.
         effects: Sentences of the curvature study, one for each geometry.
         edges: Which of the chosen temperatures lie at an edge of their grid.
+        curvatures: What validation chose in the curvature study, and whether that was tested.
     """
     chosen = at_chosen_tau(sweep, cells, "test")
     headline = over_seeds(own(compare.metrics, "test"), ["geometry", "tau"])
@@ -165,14 +167,20 @@ Temperatures that validation chose. {edges}
 
 ## Over the curvature
 
+The comparison above pins the curvature and did not choose it; this study moves it, at one pinned temperature.
+
 {listed}
+
+Curvatures that validation chose. {curvatures}
 
 ## Pages
 
 {pages}
 
-Settings were chosen on val classes alone; test classes only scored. `flat` is the ball's limit at curvature 0 with the
-same features, scale and clip radius: what it reaches too needs no curvature. "No difference found" means that the 95 %
-interval holds zero; it is a result. A query is never its own neighbour; all other images of its split are searched.
+Settings were chosen on val classes alone; test classes only scored. A query is never its own neighbour; all other images
+of its split are searched. R@1 is the share of queries whose nearest image is of the query's class; MAP@R averages the
+precision over the first R ranks, R being the number of images of that class. `flat` is the ball's limit at curvature 0
+with the same features, scale and clip radius: what it reaches too needs no curvature. "No difference found" means that
+the 95 % interval holds zero; it is a result.
 """
     return {"README.md": page.encode(), "metrics.json": metrics_json(chosen, headline)}

@@ -49,13 +49,13 @@ def build_pages(results: Path, data: Path, params: Mapping[str, Any]) -> dict[st
     compare, sweep, baselines = studies["compare"], studies["tau"], studies["baselines"]
     files, chosen = temperature_page(sweep, baselines)
     cells = chosen_cells(sweep, chosen)
-    more, effects = curvature_page(studies["curvature"], baselines)
+    more, effects, curvatures = curvature_page(studies["curvature"], baselines)
     files |= more
     more, differences = comparison_page(compare, sweep, cells, baselines, packed, params["report"]["queries"])
     files |= more
     files |= dataset_page(packed)
     files |= index_page(
-        packed.card["dataset"], compare, sweep, cells, baselines, differences, effects, edge_sentences(chosen, "tau")
+        packed.card["dataset"], compare, sweep, cells, baselines, differences, effects, edge_sentences(chosen, "tau"), curvatures
     )
     footer = provenance(params, packed, studies).encode()
     return {name: content + footer if name.endswith(".md") else content for name, content in files.items()}

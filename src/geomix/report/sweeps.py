@@ -22,7 +22,7 @@ def effect_on_rankings(correlation: float, curved: bool = True) -> str:
         return f"no curvature (rank correlation with cosine {correlation:.4f})"
     if correlation > WITHOUT_EFFECT:
         return f"curvature did not act on any ranking (rank correlation with cosine {correlation:.4f})"
-    return f"rankings depart from cosine's, curvature can act (rank correlation {correlation:.4f})"
+    return f"radii differ and rankings depart from cosine's (rank correlation {correlation:.4f}), so curvature can act"
 
 
 def summarise_sweep(study: Study, knob: str) -> dict[str, pd.DataFrame]:
@@ -127,8 +127,8 @@ Numbers behind the figure: [temperature.csv](temperature.csv).
     return {"temperature.md": page.encode(), "temperature.png": figure, "temperature.csv": csv.encode()}, chosen
 
 
-def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], list[str]]:
-    """Write curvature.md, .png and .csv; give the files and, by geometry, whether curvature acted."""
+def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], list[str], str]:
+    """Write curvature.md, .png and .csv; give the files, by geometry what curvature did, and what val chose with caution."""
     summaries = summarise_sweep(study, "curvature")
     chosen = choose(summaries["val"], "curvature")
     tables = {split: average_baselines(baselines, split) for split in summaries}
@@ -136,13 +136,15 @@ def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], li
     effects = [effect_of_curvature(rows) for _, rows in summaries["test"].groupby("geometry", sort=False)]
     first = study.metrics.iloc[0]
     seeds = int(summaries["val"]["seeds"].max())
-    caution = "One seed: differences between curvatures are not tested here.\n" if seeds < 2 else ""
+    caution = " One seed: differences between curvatures are not tested here." if seeds < 2 else ""
+    choice = f"{edge_sentences(chosen, 'curvature')}{caution}"
     listed = "\n".join(f"- {effect}" for effect in effects)
     page = f"""# Curvature
 
 {listed}
 
-{edge_sentences(chosen, "curvature")} {caution}
+Validation chooses the curvature of each geometry, at tau {number(first["tau"])}. {choice}
+
 ![R@1 over the curvature, by geometry](curvature.png)
 
 Curvature 0 is the ball's limit: the flat space with the same features, scale, clip radius and tau. A ring marks the
@@ -155,7 +157,7 @@ Where all points lie at one radius, hyperbolic distance is a monotone function o
 same ranking, and only changes how the loss weighs pairs. Numbers behind the figure: [curvature.csv](curvature.csv).
 """
     csv = sweep_csv(summaries, "curvature")
-    return {"curvature.md": page.encode(), "curvature.png": figure, "curvature.csv": csv.encode()}, effects
+    return {"curvature.md": page.encode(), "curvature.png": figure, "curvature.csv": csv.encode()}, effects, choice
 
 
 def effect_of_curvature(rows: pd.DataFrame) -> str:
@@ -165,8 +167,11 @@ def effect_of_curvature(rows: pd.DataFrame) -> str:
     if curved.empty:
         return f"**{name}**: no curvature at any value of the sweep."
     lowest = curved.loc[curved["rank_correlation"].idxmin()]
-    limit = rows[rows["curvature"] == 0]["recall_at_1"]
-    flat = f", {percent(limit.iloc[0])} in the flat limit" if len(limit) else ""
+    limit = rows[rows["curvature"] == 0]
+    flat = ""
+    if len(limit):
+        at_limit = limit.iloc[0]
+        flat = f", {percent(at_limit['recall_at_1'])} in the flat limit (rank correlation {at_limit['rank_correlation']:.4f})"
     spread = f"test R@1 {percent(curved['recall_at_1'].min())} to {percent(curved['recall_at_1'].max())} %{flat}"
     at = "at every curvature" if lowest["rank_correlation"] > WITHOUT_EFFECT else f"most at c = {number(lowest['curvature'])}"
     return f"**{name}**: {effect_on_rankings(lowest['rank_correlation'])}, {at}; {spread}."
