@@ -51,7 +51,7 @@ def related(packed: Packed) -> str:
     known = set(samples.loc[samples["split"] == "train", levels[-1]])
     test = samples[samples["split"] == "test"].drop_duplicates("label")
     count = int(test[levels[-1]].isin(known).sum())
-    return f" Groups are: {count} of {len(test)} test classes share their {levels[-1]} with one of train."
+    return f" Their groups are not: {count} of {len(test)} test classes share their {levels[-1]} with one of train."
 
 
 def dataset_page(packed: Packed) -> dict[str, bytes]:
