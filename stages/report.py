@@ -12,7 +12,7 @@ from stages import Arguments, run
 def main() -> None:
     """Build all pages, then write them."""
     numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
-    sections = load("split", "backbone", "head", "geometry", "batch", "augment", "optim", "compare", "sweep")
+    sections = load("split", "backbone", "head", "geometry", "loss", "batch", "augment", "optim", "compare", "sweep")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)

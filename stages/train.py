@@ -21,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    params = load("epochs", "device", "backbone", "head", "batch", "augment", "optim", f"geometry.{cell.geometry}")
+    params = load("epochs", "device", "backbone", "head", "loss", "batch", "augment", "optim", f"geometry.{cell.geometry}")
 
     from geomix.model.geometry import build_geometry
     from geomix.samples import open_packed

@@ -72,11 +72,12 @@ class Sphere(Section):
 
 
 class Scaled(Section):
-    """What the flat space and the ball share; a clip radius of null clips nothing."""
+    """What the flat space and the ball share; a clip radius of null clips nothing, normalize feeds unit vectors."""
 
     weight: Positive | Literal["lam"]
     scale: Positive | Literal["learned"]
     clip_radius: Positive | None
+    normalize: bool = False
 
 
 class Flat(Scaled):
@@ -86,13 +87,57 @@ class Flat(Scaled):
 
 
 class Ball(Scaled):
-    """Minus the distance in the Poincare ball, at the curvature of the cell."""
+    """Minus the distance in the Poincare ball, at a curvature of its own or, by default, that of the cell."""
 
     space: Literal["ball"]
+    curvature: Positive | None = None
+    learn_curvature: bool = False
 
 
 Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
 Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
+
+
+class PairwiseCrossEntropy(Section):
+    """The loss of Hyp-ViT and HypMix."""
+
+    name: Literal["pairwise_cross_entropy"]
+
+
+class SupervisedContrastive(Section):
+    """All positives against all other samples."""
+
+    name: Literal["supervised_contrastive"]
+
+
+class HardContrastive(Section):
+    """HCL: negatives weighted by their own hardness."""
+
+    name: Literal["hard_contrastive"]
+    beta: NonNegative
+    tau_plus: Annotated[Number, Field(ge=0, lt=1)]
+
+
+class ProxyAnchor(Section):
+    """Learned proxies, one for each training class; the margin is in similarities."""
+
+    name: Literal["proxy_anchor"]
+    margin: NonNegative
+    rate_factor: Positive
+
+
+class PeerLoss(Section):
+    """A loss of pytorch-metric-learning by its class and arguments; for the cosine alone."""
+
+    name: Literal["pytorch_metric_learning"]
+    loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
+    arguments: dict[str, Any] = {}
+    rate_factor: Positive = 1
+
+
+Loss = Annotated[
+    PairwiseCrossEntropy | SupervisedContrastive | HardContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")
+]
 
 
 class Batch(Section):
@@ -184,6 +229,7 @@ class Params(Section):
     backbone: Backbone
     head: Head
     geometry: dict[Name, Geometry]
+    loss: Loss
     batch: Batch
     augment: Augment
     optim: Optim

@@ -13,7 +13,7 @@ from geomix.files import write_json
 from geomix.samples import Packed
 
 MACHINE = {"torch": "2", "device": "CPU"}
-BALL = [{"weight": 1.0, "space": "ball", "curvature": 1.0, "scale": 1.0, "clip_radius": None}]
+BALL = [{"name": "ball", "weight": 1.0, "space": "ball", "curvature": 1.0, "scale": 1.0, "clip_radius": None}]
 
 
 def write_cell(folder: Path, packed: Packed, spaces: list[dict[str, Any]], spread: float) -> None:
@@ -46,6 +46,19 @@ def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path:
     assert own["radius_mean"] == pytest.approx(1.75, abs=0.01)  # radii 1, 2, 3, 1
     assert own["clipped_share"] == 0
     assert own["rank_correlation"] < 0.99
+
+
+def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 1.0)
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "vector", "similarity"])
+    per_query = np.load(tmp_path / "out" / "per_query.npz")
+    samples = packed.samples.iloc[packed.rows("test")]
+    nearest = per_query["cell/test/head/own/neighbours"][:, 0]
+    for level in packed.card["levels"]:
+        labels = samples[level].to_numpy()
+        expected = np.mean([labels[query] == labels[item] for query, item in enumerate(nearest)])
+        assert metrics.loc["test", "head", "own"][f"recall_at_1_{level}"] == pytest.approx(expected)
 
 
 def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from geomix.evaluate.score import score_study
 from geomix.files import write_json
 from geomix.samples import Packed, open_packed
 
-SPHERE = {"weight": 1.0, "space": "sphere"}
-FLAT = {"weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
-BALL = {"weight": 1.0, "space": "ball", "curvature": 0.5, "scale": 1.0, "clip_radius": 2.3}
+SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
+FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
+BALL = {"name": "distance", "weight": 1.0, "space": "ball", "curvature": 0.5, "scale": 1.0, "clip_radius": 2.3}
 SPACES = {"euclidean": [SPHERE], "flat": [FLAT], "hyperbolic": [BALL], "hybrid": [SPHERE, BALL | {"scale": 0.2}]}
 TAUS, CURVATURES, SEEDS = (0.05, 0.1, 0.2), (0, 0.5), (0, 1)
 MACHINE = {"python": "3", "torch": "2", "timm": "1", "device": "CPU"}

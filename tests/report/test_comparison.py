@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geomix.report import comparison
-from geomix.report.comparison import compare_geometries, comparison_page, metric_rows, radius_rows
+from geomix.report.comparison import compare_geometries, comparison_page, level_rows, metric_rows, radius_rows
 from geomix.report.studies import Study, own, read_study
 from geomix.samples import Packed
 
@@ -37,6 +37,18 @@ def test_differences_are_of_every_two_geometries(results: Path, packed: Packed) 
     means = own(study.metrics, "test").set_index("cell")["recall_at_1"]
     expected = means[CELLS["hyperbolic"]].mean() - means[CELLS["flat"]].mean()
     assert differences["hyperbolic", "flat"].mean == pytest.approx(expected)
+
+
+def test_every_level_of_the_hierarchy_has_its_column(results: Path, packed: Packed) -> None:
+    study = read_study(results / "tau")
+    chosen = study.metrics[study.metrics["cell"].isin([cell for names in CELLS.values() for cell in names])]
+    rows = {row["geometry"]: row for row in level_rows(chosen, read_study(results / "baselines"), packed.card["levels"])}
+    assert list(rows) == [*CELLS, "raw pixels", "untrained network"]
+    means = own(chosen, "test").groupby("geometry")[["recall_at_1_kind", "recall_at_1_group", "recall_at_1"]].mean()
+    for geometry, row in means.iterrows():
+        assert [rows[geometry][f"R@1 by {level}"].split()[0] for level in ("kind", "group", "class")] == [
+            f"{100 * value:.1f}" for value in row
+        ]
 
 
 def test_radii_and_rankings_are_described(results: Path) -> None:

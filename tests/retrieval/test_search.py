@@ -7,6 +7,7 @@ import torch
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, cosine
 from geomix.model.spaces import Ball, Flat, Sphere
+from geomix.retrieval import search
 from geomix.retrieval.search import nearest
 
 GEOMETRIES = {
@@ -15,7 +16,9 @@ GEOMETRIES = {
     "ball": Geometry([Ball(0.1, 1, 2.3)], [1], 0.1),
     "strong ball": Geometry([Ball(10.0, 1, 2.3)], [1], 0.1),
     "weak ball near the origin": Geometry([Ball(1e-3, 0.01, None)], [1], 0.1),
+    "ball of points too far out for float32": Geometry([Ball(1.0, 30, None)], [1], 0.1),
     "hybrid": Geometry([Sphere(), Ball(0.5, 0.3, 2.3)], [1, 0.6], 0.1),
+    "mixture": Geometry([Ball(0.1, 0.3, 2.3), Ball(10.0, 1, 2.3), Flat(1, None)], [1, 2, 0.1], 0.1),
 }
 
 
@@ -50,6 +53,54 @@ def test_a_separate_gallery_keeps_every_item(name: str) -> None:
     queries, gallery = vectors(9), vectors(40, 1)
     found = nearest(queries, gallery, GEOMETRIES[name], 40)
     assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], 40, None))
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_blocks_and_tiles_of_any_length_give_the_same_lists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = vectors(150)
+    gallery[40:50] = gallery[:10]
+    own = np.arange(150)
+    expected = nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own)
+    monkeypatch.setattr(search, "SHORT", 0)  # no faiss
+    for tile, memory in ((150, 2**20), (37, 2**13), (7, 2**9)):
+        monkeypatch.setattr(search, "TILE", tile)
+        assert np.array_equal(nearest(gallery, gallery, GEOMETRIES[name], 9, own, memory), expected)
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_long_lists_equal_a_full_sort_too(name: str) -> None:
+    queries, gallery = vectors(5), vectors(400, 1)
+    gallery[300:] = gallery[:100]
+    found = nearest(queries, gallery, GEOMETRIES[name], search.SHORT + 20)
+    assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], search.SHORT + 20, None))
+
+
+def test_faiss_makes_short_lists_of_one_space_and_blocks_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def watch(name: str) -> None:
+        kind = getattr(search, name)
+
+        def build(*given: object) -> object:
+            made.append(name)
+            return kind(*given)
+
+        monkeypatch.setattr(search, name, build)
+
+    watch("_Faiss")
+    watch("_Blocks")
+    gallery = vectors(300)
+    for geometry, k in (("ball", 5), ("ball", 200), ("hybrid", 5), ("ball of points too far out for float32", 5)):
+        nearest(gallery, gallery, GEOMETRIES[geometry], k)
+    assert made == ["_Faiss", "_Blocks", "_Blocks", "_Blocks"]
+
+
+def test_a_query_that_is_not_in_the_gallery_excludes_nothing() -> None:
+    gallery = vectors(40)
+    queries = torch.cat([gallery[:2], vectors(1, 1)])
+    found = nearest(queries, gallery, cosine(), 39, exclude=np.array([0, 1, -1]))
+    assert 0 not in found[0]
+    assert np.array_equal(found[2], nearest(queries, gallery, cosine(), 39)[2])
 
 
 @pytest.mark.parametrize("name", ["sphere", "ball", "hybrid"])
@@ -97,11 +148,13 @@ def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
     ("queries", "gallery", "k", "exclude", "message"),
     [
         (torch.ones(2, 3), torch.ones(2, 4), 1, None, r"found queries and gallery of shapes \(2, 3\) and \(2, 4\)"),
-        (torch.ones(2, 3), torch.ones(0, 3), 1, None, "expected .* N > 0"),
+        (torch.ones(2, 3), torch.ones(0, 3), 1, None, "expected .* Q, N > 0"),
         (torch.full((2, 3), torch.nan), torch.ones(2, 3), 1, None, "queries with values that are not finite"),
         (torch.ones(2, 3), torch.ones(4, 3), 0, None, "found k = 0, expected 1 to 4"),
         (torch.ones(2, 3), torch.ones(4, 3), 4, np.arange(2), "found k = 4, expected 1 to 3"),
         (torch.ones(2, 3), torch.ones(4, 3), 1, np.arange(3), r"exclude of shape \(3,\), expected \(2,\)"),
+        (torch.ones(2, 3), torch.ones(4, 3), 1, np.array([0, 4]), "exclude from 0 to 4, expected rows 0 to 3"),
+        (torch.ones(0, 3), torch.ones(4, 3), 1, None, "expected .* Q, N > 0"),
     ],
 )
 def test_bad_input_is_refused(

@@ -13,6 +13,7 @@ def settings() -> dict[str, Any]:
         "device": "cpu",
         "backbone": {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2},
         "head": {"outputs": 8},
+        "loss": {"name": "pairwise_cross_entropy"},
         "batch": {"classes": 3, "images": 2},
         "augment": {"rotate": 3, "zoom": 0.03, "shear": 0.03, "shift": 0.02, "noise": 0.02},
         "optim": {"learning_rate": 0.003, "weight_decay": 0.01, "warmup": 0.1, "clip_norm": 3},

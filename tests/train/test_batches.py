@@ -12,16 +12,24 @@ LABELS = np.array(["b", "a", "c", "a", "b", "c", "b", "a", "c", "d", "d", "d", "
 
 def draw(seed: int, classes: int = 3, images: int = 2) -> list[list[int]]:
     batches = ClassBatches(LABELS, classes, images)
-    return [batch.tolist() for batch in batches.epoch(torch.Generator().manual_seed(seed))]
+    return [batch.sample.tolist() for batch in batches.epoch(torch.Generator().manual_seed(seed))]
 
 
-def test_a_batch_is_class_major_without_repetition() -> None:
+def test_a_batch_is_view_major_without_repetition() -> None:
     for seed in range(20):
         for batch in draw(seed):
-            groups = LABELS[batch].reshape(3, 2)
-            assert (groups == groups[:, :1]).all()
-            assert len(set(groups[:, 0])) == 3
+            groups = LABELS[batch].reshape(2, 3)
+            assert (groups == groups[:1]).all()
+            assert len(set(groups[0])) == 3
             assert len(set(batch)) == 6
+
+
+def test_a_batch_says_who_its_images_are() -> None:
+    batches = ClassBatches(LABELS, 3, 2)
+    assert batches.classes == 4
+    for batch in batches.epoch(torch.Generator().manual_seed(0)):
+        assert [sorted(set(LABELS)).index(label) for label in LABELS[batch.sample]] == batch.label.tolist()
+        assert batch.view.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_every_image_is_drawn_in_time() -> None:

@@ -32,6 +32,30 @@ def test_the_loss_falls_and_the_scale_is_trained(packed: Packed, settings: dict[
     assert run.history[0]["radius_mean"] > 0
 
 
+def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(packed: Packed, settings: dict[str, Any]) -> None:
+    parts = {"ball": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3, "learn_curvature": True}}
+    geometry = build_geometry(parts, tau=0.1, curvature=0.5, lam=None, dimensions=8)
+    wild = settings | {"optim": settings["optim"] | {"learning_rate": 3.0, "clip_norm": 1e9}}
+    curvatures = [row["ball.curvature"] for row in fit(packed, geometry, wild, 0, "cell").history]
+    assert curvatures[-1] != 0.5
+    assert all(0.05 * (1 - 1e-6) <= curvature <= 5.0 * (1 + 1e-6) for curvature in curvatures)
+    assert geometry.describe()["spaces"][0]["curvature"] == pytest.approx(curvatures[-1])
+    assert {float(parameter.detach().abs()) <= math.log(10) + 1e-6 for parameter in geometry.spaces[0].parameters()} >= {True}
+
+
+LOSSES = [
+    {"name": "supervised_contrastive"},
+    {"name": "hard_contrastive", "beta": 1.0, "tau_plus": 0.0},
+    {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0},
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss["name"])
+def test_every_loss_falls_in_a_sum_of_spaces(packed: Packed, settings: dict[str, Any], loss: dict[str, Any]) -> None:
+    run = fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss}, 0, "cell")
+    assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
+
+
 def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:
     first, again, other = (fit(packed, hybrid(), settings, seed, "cell") for seed in (1, 1, 2))
     same = [
@@ -58,7 +82,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
     geometry = hybrid()
     for scale in geometry.parameters():
         scale.data.fill_(math.nan)
-    with pytest.raises(InputError, match="cell: step 1: found loss nan, expected a finite one; the update was not made"):
+    with pytest.raises(
+        InputError, match="cell: step 1: loss: found logits that are not finite, expected .*; the update was not made"
+    ):
         fit(packed, geometry, settings, 0, "cell")
     assert not steps
 

@@ -1,4 +1,4 @@
-"""Losses: the definition in slow loops, the released values, laws, refusals."""
+"""Losses: their definitions in slow loops, the released values, peers, laws, refusals."""
 
 import math
 from pathlib import Path
@@ -6,101 +6,274 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.model.spaces import Ball, Sphere
-from geomix.train.losses import pairwise_cross_entropy
+from geomix.model.spaces import Ball, Space, Sphere
+from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
-SETTINGS = sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith("hypvit/")})
 
 
-def pairwise_cross_entropy_by_definition(logits: torch.Tensor, classes: int, views: int) -> float:
+def settings(system: str) -> list[str]:
+    return sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(f"{system}/")})
+
+
+def reference(key: str) -> Tensor:
+    return torch.from_numpy(REFERENCE[key])
+
+
+def numbers(setting: str) -> dict[str, float]:
+    pairs = (pair.split("=") for pair in setting.rsplit("/", 1)[1].split(",") if "=" in pair)
+    return {name: float(value) for name, value in pairs}
+
+
+def table(labels: list[int], views: list[int], samples: list[int] | None = None) -> Table:
+    return Table(*(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views)))
+
+
+def class_major(classes: int, views: int) -> Table:
+    return table([a for a in range(classes) for _ in range(views)], list(range(views)) * classes)
+
+
+def random_logits(rows: int, columns: int, scale: float = 2.0) -> Tensor:
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * scale
+
+
+# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no row has.
+ROWS = table([0, 1, 2, 0, 1, 3], [0, 0, 1, 1, 2, 0])
+COLUMNS = table([1, 0, 0, 2, 1, 4, 0, 1], [1, 0, 1, 0, 0, 3, 1, 2], [9, 0, 8, 7, 1, 6, 3, 4])
+
+
+def terms_by_definition(logits: Tensor, rows: Table, columns: Table) -> list[tuple[float, list[float]]]:
+    """Give the positive's logit and the negatives' logits of each term of the losses by views."""
+    found = []
+    for r in range(len(rows)):
+        for p in range(len(columns)):
+            if rows.label[r] != columns.label[p] or rows.view[r] == columns.view[p] or rows.sample[r] == columns.sample[p]:
+                continue
+            negatives = [
+                float(logits[r, q])
+                for q in range(len(columns))
+                if columns.label[q] != rows.label[r] and columns.view[q] in (rows.view[r], columns.view[p])
+            ]
+            found.append((float(logits[r, p]), negatives))
+    return found
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(class_major(5, 3), class_major(5, 3)), (ROWS, COLUMNS)])
+def test_pairwise_cross_entropy_equals_its_definition(rows: Table, columns: Table) -> None:
+    logits = random_logits(len(rows), len(columns))
+    terms = [
+        -math.log(math.exp(positive) / (math.exp(positive) + sum(map(math.exp, negatives))))
+        for positive, negatives in terms_by_definition(logits, rows, columns)
+    ]
+    assert float(pairwise_cross_entropy(logits, rows, columns)) == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)])
+@pytest.mark.parametrize(("beta", "tau_plus", "lowest"), [(0.0, 0.0, -9.0), (1.0, 0.1, -9.0), (2.0, 0.9, -0.3)])
+def test_hard_contrastive_equals_its_definition(rows: Table, columns: Table, beta: float, tau_plus: float, lowest: float) -> None:
+    logits = random_logits(len(rows), len(columns), 1.0)
     terms = []
-    for i in range(views):
-        for j in range(views):
-            for a in range(classes):
-                if i == j:
-                    continue
-                anchor = logits[a * views + i].tolist()
-                positive = math.exp(anchor[a * views + j])
-                total = sum(math.exp(anchor[b * views + j]) for b in range(classes))
-                total += sum(math.exp(anchor[b * views + i]) for b in range(classes) if b != a)
-                terms.append(-math.log(positive / total))
-    return sum(terms) / len(terms)
+    floors = 0
+    for positive, negatives in terms_by_definition(logits, rows, columns):
+        count = len(negatives)
+        if not count:
+            terms.append(0.0)
+            continue
+        weights = [math.exp(beta * value) for value in negatives]
+        summed = sum(w * math.exp(value) for w, value in zip(weights, negatives, strict=True)) / (sum(weights) / count)
+        corrected = (summed - tau_plus * count * math.exp(positive)) / (1 - tau_plus)
+        floors += corrected < count * math.exp(lowest)
+        terms.append(-math.log(math.exp(positive) / (math.exp(positive) + max(corrected, count * math.exp(lowest)))))
+    assert floors > 0 or tau_plus < 0.5
+    found = hard_contrastive(logits, rows, columns, beta=beta, tau_plus=tau_plus, lowest=lowest)
+    assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
 
 
-def random_logits(classes: int, views: int, scale: float = 2.0) -> torch.Tensor:
-    count = classes * views
-    return torch.randn(count, count, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * scale
+@pytest.mark.parametrize(("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)])
+def test_supervised_contrastive_equals_its_definition(rows: Table, columns: Table) -> None:
+    logits = random_logits(len(rows), len(columns))
+    anchors = []
+    for r in range(len(rows)):
+        others = [q for q in range(len(columns)) if columns.sample[q] != rows.sample[r]]
+        positives = [q for q in others if columns.label[q] == rows.label[r]]
+        total = math.log(sum(math.exp(logits[r, q]) for q in others))
+        if positives:
+            anchors.append(sum(total - float(logits[r, p]) for p in positives) / len(positives))
+    assert float(supervised_contrastive(logits, rows, columns)) == pytest.approx(sum(anchors) / len(anchors), rel=1e-12)
 
 
-@pytest.mark.parametrize(("classes", "views"), [(2, 2), (5, 3), (3, 4)])
-def test_loss_equals_its_definition(classes: int, views: int) -> None:
-    logits = random_logits(classes, views)  # not symmetric
-    expected = pairwise_cross_entropy_by_definition(logits, classes, views)
-    assert float(pairwise_cross_entropy(logits, classes, views)) == pytest.approx(expected, rel=1e-12)
+def test_proxy_anchor_equals_its_definition() -> None:
+    rows, proxies = table([0, 1, 1, 2, 5], [0] * 5), table([2, 0, 1, 3], [0] * 4, [-1, -2, -3, -4])
+    logits, margin = random_logits(5, 4), 0.7
+    pull, push = [], []
+    for p in range(4):
+        mine = [float(logits[r, p]) for r in range(5) if rows.label[r] == proxies.label[p]]
+        others = [float(logits[r, p]) for r in range(5) if rows.label[r] != proxies.label[p]]
+        if mine:
+            pull.append(math.log(1 + sum(math.exp(margin - value) for value in mine)))
+        push.append(math.log(1 + sum(math.exp(margin + value) for value in others)))
+    expected = sum(pull) / len(pull) + sum(push) / len(push)
+    assert float(proxy_anchor(logits, rows, proxies, margin=margin)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", [*settings("hypvit"), *settings("hypmix")])
 def test_loss_and_gradient_equal_the_released_code(setting: str) -> None:
-    values = dict(pair.split("=") for pair in setting.split("/")[2].split(","))
-    classes, views, tau = int(values["classes"]), int(values["views"]), float(values["tau"])
-    sphere = "sphere" in setting
-    space = Sphere() if sphere else Ball(float(values["c"]), 1, 2.3)
-    geometry = Geometry([space], [1], tau)
-    output = torch.from_numpy(REFERENCE[f"{setting}/head_output"]).requires_grad_()
+    given = numbers(setting)
+    classes, views = int(given["classes"]), int(given["views"])
+    spaces: list[Space] = [Sphere()] if "hyperbolic" not in setting else [Ball(given["c"], 1, 2.3)]
+    weights, tau = [1.0], given.get("tau", math.nan)
+    if setting.startswith("hypmix"):
+        spaces, tau = [Sphere(), Ball(given["c"], 1, 2.3, normalize=True)], given["tau_e"]
+        weights = [1.0, given["lam"] * given["tau_e"] / given["tau_h"]]
+    geometry = Geometry(spaces, weights, tau)
+    output = reference(f"{setting}/head_output").requires_grad_()
     points = geometry.place(output.view(classes * views, -1))
-    loss = pairwise_cross_entropy(geometry.similarity(points, points) / tau, classes, views) * views * (views - 1)
+    batch = class_major(classes, views)
+    loss = pairwise_cross_entropy(geometry.similarity(points, points) / tau, batch, batch) * views * (views - 1)
     loss.backward()
-    expected = torch.from_numpy(REFERENCE[f"{setting}/grad"])
-    loss_error, gradient_error = (1e-13, 1e-12) if sphere else (2e-5, 2e-4)  # the released ball adds 1e-5 in two places
+    expected = reference(f"{setting}/grad")
+    # The released ball adds 1e-5 in two places.
+    loss_error, gradient_error = (1e-12, 1e-12) if "sphere" in setting else (2e-5, 2e-4)
     assert loss.item() == pytest.approx(float(REFERENCE[f"{setting}/loss_sum"]), rel=loss_error)
     assert output.grad is not None
     torch.testing.assert_close(output.grad, expected, rtol=0, atol=gradient_error * float(expected.abs().max()))
 
 
-def test_order_of_the_classes_does_not_matter() -> None:
-    logits = random_logits(4, 3)
-    order = torch.tensor([2, 0, 3, 1])
-    rows = (order.unsqueeze(1) * 3 + torch.arange(3)).flatten()
-    torch.testing.assert_close(pairwise_cross_entropy(logits[rows][:, rows], 4, 3), pairwise_cross_entropy(logits, 4, 3))
+@pytest.mark.parametrize("setting", settings("hcl"))
+def test_hard_contrastive_and_its_gradient_equal_the_released_code(setting: str) -> None:
+    given = numbers(setting)
+    views = [reference(f"{setting}/view{number}").requires_grad_() for number in (1, 2)]
+    cosine = Geometry([Sphere()], [1.0], given["temperature"])
+    points = cosine.place(torch.cat(views))
+    count = len(views[0])
+    batch = table(list(range(count)) * 2, [0] * count + [1] * count)
+    options = {"beta": given["beta"], "tau_plus": given["tau_plus"], "lowest": cosine.lowest_logit}
+    loss = hard_contrastive(cosine.similarity(points, points) / given["temperature"], batch, batch, **options)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(REFERENCE[f"{setting}/loss"]), rel=1e-12)
+    for number, view in enumerate(views, 1):
+        assert view.grad is not None
+        expected = reference(f"{setting}/grad{number}")
+        torch.testing.assert_close(view.grad, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
 
 
-def test_a_constant_added_to_a_row_changes_nothing() -> None:
-    logits = random_logits(4, 3)
+def test_supervised_contrastive_and_proxy_anchor_equal_pytorch_metric_learning() -> None:
+    from pytorch_metric_learning import losses
+
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 3])
+    batch = table(labels.tolist(), [0] * 8)
+    features = random_logits(8, 6)
+    cosine = Geometry([Sphere()], [1.0], 0.1)
+    points = cosine.place(features)
+    mine = supervised_contrastive(cosine.similarity(points, points) / 0.1, batch, batch)
+    assert float(mine) == pytest.approx(float(losses.SupConLoss(temperature=0.1)(features, labels)), rel=1e-9)
+
+    peer = losses.ProxyAnchorLoss(5, 6, margin=0.1, alpha=32).double()
+    proxies = table(list(range(5)), [0] * 5, [-1, -2, -3, -4, -5])
+    logits = cosine.similarity(points, cosine.place(peer.proxies.detach())) * 32
+    assert float(proxy_anchor(logits, batch, proxies, margin=3.2)) == pytest.approx(
+        float(peer(features, labels).detach()), rel=1e-9
+    )
+
+
+LOSSES = {
+    "pairwise": pairwise_cross_entropy,
+    "hard": lambda *given: hard_contrastive(*given, beta=1.0, tau_plus=0.1, lowest=-10.0),
+    "supervised": supervised_contrastive,
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_order_of_rows_and_columns_does_not_matter(name: str) -> None:
+    logits = random_logits(len(ROWS), len(COLUMNS))
+    i, j = torch.tensor([4, 2, 0, 5, 1, 3]), torch.tensor([3, 7, 1, 0, 6, 2, 5, 4])
+    rows, columns = (Table(t.sample[k], t.label[k], t.view[k]) for t, k in ((ROWS, i), (COLUMNS, j)))
+    torch.testing.assert_close(LOSSES[name](logits[i][:, j], rows, columns), LOSSES[name](logits, ROWS, COLUMNS))
+
+
+@pytest.mark.parametrize("name", ["pairwise", "supervised"])
+def test_a_constant_added_to_a_row_changes_nothing(name: str) -> None:
+    batch, logits = class_major(4, 3), random_logits(12, 12)
     shifted = logits + torch.arange(12, dtype=torch.float64).unsqueeze(1)
-    torch.testing.assert_close(pairwise_cross_entropy(shifted, 4, 3), pairwise_cross_entropy(logits, 4, 3))
+    torch.testing.assert_close(LOSSES[name](shifted, batch, batch), LOSSES[name](logits, batch, batch))
+
+
+def test_hard_contrastive_at_its_neutral_setting_is_the_pairwise_loss() -> None:
+    logits = random_logits(len(ROWS), len(COLUMNS))
+    torch.testing.assert_close(hard_contrastive(logits, ROWS, COLUMNS, beta=0), pairwise_cross_entropy(logits, ROWS, COLUMNS))
 
 
 def test_equal_logits_give_the_log_of_the_choices() -> None:
-    assert float(pairwise_cross_entropy(torch.zeros(20, 20), 5, 4)) == pytest.approx(math.log(2 * 5 - 1))
+    batch = class_major(5, 4)
+    assert float(pairwise_cross_entropy(torch.zeros(20, 20), batch, batch)) == pytest.approx(math.log(2 * 5 - 1))
+    assert float(supervised_contrastive(torch.zeros(20, 20), batch, batch)) == pytest.approx(math.log(19))
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_equal_finite_differences(name: str) -> None:
+    logits = random_logits(len(ROWS), len(COLUMNS), 1.0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda given: LOSSES[name](given, ROWS, COLUMNS), logits)
+    proxies = table([0, 1, 2, 3], [0] * 4, [-1, -2, -3, -4])
+    given = random_logits(6, 4, 1.0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda logits: proxy_anchor(logits, ROWS, proxies, margin=0.3), given)
+
+
+@pytest.mark.parametrize("name", ["pairwise", "supervised"])
 @pytest.mark.parametrize("scale", [10.0, 700.0])
-def test_float32_is_as_accurate_as_stated(scale: float) -> None:
-    logits = random_logits(6, 3, scale)
-    exact = pairwise_cross_entropy(logits.float().double(), 6, 3)
-    stated = 1e-6 * (1 + float(logits.abs().max()) + math.log(12))
-    assert abs(float(pairwise_cross_entropy(logits.float(), 6, 3)) - float(exact)) <= stated
+def test_float32_is_as_accurate_as_stated(name: str, scale: float) -> None:
+    batch, logits = class_major(6, 3), random_logits(18, 18, scale)
+    exact = LOSSES[name](logits.float().double(), batch, batch)
+    stated = 1e-6 * (1 + float(logits.abs().max()) + math.log(18))
+    assert abs(float(LOSSES[name](logits.float(), batch, batch)) - float(exact)) <= stated
 
 
-def test_gradient_is_finite_at_extreme_logits() -> None:
-    logits = (random_logits(4, 2) * 1e4).float().requires_grad_()
-    pairwise_cross_entropy(logits, 4, 2).backward()
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient_are_finite_at_extreme_logits(name: str) -> None:
+    batch, logits = class_major(4, 2), (random_logits(8, 8) * 1e4).float().requires_grad_()
+    loss = LOSSES[name](logits, batch, batch)
+    loss.backward()
+    assert torch.isfinite(loss)
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
 
 def test_same_class_columns_other_than_the_positive_have_no_gradient() -> None:
-    logits = random_logits(3, 2).requires_grad_()
-    pairwise_cross_entropy(logits, 3, 2).backward()
+    batch, logits = class_major(3, 2), random_logits(6, 6).requires_grad_()
+    pairwise_cross_entropy(logits, batch, batch).backward()
     assert logits.grad is not None
     assert (logits.grad.diagonal() == 0).all()
 
 
-@pytest.mark.parametrize(("shape", "classes", "views"), [((6, 6), 2, 2), ((6, 5), 3, 2), ((4, 4), 4, 1), ((2, 2), 1, 2)])
-def test_other_shapes_and_sizes_are_refused(shape: tuple[int, int], classes: int, views: int) -> None:
-    with pytest.raises(InputError, match="pairwise_cross_entropy: found .*expected"):
-        pairwise_cross_entropy(torch.zeros(shape), classes, views)
+@pytest.mark.parametrize("name", LOSSES)
+def test_bad_input_is_refused(name: str) -> None:
+    batch = class_major(3, 2)
+    with pytest.raises(InputError, match=r"found logits \(6, 5\), expected \(6, 6\)"):
+        LOSSES[name](torch.zeros(6, 5), batch, batch)
+    with pytest.raises(InputError, match="found logits that are not finite"):
+        LOSSES[name](torch.full((6, 6), math.nan), batch, batch)
+    single = table([0, 1, 2], [0, 0, 0])
+    with pytest.raises(InputError, match="found no row with a positive"):
+        LOSSES[name](torch.zeros(3, 3), single, single)
+
+
+@pytest.mark.parametrize(("beta", "tau_plus"), [(-1.0, 0.0), (math.nan, 0.0), (1.0, 1.0), (1.0, -0.1)])
+def test_hard_contrastive_refuses_settings_out_of_range(beta: float, tau_plus: float) -> None:
+    batch = class_major(2, 2)
+    with pytest.raises(InputError, match="hard_contrastive: found beta .* expected beta >= 0"):
+        hard_contrastive(torch.zeros(4, 4), batch, batch, beta=beta, tau_plus=tau_plus)
+
+
+def test_several_proxies_of_a_class_are_refused() -> None:
+    with pytest.raises(InputError, match="several proxies of a class"):
+        proxy_anchor(torch.zeros(2, 2), table([0, 1], [0, 0]), table([1, 1], [0, 0]), margin=0)
+
+
+def test_a_table_of_unequal_columns_is_refused() -> None:
+    with pytest.raises(InputError, match=r"table: found view \(1,\) .* expected int64"):
+        Table(torch.arange(2), torch.arange(2), torch.arange(1))
+    with pytest.raises(InputError, match="table: found sample .*float32"):
+        Table(torch.ones(2), torch.arange(2), torch.arange(2))

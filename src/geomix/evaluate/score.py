@@ -15,7 +15,7 @@ from tqdm import tqdm
 from geomix.errors import InputError
 from geomix.files import new_folder, read_json, write_json
 from geomix.model.geometry import Geometry, cosine, describe_radii, geometry_from
-from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, relevance, score_queries
+from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, score_levels
 from geomix.retrieval.search import nearest
 from geomix.samples import SCORED, Packed
 
@@ -50,7 +50,9 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     """
     sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
     pairs = [space.similarity(space.place(sample), space.place(vectors)).numpy() for space in (geometry, cosine())]
-    return describe_radii(geometry.radii(vectors), geometry.clip_radius) | {"rank_correlation": rank_correlation(*pairs)}
+    return describe_radii(geometry.radii(geometry.place(vectors)), geometry.clip_radius) | {
+        "rank_correlation": rank_correlation(*pairs)
+    }
 
 
 def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
@@ -69,7 +71,9 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
     except FileNotFoundError:
         raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
     for split in SCORED:
-        labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
+        samples = packed.samples.iloc[packed.rows(split)]
+        levels = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
+        labels = levels["label"]
         relevant = count_relevant(labels, labels, excluded=True)
         k = min(len(labels) - 1, max(*RANKS, int(relevant.max())))
         vectors = [name for name in VECTORS if f"{split}_{name}" in embeddings]
@@ -78,9 +82,11 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
             if len(points) != len(labels):
                 raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(labels)}: run train again")
             found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
-            values = score_queries(relevance(found, labels, labels), relevant)
+            scores = score_levels(found, levels, levels, excluded=True)
+            values = scores.pop("label")
             row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
+            row |= {f"recall_at_1_{level}": float(np.nanmean(score["recall_at_1"])) for level, score in scores.items()}
             if search.similarity == "own":
                 row["curved"] = any("curvature" in space for space in description["spaces"])
                 row |= describe_points(search.geometry, points)

@@ -1,10 +1,9 @@
 """Spaces: where embeddings are placed, and how similar two placed points are.
 
-A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger for closer. The flat
-space and the ball compute in float64 whatever the features are (see distances.py). Curvature is c > 0 everywhere:
+A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger for closer. Features may
+be of any floating type. Points of the sphere are unit vectors; points of the flat space and of the ball are the scaled and
+clipped features themselves, float64: tangent vectors at the origin (see distances.py). Curvature is c > 0 everywhere:
 sectional curvature -c, a ball of radius 1 / sqrt(c).
-
-Call everything here outside autocast.
 """
 
 import math
@@ -12,10 +11,14 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from geomix.errors import InputError
-from geomix.model.distances import arcosh1p, ball_distance, boundary_gap, expmap0, flat_distance, positive_curvature
+from geomix.model.distances import FLAT, flat_distance, hyperbolic_distance, hyperbolic_kernel, positive_curvature
+from geomix.model.products import NEAR, Kernel
+
+STEPS = 2e-6  # relative error of a distance that float32 steps after the product leave
+FARTHEST = 170  # sqrt(c) |v|: float64 ends at 177
+CURVATURE_RANGE = 10.0  # a learned curvature stays within this factor of its start
 
 
 class Space(Protocol):
@@ -24,8 +27,8 @@ class Space(Protocol):
     def place(self, features: Tensor) -> Tensor:
         """Turn features (N, D) into points (N, D)."""
 
-    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """Compare all pairs: points (N, D) and (M, D) -> (N, M), larger is closer."""
+    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Compare all pairs: points (N, D) and (M, D) -> (N, M) of a dtype, larger is closer, times a factor."""
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Compare points that stand beside each other: (..., D) and (..., D) -> (...), from explicit differences."""
@@ -36,8 +39,20 @@ class Space(Protocol):
         For one query; between queries the products differ by a constant.
         """
 
-    def radii(self, features: Tensor) -> Tensor | None:
-        """Give the norms (N,) of the clipped features, or None where the space has no radius."""
+    def resolution(self, points: Tensor) -> float:
+        """Bound the error of a similarity between such points: products in float64, steps after them in float32."""
+
+    def lowest(self) -> float:
+        """Give the lowest similarity that there can be, minus infinity without a bound."""
+
+    def radii(self, points: Tensor) -> Tensor | None:
+        """Give the radii (N,) of points, or None where the space has none."""
+
+    def learned(self) -> dict[str, float]:
+        """Give by name the quantities that training changes."""
+
+    def keep_in_range(self) -> None:
+        """Bring what training changes back into its range; call it after each step."""
 
     def describe(self) -> dict[str, Any]:
         """Say in plain numbers what the space became, for geometry.json; `space_from` reads it."""
@@ -46,17 +61,21 @@ class Space(Protocol):
 class Sphere(nn.Module):
     """Cosine: points are unit vectors, similarity is their inner product, in [-1, 1].
 
+    Accuracy:
+        Within 1e-16 (D + 2) of float64 features; within 6e-8 (D + 2) of others, in float32.
+
     Source:
         Sph-ViT in Ermolov et al. 2022 (arXiv:2203.10833).
     """
 
     def place(self, features: Tensor) -> Tensor:
-        """Divide by the norm; a zero vector stays zero."""
-        return functional.normalize(features, dim=-1, eps=torch.finfo(features.dtype).tiny)
+        """Divide by the norm, in float64; a zero vector stays zero. float64 stays, all else becomes float32."""
+        return _unit(features.double()).to(features.dtype if features.dtype == torch.float64 else torch.float32)
 
-    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give the cosines of all pairs, (N, M)."""
-        return x @ y.T
+    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Give the cosines of all pairs, (N, M), times a factor."""
+        with torch.autocast(x.device.type, enabled=False):
+            return ((x * factor) @ y.T).to(dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give the cosines of pairs, (...)."""
@@ -66,9 +85,24 @@ class Sphere(nn.Module):
         """Give the points themselves, twice."""
         return points, points
 
-    def radii(self, features: Tensor) -> Tensor | None:
+    def resolution(self, points: Tensor) -> float:
+        """Bound the rounding of a product of D terms, of at most 1, and of the result and its sum with others."""
+        return (points.shape[1] + 2) * 2.0**-53 + 2.0**-22
+
+    def lowest(self) -> float:
+        """Give -1, the cosine of opposite vectors."""
+        return -1.0
+
+    def radii(self, points: Tensor) -> Tensor | None:
         """Give None: on a sphere no radius differs between points."""
         return None
+
+    def learned(self) -> dict[str, float]:
+        """Give nothing: a sphere has no parameter."""
+        return {}
+
+    def keep_in_range(self) -> None:
+        """Do nothing."""
 
     def describe(self) -> dict[str, Any]:
         """Say that this is the sphere."""
@@ -78,11 +112,16 @@ class Sphere(nn.Module):
 class _Scaled(nn.Module):
     """Features times a scale, fixed or learned, with norms clipped to a radius.
 
-    A learned scale is kept as its logarithm and starts at 1 / sqrt(D), as in MERU (Desai et al. 2023): the head's
-    outputs have norms near sqrt(D), so without it every point of a trained network lies at the clip radius.
+    Args:
+        scale: Factor on the features, positive; where it is learned, its start. It is kept as its logarithm and starts at
+            1 / sqrt(D), as in MERU (Desai et al. 2023): the head's outputs have norms near sqrt(D), so without it every
+            point of a trained network lies at the clip radius.
+        clip_radius: Longest norm of the scaled features, or None to clip nothing.
+        learned: Whether the scale is a parameter.
+        normalize: Whether features are first divided by their norms, as HypMix does: all radii are then equal.
     """
 
-    def __init__(self, scale: float, clip_radius: float | None, learned: bool = False) -> None:
+    def __init__(self, scale: float, clip_radius: float | None, learned: bool = False, normalize: bool = False) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("clip_radius", clip_radius)):
             if value is not None and not 0 < value < math.inf:
@@ -93,46 +132,60 @@ class _Scaled(nn.Module):
         else:
             self.register_buffer("log_scale", torch.tensor(math.log(scale), dtype=torch.float64), persistent=False)
         self.clip_radius = clip_radius
+        self.normalize = normalize
 
-    def _clip(self, features: Tensor) -> Tensor:
-        """Scale in float64 and clip: min(1, r / |z|) z, (N, D)."""
-        scaled = features.double() * self.log_scale.double().exp()
+    def place(self, features: Tensor) -> Tensor:
+        """Scale and clip in float64: min(1, r / |z|) z for z = scale * features, (N, D)."""
+        features = features.double()
+        scaled = (_unit(features) if self.normalize else features) * self.log_scale.double().exp()
         if self.clip_radius is None:
             return scaled
         norms = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-        return scaled * (self.clip_radius / norms.clamp_min(1e-300)).clamp_max(1.0)
+        return scaled * (self.clip_radius / norms.clamp_min(self.clip_radius))
 
-    def radii(self, features: Tensor) -> Tensor:
-        """Give the norms of the scaled and clipped features, (N,), in [0, clip_radius]."""
-        return torch.linalg.vector_norm(self._clip(features), dim=-1)
+    def lowest(self) -> float:
+        """Give minus the distance of opposite points at the largest radius: twice the sum of the radii in both spaces."""
+        norm = float(self.log_scale.detach().exp()) if self.normalize else math.inf
+        return -4 * min(norm, self.clip_radius or math.inf)
+
+    def radii(self, points: Tensor) -> Tensor:
+        """Give the norms of points, (N,), in [0, clip_radius]."""
+        return torch.linalg.vector_norm(points, dim=-1)
+
+    def learned(self) -> dict[str, float]:
+        """Give the scale, if it is learned."""
+        return {"scale": math.exp(float(self.log_scale.detach()))} if self.log_scale.requires_grad else {}
+
+    def keep_in_range(self) -> None:
+        """Do nothing: every scale will do."""
 
     def describe(self) -> dict[str, Any]:
-        """Give scale and clip radius."""
-        return {"scale": math.exp(float(self.log_scale.detach())), "clip_radius": self.clip_radius}
+        """Give scale, clip radius and whether features are normalised."""
+        scale = math.exp(float(self.log_scale.detach()))
+        return {"scale": scale, "clip_radius": self.clip_radius, "normalize": self.normalize}
 
 
 class Flat(_Scaled):
-    """Minus twice the Euclidean distance: the ball's limit for curvature 0, with the same scale and clip.
+    """Minus twice the Euclidean distance: the ball's limit for curvature 0, with the same points.
 
     The control that tells curvature from kernel: near the origin the metric of the ball is 4 |dx|^2, hence the 2.
     """
 
-    def place(self, features: Tensor) -> Tensor:
-        """Give the scaled and clipped features, float64, (N, D)."""
-        return self._clip(features)
-
-    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give -2 |x - y| for all pairs, float64, (N, M)."""
-        return -flat_distance(x, y)
+    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Give -2 |x - y| for all pairs, (N, M), times a factor; accuracy as in `flat_distance`."""
+        return flat_distance(x, y, -factor, dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give -2 |x - y| for pairs, (...)."""
         return -2 * torch.linalg.vector_norm(x - y, dim=-1)
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Give (1, x) and (-|y|^2 / 2, y): their product is (|x|^2 - |x - y|^2) / 2."""
-        halves = points.square().sum(-1, keepdim=True) / 2
-        return torch.cat([torch.ones_like(halves), points], -1), torch.cat([-halves, points], -1)
+        """Give (-1, x) and (|y|^2 / 2, y): their product is (|x|^2 - |x - y|^2) / 2."""
+        return _inner_product(points, FLAT)
+
+    def resolution(self, points: Tensor) -> float:
+        """Bound the rounding of a distance."""
+        return _rounding(points, FLAT)
 
     def describe(self) -> dict[str, Any]:
         """Say what the space became."""
@@ -142,9 +195,13 @@ class Flat(_Scaled):
 class Ball(_Scaled):
     """Minus the distance in the Poincare ball of features mapped there from the origin's tangent space.
 
-        expmap0(v) = tanh(sqrt(c) |v|) v / (sqrt(c) |v|),  v = clip(scale * features)
+        d(expmap0(x), expmap0(y)),  expmap0(v) = tanh(sqrt(c) |v|) v / (sqrt(c) |v|),  x, y = clip(scale * features)
 
-    Points are float64: their distance to the boundary, 1 - c |x|^2, keeps 8 digits up to sqrt(c) |v| = 9.
+    Args:
+        curvature: c > 0; where it is learned, its start. A learned one is kept as the logarithm of its ratio to the start
+            and stays within a factor of 10.
+        scale: As for `Flat`, as are clip_radius, learned (of the scale) and normalize.
+        learn_curvature: Whether the curvature is a parameter.
 
     Raises:
         InputError: On c <= 0; the limit c = 0 is `Flat`.
@@ -153,41 +210,106 @@ class Ball(_Scaled):
         Hyp-ViT, Ermolov et al. 2022 (arXiv:2203.10833), eqs. 1-5; without their projection.
     """
 
-    def __init__(self, curvature: float, scale: float, clip_radius: float | None, learned: bool = False) -> None:
-        super().__init__(scale, clip_radius, learned)
-        self.curvature = positive_curvature(curvature)
+    def __init__(
+        self,
+        curvature: float,
+        scale: float,
+        clip_radius: float | None,
+        learned: bool = False,
+        normalize: bool = False,
+        learn_curvature: bool = False,
+    ) -> None:
+        super().__init__(scale, clip_radius, learned, normalize)
+        self.start = positive_curvature(curvature)
+        self.log_ratio = nn.Parameter(torch.zeros(())) if learn_curvature else None
+
+    @property
+    def curvature(self) -> float:
+        """Give the curvature as it is now."""
+        with torch.no_grad():
+            return float(self._curvature())
+
+    def _curvature(self) -> float | Tensor:
+        if self.log_ratio is None:
+            return self.start
+        limit = math.log(CURVATURE_RANGE)
+        ratio = self.log_ratio.double()
+        clamped = ratio + (ratio.clamp(-limit, limit) - ratio).detach()  # unlike clamp's, its gradient leads back
+        return self.start * clamped.exp()
 
     def place(self, features: Tensor) -> Tensor:
-        """Map scaled and clipped features into the ball, float64, (N, D), norms below 1 / sqrt(c)."""
-        return expmap0(self._clip(features), self.curvature)
+        """Scale and clip as in the flat space, (N, D).
 
-    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give minus the distance for all pairs, float64, (N, M)."""
-        return -ball_distance(x, y, self.curvature)
+        Raises:
+            InputError: If a point lies so far out that float64 cannot hold cosh of its distances.
+        """
+        points = super().place(features)
+        farthest = float(self.radii(points.detach()).max()) * math.sqrt(self.curvature)
+        if farthest > FARTHEST:
+            found = f"a point at {farthest:.3g} radii of curvature from the origin"
+            raise InputError(f"ball: found {found}, expected at most {FARTHEST}: set a clip_radius or a smaller scale")
+        return points
+
+    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Give minus the distance for all pairs, (N, M), times a factor; accuracy as in `hyperbolic_distance`."""
+        return hyperbolic_distance(x, y, self._curvature(), -factor, dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give minus the distance of pairs, (...)."""
-        c = self.curvature
-        gap = (x - y).square().sum(-1)
-        a = 2 * c * gap / (boundary_gap(x, c) * boundary_gap(y, c))
-        return -arcosh1p(a) / math.sqrt(c)
+        gaps = hyperbolic_kernel(self.curvature).gap(x, y)
+        return -torch.log1p(gaps + gaps.sqrt() * (gaps + 2).sqrt()) / math.sqrt(self.curvature)
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Give coordinates on the hyperboloid: queries (-x0, x), gallery (y0 - 1 / sqrt(c), y).
+        """Give coordinates on the hyperboloid: queries (-cosh a, sinh(a) e), gallery (cosh(b) - 1, sinh(b) e).
 
-        The product is a constant of the query less cosh(sqrt(c) d) / c. Taking 1 / sqrt(c) off the gallery's time
-        coordinate keeps float32 from losing the order near the origin.
+        The product is a constant of the query less cosh(sqrt(c) d). Taking 1 off the gallery's time coordinate keeps
+        float32 from losing the order near the origin.
         """
-        c = self.curvature
-        squares = points.square().sum(-1, keepdim=True)
-        gap = boundary_gap(points, c).unsqueeze(-1)
-        space = 2 * points / gap
-        time = (1 + c * squares) / (gap * math.sqrt(c))
-        return torch.cat([-time, space], -1), torch.cat([2 * math.sqrt(c) * squares / gap, space], -1)
+        return _inner_product(points, hyperbolic_kernel(self.curvature))
+
+    def resolution(self, points: Tensor) -> float:
+        """Bound the rounding of a distance."""
+        return _rounding(points, hyperbolic_kernel(self.curvature))
+
+    def learned(self) -> dict[str, float]:
+        """Give scale and curvature, if they are learned."""
+        return super().learned() | ({} if self.log_ratio is None else {"curvature": self.curvature})
+
+    @torch.no_grad()
+    def keep_in_range(self) -> None:
+        """Bring a learned curvature back within a factor of 10 of its start."""
+        if self.log_ratio is not None:
+            self.log_ratio.clamp_(-math.log(CURVATURE_RANGE), math.log(CURVATURE_RANGE))
 
     def describe(self) -> dict[str, Any]:
         """Say what the space became."""
         return {"space": "ball", "curvature": self.curvature, **super().describe()}
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Divide by norms, (..., D); a zero vector stays zero, and its gradient is finite."""
+    norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / torch.where(norms > 0, norms, 1)
+
+
+def _inner_product(points: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Regroup the coordinates whose product is the gap: minus it, less the term that is constant for a query."""
+    first, second, rest = kernel.lift(points)[1].split((1, 1, points.shape[1]), -1)
+    return torch.cat([-first, rest], -1), torch.cat([second, rest], -1)
+
+
+def _rounding(points: Tensor, kernel: Kernel) -> float:
+    """Bound the error of distances between points.
+
+    A gap g from a product is off by (D + 20) eps of its largest terms, and moves the distance by that times its slope. The
+    slope falls with g, and smaller gaps than NEAR of those terms come from explicit differences.
+    """
+    radius = torch.linalg.vector_norm(points, dim=-1).max()
+    terms = kernel.widest(2 * radius).view(1, 1)
+    inverse = torch.empty_like(terms)
+    kernel.measure(terms * NEAR, torch.empty_like(terms), inverse)
+    product = (points.shape[1] + 20) * 2.0**-53 * terms / inverse.clamp_min(1e-300)
+    return float(product) + STEPS * float(4 * radius)
 
 
 def space_from(description: dict[str, Any]) -> Space:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
-from geomix.report.studies import BASELINES, METRICS, Study, over_seeds, own, per_query
+from geomix.report.studies import BASELINES, METRICS, Study, average_baselines, over_seeds, own, per_query
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
 from geomix.samples import Packed
 
-METRIC_NAMES = dict(zip(METRICS, ("R@1", "R@2", "R@4", "R@8", "MAP@R", "R-precision"), strict=True))
+METRIC_NAMES = dict(zip(METRICS, ("R@1", "R@2", "R@4", "R@8", "MRR", "MAP@R", "R-precision"), strict=True))
 SEARCHED = {
     ("head", "own"): "head, own similarity",
     ("head", "cosine"): "head, cosine",
@@ -88,6 +88,16 @@ def radius_rows(study: Study) -> list[dict[str, str]]:
     return rows
 
 
+def level_rows(chosen: pd.DataFrame, baselines: Study, levels: Sequence[str]) -> list[dict[str, str]]:
+    """Give a row for each geometry and baseline: test R@1 at each level of the hierarchy, coarse to fine."""
+    columns = {**{f"R@1 by {level}": f"recall_at_1_{level}" for level in levels}, "R@1 by class": "recall_at_1"}
+    rows = pd.concat([over_seeds(own(chosen, "test"), ["geometry"]), average_baselines(baselines, "test")])
+    return [
+        {"geometry": row["geometry"], **{name: percent(row[column], row[f"{column}_sd"]) for name, column in columns.items()}}
+        for _, row in rows.iterrows()
+    ]
+
+
 def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> bytes:
     """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed."""
     rows = packed.rows("test")
@@ -126,15 +136,41 @@ def comparison_page(
     at_headline = compare_geometries(compare, headline_cells.to_dict(), classes)
     at_chosen = compare_geometries(sweep, cells, classes)
     chosen = sweep.metrics[sweep.metrics["cell"].isin([cell for names in cells.values() for cell in names])]
+    seed = int(compare.metrics["seed"].min())
+    page = _write_page(compare, chosen, baselines, packed, at_headline, at_chosen, seed)
+    table = pd.concat(
+        [
+            compare.metrics.assign(study="compare"),
+            chosen.assign(study="tau, val-chosen"),
+            baselines.metrics.assign(study="baselines"),
+        ]
+    )
+    files = {
+        "comparison.md": page.encode(),
+        "comparison.csv": table.to_csv(index=False, float_format="%.6f").encode(),
+        "neighbours.png": neighbours_picture(compare, packed, queries, seed),
+    }
+    return files, at_chosen
+
+
+def _write_page(
+    compare: Study,
+    chosen: pd.DataFrame,
+    baselines: Study,
+    packed: Packed,
+    at_headline: Mapping[tuple[str, str], Difference],
+    at_chosen: Mapping[tuple[str, str], Difference],
+    seed: int,
+) -> str:
     tau = compare.metrics["tau"].dropna().iloc[0]
     last = compare.metrics.iloc[-1]
-    seed = int(compare.metrics["seed"].min())
     taus = ", ".join(f"{row.geometry} {number(row.tau)}" for row in chosen.drop_duplicates("geometry").itertuples())
-    page = f"""# Comparison
+    return f"""# Comparison
 
 Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was
 compared: the head's output in the similarity its geometry was trained with, the same output under cosine, the
 backbone's output under cosine. A query is never its own neighbour (excluded by row); all others of its split are.
+MRR, the mean reciprocal rank of the first relevant image, is 0 where a list, as long as the largest class, has none.
 
 ## At each geometry's own temperature
 
@@ -147,6 +183,13 @@ half-width is the root of the summed squares of Student's half-widths over class
 not corrected for their number. Beside them the gap of each seed.
 
 {markdown_table(difference_rows(at_chosen))}
+
+## By level of the hierarchy
+
+The same lists at the same temperatures, scored at each level of the hierarchy: there every image of the query's group is
+relevant, so coarser levels are easier. Each geometry in its own similarity, the baselines under cosine.
+
+{markdown_table(level_rows(chosen, baselines, packed.card["levels"]))}
 
 ## At one temperature, tau {number(tau)}
 
@@ -173,16 +216,3 @@ Test queries drawn at random, with their five nearest images in each geometry's 
 
 Numbers: [comparison.csv](comparison.csv).
 """
-    table = pd.concat(
-        [
-            compare.metrics.assign(study="compare"),
-            chosen.assign(study="tau, val-chosen"),
-            baselines.metrics.assign(study="baselines"),
-        ]
-    )
-    files = {
-        "comparison.md": page.encode(),
-        "comparison.csv": table.to_csv(index=False, float_format="%.6f").encode(),
-        "neighbours.png": neighbours_picture(compare, packed, queries, seed),
-    }
-    return files, at_chosen

@@ -12,7 +12,7 @@ from geomix.files import read_json
 
 # The name of a baseline by its geometry in the results.
 BASELINES = {"pixels": "raw pixels", "untrained": "untrained network"}
-METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "map_at_r", "r_precision")
+METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "reciprocal_rank", "map_at_r", "r_precision")
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
 DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
 
@@ -67,9 +67,10 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         the points, and under `<metric>_sd` the standard deviation of each metric (n - 1; NaN for one seed).
     """
     described = [name for name in DESCRIBED if name in rows.columns]
+    measured = [*METRICS, *(name for name in rows.columns if name.startswith("recall_at_1_"))]  # and by level of the hierarchy
     groups = rows.groupby(list(by), sort=False, dropna=False)
-    spreads = groups[list(METRICS)].std().add_suffix("_sd")
-    return groups[[*METRICS, *described]].mean().join(spreads).join(groups.size().rename("seeds")).reset_index()
+    spreads = groups[measured].std().add_suffix("_sd")
+    return groups[[*measured, *described]].mean().join(spreads).join(groups.size().rename("seeds")).reset_index()
 
 
 def choose(summary: pd.DataFrame, knob: str) -> pd.DataFrame:

@@ -1,11 +1,14 @@
 """Exact nearest neighbours in any geometry.
 
-A geometry of one space orders as an inner product (for the ball: on the hyperboloid), so faiss finds candidates with
-one matrix product; a sum of spaces is searched block by block. Candidates are then re-ranked in float64 from explicit
-differences, and taken only where a bound on the rounding of the first pass says that no better one was left out.
+The first pass scores the gallery by matrix products. A geometry of one space orders as an inner product (for the ball: on
+the hyperboloid): faiss makes short lists of it on the CPU, in float32. Long lists, where float32 would leave most places
+open, sums of spaces, and CUDA devices go block by block in float64 with a running top-k. A bound on the rounding of the
+scores says which neighbours in a list it may have swapped: only these are compared anew, from explicit differences, and a
+list is taken only where the bound says that no item was left out.
 """
 
-import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import faiss
 import numpy as np
@@ -14,10 +17,14 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.model.spaces import Space
+
+Score = Callable[[Points, Points], Tensor]
 
 SPARE = 22  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
-EPS32, EPS64 = 2.0**-24, 2.0**-53
+EPS32, EPS64 = 2.0**-24, 2.0**-50  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
+SHORT = 128  # longest list that faiss makes
+SINGLE = 1e30  # products up to here fit float32
+TILE = 2**16  # gallery items scored at a time
 
 
 def nearest(
@@ -26,17 +33,18 @@ def nearest(
     geometry: Geometry,
     k: int,
     exclude: np.ndarray | None = None,
-    memory: int = 4 * 2**20,
+    memory: int = 128 * 2**20,
 ) -> np.ndarray:
     """Find the k most similar gallery items of each query, exactly and in a fixed order.
 
     Args:
-        queries: Embeddings (Q, D), as the head gives them.
-        gallery: Embeddings (N, D).
+        queries: Embeddings (Q, D), as the head gives them, on the device that shall search.
+        gallery: Embeddings (N, D), there too. The same object as queries is placed once.
         geometry: Whose similarity orders.
         k: Neighbours for each query.
-        exclude: For each query the row of the gallery that is the query itself, (Q,), or None where there is none.
-        memory: Bytes of the largest temporary array, about; 4 MiB stay in the cache of a core.
+        exclude: For each query the row of the gallery that is the query itself, (Q,), or -1; None where there is none.
+        memory: Bytes for temporary arrays, about. Beside them stand the placed points, 8 D bytes each, their float32
+            copies, and the result.
 
     Returns:
         Rows of the gallery, closest first, shape (Q, k), int64. Ties go to the lower row; duplicates stay.
@@ -45,132 +53,167 @@ def nearest(
         InputError: On shapes that do not fit, values that are not finite, or k outside 1 ... N (less the excluded one).
     """
     _check(queries, gallery, k, exclude)
-    available = len(gallery) - (exclude is not None)
+    own = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(gallery.device)
+    available = len(gallery) - (own is not None)
     with torch.inference_mode():
-        x, y = geometry.place(queries.double()), geometry.place(gallery.double())
-        first_pass = _InnerProduct(geometry, x, y) if len(geometry.parts) == 1 else _Blocks(geometry, x, y, memory)
+        x = geometry.place(queries.double())
+        y = x if gallery is queries else geometry.place(gallery.double())
+        first_pass = _first_pass(geometry, x, y, k, memory)
         found = np.empty((len(queries), k), np.int64)
-        open_rows = np.arange(len(queries))
+        left = torch.arange(len(queries), device=gallery.device)
         wanted = max(32, k + SPARE)
-        while len(open_rows):
+        while len(left):
             wanted = min(wanted, available)
-            width = sum(points.shape[1] for points in y) * wanted * 8
-            step = max(1, memory // width)
-            left = []
-            for start in range(0, len(open_rows), step):
-                rows = open_rows[start : start + step]
-                own = None if exclude is None else exclude[rows]
-                candidates, worst = first_pass.candidates(rows, wanted, own)
-                order, sure = _rerank(geometry, x, y, rows, candidates, k, worst, first_pass)
-                if wanted == available:
-                    sure[:] = True
-                found[rows[sure]] = order[sure]
-                left.append(rows[~sure])
-            open_rows = np.concatenate(left)
+            unsure = []
+            for rows in left.split(max(1, memory // (64 * (wanted + 1)))):
+                scores, items = first_pass.candidates(rows, wanted + (own is not None))
+                if own is not None:
+                    scores, items = _drop(scores, items, own[rows])
+                sure = _settle(scores, items, first_pass.slack[rows], k, wanted == available)
+                _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], memory)
+                found[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
+                unsure.append(rows[~sure])
+            left = torch.cat(unsure)
             wanted *= 4
     return found
 
 
-class _InnerProduct:
-    """First pass with faiss in float32."""
+class _Faiss:
+    """First pass with faiss in float32, for a single space."""
 
-    def __init__(self, geometry: Geometry, x: Points, y: Points) -> None:
-        space, _ = geometry.parts[0]
-        self._queries, _ = space.as_inner_product(x[0])
-        _, self._gallery = space.as_inner_product(y[0])
-        self._index = faiss.IndexFlatIP(self._gallery.shape[1])
-        self._index.add(self._gallery.float().numpy())
-        # A float32 product of E terms, of rounded coordinates, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy
-        # and Schwarz bound: the first coordinate apart from the rest, as they differ in size.
-        first, rest = self._gallery[:, :1].abs().max(), self._gallery[:, 1:].norm(dim=1).max()
-        size = self._queries[:, :1].abs().squeeze(1) * first + self._queries[:, 1:].norm(dim=1) * rest
-        self._slack = ((2 + self._gallery.shape[1]) * EPS32 * size).numpy()
+    def __init__(self, queries: Tensor, gallery: Tensor, size: Tensor) -> None:
+        self.slack = (gallery.shape[1] + 2) * EPS32 * size
+        self._queries = queries.float().numpy()
+        self._index = faiss.IndexFlatIP(gallery.shape[1])
+        self._index.add(gallery.float().numpy())
 
-    def candidates(self, rows: np.ndarray, count: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Give for each query `count` rows of the gallery and the lowest product among them."""
-        scores, found = self._index.search(self._queries[rows].float().numpy(), count + (exclude is not None))
-        return _drop(scores, found, exclude)
-
-    def bound(self, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Give for each query the product with its chosen item, (q,), less what rounding can hide."""
-        products = (self._queries[rows] * self._gallery[chosen]).sum(1)
-        return products.numpy() - self._slack[rows]
+    def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
+        scores, items = self._index.search(self._queries[rows.numpy()], count)
+        return torch.from_numpy(scores), torch.from_numpy(items)
 
 
 class _Blocks:
-    """First pass over blocks of queries in float64, for a sum of spaces."""
+    """First pass over blocks of queries and tiles of the gallery: products in float64, and what follows them in float32."""
 
-    def __init__(self, geometry: Geometry, x: Points, y: Points, memory: int) -> None:
-        self._geometry, self._x, self._y = geometry, x, y
-        self._step = max(1, memory // (len(y[0]) * 8))
-        self._slack = sum(
-            weight * _resolution(space, torch.cat([a, b])) for (space, weight), a, b in zip(geometry.parts, x, y, strict=True)
-        )
+    def __init__(self, score: Score, x: Points, y: Points, slack: Tensor, memory: int) -> None:
+        self._score, self._x, self._y = score, x, y
+        self.slack = slack
+        self._tile = min(TILE, len(y[0]))
+        self._step = max(1, memory // (16 * self._tile))
+        self._pool = ThreadPoolExecutor(torch.get_num_threads())
 
-    def candidates(self, rows: np.ndarray, count: int, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Give for each query `count` rows of the gallery and the lowest similarity among them."""
-        scores, found = [], []
-        for start in range(0, len(rows), self._step):
-            block = [points[rows[start : start + self._step]] for points in self._x]
-            values, indices = self._geometry.similarity(block, self._y).topk(count + (exclude is not None), dim=1)
-            scores.append(values.numpy())
-            found.append(indices.numpy())
-        return _drop(np.concatenate(scores), np.concatenate(found), exclude)
+    def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
+        scores, items = zip(*(self._best(block, count) for block in rows.split(self._step)), strict=True)
+        return torch.cat(scores), torch.cat(items)
 
-    def bound(self, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Give for each query the similarity to its chosen item, (q,), less what rounding can hide."""
-        one = [points[rows] for points in self._x], [points[chosen] for points in self._y]
-        scores: np.ndarray = self._geometry.paired_similarity(*one).numpy()
-        return scores - self._slack
+    def _best(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        queries = [points[rows] for points in self._x]
+        scores, items = self._tile_best(queries, 0, count)
+        for start in range(self._tile, len(self._y[0]), self._tile):
+            new_scores, new_items = self._tile_best(queries, start, count)
+            both, ids = torch.cat([scores, new_scores], 1), torch.cat([items, new_items], 1)
+            scores, chosen = both.topk(min(count, both.shape[1]), dim=1)
+            items = ids.gather(1, chosen)
+        return scores, items
+
+    def _tile_best(self, queries: Points, start: int, count: int) -> tuple[Tensor, Tensor]:
+        tile = [points[start : start + self._tile] for points in self._y]
+        found = self._score(queries, tile)
+        count = min(count, found.shape[1])
+        if found.device.type != "cpu":
+            scores, items = found.topk(count, dim=1)
+        else:
+            parts = list(self._pool.map(lambda part: _largest(part, count), np.array_split(found.numpy(), len(found) // 8 + 1)))
+            scores, items = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True))
+        return scores, items + start
 
 
-def _resolution(space: Space, points: Tensor) -> float:
-    """Bound the error of a similarity computed by a matrix product in float64.
+def _first_pass(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> _Faiss | _Blocks:
+    """Choose how to score, and bound the rounding of it.
 
-    |x - y|^2 from a product is off by at most (D + 3) eps (|x| + |y|)^2. Distances are concave in it, so the error of a
-    distance is at most the distance of two points that are apart by the root of that, at the largest radius.
+    A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy and
+    Schwarz bound: the first coordinate apart from the rest, as they differ in size.
     """
-    apart = 2 * math.sqrt((points.shape[1] + 3) * EPS64)
-    return float((space.paired_similarity(points, points) - space.paired_similarity(points * (1 - apart), points)).max())
+    if len(geometry.parts) > 1:
+        parts = zip(geometry.parts, x, y, strict=True)
+        slack = sum(weight * max(space.resolution(a), space.resolution(b)) for (space, weight), a, b in parts)
+        every = x[0].new_full((len(x[0]),), slack)
+        return _Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory)
+    space, _ = geometry.parts[0]
+    queries, gallery = space.as_inner_product(x[0])
+    if y is not x:
+        _, gallery = space.as_inner_product(y[0])
+    first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
+    size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
+    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
+        return _Faiss(queries, gallery, size)
+    return _Blocks(lambda a, b: a[0] @ b[0].T, [queries], [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory)
 
 
-def _drop(scores: np.ndarray, found: np.ndarray, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Take the excluded row out of each list, or the last where it is not there; give lists and lowest scores."""
-    if exclude is None:
-        return found, scores[:, -1]
-    unwanted = found == exclude[:, None]
-    unwanted[~unwanted.any(1), -1] = True
-    shape = (len(found), found.shape[1] - 1)
-    return found[~unwanted].reshape(shape), scores[~unwanted].reshape(shape)[:, -1]
+def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the `count` largest of each row, falling, and where they are; several times faster than a top-k of torch."""
+    cut = scores.shape[1] - count
+    items = np.argpartition(scores, cut, axis=1)[:, cut:]
+    best = np.take_along_axis(scores, items, 1)
+    order = np.argsort(-best, axis=1)
+    return np.take_along_axis(best, order, 1), np.take_along_axis(items, order, 1)
+
+
+def _drop(scores: Tensor, items: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the excluded item out of each list, or the last where it is not there."""
+    kept = items != own.unsqueeze(1)
+    kept[kept.all(1), -1] = False
+    shape = (len(items), items.shape[1] - 1)
+    return scores[kept].view(shape), items[kept].view(shape)
+
+
+def _ties(scores: Tensor, slack: Tensor) -> Tensor:
+    """Say which items rounding may have swapped with the next of the list, (q, count - 1)."""
+    return scores[:, :-1].double() - scores[:, 1:] <= 2 * slack.unsqueeze(1)
+
+
+def _settle(scores: Tensor, items: Tensor, slack: Tensor, k: int, all_there: bool) -> Tensor:
+    """Say for which queries the k nearest are certain to be in the list: a gap after them parts it from what is left out."""
+    if all_there:
+        return torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+    return ~_ties(scores[:, k - 1 :], slack).all(1)
 
 
 def _rerank(
-    geometry: Geometry,
-    x: Points,
-    y: Points,
-    rows: np.ndarray,
-    candidates: np.ndarray,
-    k: int,
-    worst: np.ndarray,
-    first_pass: _InnerProduct | _Blocks,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Order candidates in float64, ties by row; say for which queries no other item can belong to the first k."""
-    near = [points[candidates] for points in y]  # (q, count, D)
-    scores = geometry.paired_similarity([points[rows].unsqueeze(1) for points in x], near).numpy()
-    order = np.lexsort((candidates, -scores), axis=1)[:, :k]
-    chosen = np.take_along_axis(candidates, order, 1)
-    return chosen, first_pass.bound(rows, chosen[:, -1]) > worst
+    geometry: Geometry, x: Points, y: Points, rows: Tensor, scores: Tensor, items: Tensor, slack: Tensor, memory: int
+) -> None:
+    """Order, in place, what rounding may have swapped: by similarity in float64, then by row of the gallery."""
+    tied = _ties(scores, slack)
+    edge = tied.new_zeros(len(tied), 1)
+    involved = torch.cat([tied, edge], 1) | torch.cat([edge, tied], 1)
+    query, place = involved.nonzero(as_tuple=True)
+    if not len(query):
+        return
+    chosen = items[query, place]
+    step = max(1, memory // (64 * sum(points.shape[1] for points in y)))
+    pairs = zip(rows[query].split(step), chosen.split(step), strict=True)
+    exact = torch.cat([geometry.paired_similarity([a[i] for a in x], [b[j] for b in y]) for i, j in pairs])
+    follows = torch.cat([edge, tied], 1)[query, place]  # tied to the one before it
+    run = (~follows).cumsum(0)
+    order = chosen.argsort()
+    for key in (-exact, run):
+        order = order[key[order].argsort(stable=True)]
+    items[query, place] = chosen[order]
 
 
 def _check(queries: Tensor, gallery: Tensor, k: int, exclude: np.ndarray | None) -> None:
-    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or not len(gallery):
+    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or not len(gallery) or not len(queries):
         shapes = f"{tuple(queries.shape)} and {tuple(gallery.shape)}"
-        raise InputError(f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with N > 0")
+        raise InputError(f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with Q, N > 0")
     for name, vectors in (("queries", queries), ("gallery", gallery)):
         if not torch.isfinite(vectors).all():
             raise InputError(f"nearest: found {name} with values that are not finite, expected finite embeddings")
     if exclude is not None and exclude.shape != (len(queries),):
         raise InputError(f"nearest: found exclude of shape {exclude.shape}, expected ({len(queries)},)")
+    if exclude is not None and not ((exclude >= -1) & (exclude < len(gallery))).all():
+        raise InputError(f"nearest: found exclude from {exclude.min()} to {exclude.max()}, expected rows 0 to {len(gallery) - 1}")
     available = len(gallery) - (exclude is not None)
     if not 1 <= k <= available:
         raise InputError(f"nearest: found k = {k}, expected 1 to {available}, the items of the gallery")

@@ -1,7 +1,8 @@
 """Fit one encoder in one geometry: order on the page is order in time."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from geomix.model.geometry import Geometry, describe_radii
 from geomix.model.images import augment, to_floats
 from geomix.samples import Packed
 from geomix.train.batches import ClassBatches
-from geomix.train.losses import pairwise_cross_entropy
+from geomix.train.objective import Objective, build_objective
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,34 @@ def refuse_infinite(value: Tensor, what: str, where: str) -> None:
         raise InputError(f"{where}: found {what} {value.item()}, expected a finite one; the update was not made")
 
 
+def build_optimizer(encoder: nn.Module, geometry: Geometry, objective: Objective, optim: Mapping[str, Any]) -> torch.optim.AdamW:
+    """Build AdamW: weight decay on matrices of the encoder alone; `factor` of a group multiplies its learning rate."""
+    encoders, others = list(encoder.parameters()), list(geometry.parameters())
+    groups = [
+        ([weight for weight in encoders if weight.ndim > 1], optim["weight_decay"], 1.0),
+        ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
+        (objective.own_parameters(), 0.0, objective.rate_factor),
+    ]
+    settings = [{"params": weights, "weight_decay": decay, "factor": factor} for weights, decay, factor in groups if weights]
+    return torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)
+
+
+@contextmanager
+def not_finite_is_final(where: str) -> Iterator[None]:
+    """Say where embeddings or logits were refused, as those that are not finite are."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}; the update was not made") from None
+
+
 def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int, name: str) -> Run:
     """Train an encoder so that the geometry's logits tell the classes of the train split apart.
 
     Args:
         packed: The data set; only its train split is touched.
-        geometry: The logits to train; a learned scale is trained with the encoder.
-        params: Keys epochs, device, backbone, head, batch, augment, optim of params.yaml.
+        geometry: The logits to train; what is learned in it is trained with the encoder.
+        params: Keys epochs, device, backbone, head, loss, batch, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
@@ -86,10 +108,9 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     batches = ClassBatches(labels, batch["classes"], batch["images"])
     encoder = build_encoder(params["backbone"], params["head"]["outputs"], images.shape[1:], seed).to(device)
     geometry = geometry.to(device)
-    decayed = [weight for weight in encoder.parameters() if weight.ndim > 1]
-    plain = [weight for weight in [*encoder.parameters(), *geometry.parameters()] if weight.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": optim["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=optim["learning_rate"], fused=True)
+    objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
+    optimizer = build_optimizer(encoder, geometry, objective, optim)
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     generator = torch.Generator().manual_seed(seed)
     steps = params["epochs"] * batches.per_epoch
     history: list[dict[str, float]] = []
@@ -98,29 +119,32 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         losses: list[float] = []
         radii: list[Tensor] = []
         rate = 0.0
-        for chosen in batches.epoch(generator):
-            views = augment(to_floats(images[chosen.numpy()], device), params["augment"], generator)
+        for table in batches.epoch(generator):
+            step = epoch * batches.per_epoch + len(losses) + 1
+            views = augment(to_floats(images[table.sample.numpy()], device), params["augment"], generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 _, embeddings = encoder(views)
             embeddings = embeddings.float()
-            points = geometry.place(embeddings)
-            if (norms := geometry.radii(embeddings.detach())) is not None:
+            with not_finite_is_final(f"{name}: step {step}"):
+                points = geometry.place(embeddings)
+                loss = objective(embeddings, points, table.to(device))
+            if (norms := geometry.radii(points)) is not None:
                 radii.append(norms.detach())
-            loss = pairwise_cross_entropy(geometry.logits(points, points), batch["classes"], batch["images"])
-            step = epoch * batches.per_epoch + len(losses) + 1
             refuse_infinite(loss, "loss", f"{name}: step {step}")
             rate = learning_rate(step - 1, steps, optim["learning_rate"], optim["warmup"])
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = nn.utils.clip_grad_norm_([*encoder.parameters(), *geometry.parameters()], optim["clip_norm"])
+            norm = nn.utils.clip_grad_norm_(trained, optim["clip_norm"])
             refuse_infinite(norm, "gradient norm", f"{name}: step {step}")
             optimizer.step()
+            geometry.keep_in_range()
             losses.append(loss.item())
-            bar.update(len(chosen))
+            bar.update(len(table))
             bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
         spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
-        history.append({"epoch": epoch + 1, "loss": sum(losses) / len(losses), "learning_rate": rate, **spread})
+        mean = sum(losses) / len(losses)
+        history.append({"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **geometry.learned()})
     bar.close()
     return Run(encoder, geometry, history, device)

@@ -1,0 +1,124 @@
+"""Objectives: what training minimises, built from section `loss` of params.yaml."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from geomix.errors import InputError
+from geomix.model.geometry import Geometry, Points
+from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+
+
+class Objective(nn.Module):
+    """The loss of a batch compared with itself, in a geometry."""
+
+    rate_factor = 1.0
+    """Times the learning rate of what the objective learns itself."""
+
+    def __init__(self, geometry: Geometry, loss: Callable[[Tensor, Table, Table], Tensor] | None = None) -> None:
+        super().__init__()
+        self._geometry = [geometry]  # in a list: its parameters are not the objective's
+        self._loss = loss
+
+    @property
+    def geometry(self) -> Geometry:
+        """Give the geometry of the logits."""
+        return self._geometry[0]
+
+    def own_parameters(self) -> list[nn.Parameter]:
+        """Give what the objective learns besides encoder and geometry."""
+        return list(self.parameters())
+
+    def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar.
+
+        Args:
+            embeddings: Of the batch, (N, D), float32.
+            points: The same, placed in the geometry.
+            batch: Who they are.
+        """
+        assert self._loss
+        return self._loss(self.geometry.logits(points, points), batch, batch)
+
+
+class ProxyObjective(Objective):
+    """Proxy-Anchor: columns are learned proxies, vectors of the embedding space placed in the geometry like embeddings."""
+
+    def __init__(self, geometry: Geometry, classes: int, dimensions: int, seed: int, margin: float, rate_factor: float) -> None:
+        super().__init__(geometry)
+        start = torch.randn(classes, dimensions, generator=torch.Generator().manual_seed(seed))
+        self.proxies = nn.Parameter(start * math.sqrt(2 / classes))  # Kaiming over classes, as released
+        self.margin, self.rate_factor = margin / geometry.tau, rate_factor
+
+    def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar."""
+        labels = torch.arange(len(self.proxies), device=embeddings.device)
+        columns = Table(-1 - labels, labels, torch.zeros_like(labels))
+        logits = self.geometry.logits(points, self.geometry.place(self.proxies))
+        return proxy_anchor(logits, batch, columns, margin=self.margin)
+
+
+class PeerObjective(Objective):
+    """A loss of pytorch-metric-learning, which takes embeddings and compares them by the cosine or a distance of its own."""
+
+    def __init__(self, geometry: Geometry, peer: nn.Module, rate_factor: float) -> None:
+        super().__init__(geometry)
+        self.peer, self.rate_factor = peer, rate_factor
+
+    def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar."""
+        return cast(Tensor, self.peer(embeddings, batch.label))
+
+
+def build_objective(settings: Mapping[str, Any], geometry: Geometry, classes: int, dimensions: int, seed: int) -> Objective:
+    """Build the objective that section `loss` of params.yaml describes.
+
+    Args:
+        settings: The section.
+        geometry: Whose logits are compared.
+        classes: Of the train split.
+        dimensions: D of the embeddings.
+        seed: Of proxies.
+
+    Raises:
+        InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
+            the cosine.
+    """
+    name = settings["name"]
+    if name == "pairwise_cross_entropy":
+        return Objective(geometry, pairwise_cross_entropy)
+    if name == "supervised_contrastive":
+        return Objective(geometry, supervised_contrastive)
+    if name == "hard_contrastive":
+        options = {"beta": settings["beta"], "tau_plus": settings["tau_plus"], "lowest": geometry.lowest_logit}
+        return Objective(geometry, partial(hard_contrastive, **options))
+    if name == "proxy_anchor":
+        return ProxyObjective(geometry, classes, dimensions, seed, settings["margin"], settings["rate_factor"])
+    return PeerObjective(geometry, _build_peer(settings, geometry, classes, dimensions, seed), settings["rate_factor"])
+
+
+def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int, dimensions: int, seed: int) -> nn.Module:
+    """Build a loss of pytorch-metric-learning; what it takes of classes, dimensions and temperature is filled in."""
+    if not geometry.is_cosine:
+        spaces = ", ".join(part["space"] for part in geometry.describe()["spaces"])
+        raise InputError(f"loss: found pytorch_metric_learning for a geometry of {spaces}, expected a geometry of one sphere")
+    from pytorch_metric_learning import losses
+
+    kind = getattr(losses, settings["loss"], None)
+    if not inspect.isclass(kind):
+        known = ", ".join(name for name in dir(losses) if name.endswith("Loss"))
+        raise InputError(f"loss.loss: found {settings['loss']}, expected one of pytorch-metric-learning: {known}")
+    takes = inspect.signature(kind.__init__).parameters
+    known_here = {"num_classes": classes, "embedding_size": dimensions, "temperature": geometry.tau}
+    arguments = {key: value for key, value in known_here.items() if key in takes} | settings["arguments"]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cast(nn.Module, kind(**arguments))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"loss.arguments: found {settings['arguments']}, refused by {settings['loss']}: {error}") from None
