@@ -127,7 +127,7 @@ def hyperbolic_kernel(curvature: float | Tensor) -> Kernel:
         versine = 2 * (a / 2).sinh().square()  # cosh(a) - 1
         space = x * (2 * root * _sinhc(a))  # sinh(a) x / |x|
         ones = torch.ones_like(versine)
-        return torch.cat([versine, ones, -space], -1), torch.cat([ones + versine, versine, space], -1)
+        return torch.cat([versine, ones, space], -1), torch.cat([ones + versine, versine, -space], -1)
 
     def gap(x: Tensor, y: Tensor) -> Tensor:
         norm_x, norm_y = (torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(1e-300) for v in (x, y))
@@ -140,16 +140,7 @@ def hyperbolic_kernel(curvature: float | Tensor) -> Kernel:
     def widest(radii: Tensor) -> Tensor:
         return 2 * (math.sqrt(c) * radii).sinh().square()
 
-    def measure(gaps: Tensor, distances: Tensor, inverses: Tensor) -> None:
-        torch.add(gaps, 2, out=inverses)  # sqrt(A (A + 2)) in one root where it fits, as it does in float32 (SINGLE)
-        if gaps.dtype == torch.float32:
-            inverses.mul_(gaps).sqrt_()
-        else:
-            inverses.sqrt_().mul_(gaps.sqrt())
-        torch.log1p(gaps.add_(inverses), out=distances).mul_(1 / math.sqrt(c))
-        inverses.mul_(math.sqrt(c))
-
-    return Kernel(lift, gap, widest, measure)
+    return Kernel(lift, gap, widest, _hyperbolic_measure, unit=1 / math.sqrt(c), slope=1 / math.sqrt(c))
 
 
 def positive_curvature(curvature: float) -> float:
@@ -161,7 +152,7 @@ def positive_curvature(curvature: float) -> float:
 
 def _flat_lift(x: Tensor) -> tuple[Tensor, Tensor]:
     halves, ones = x.square().sum(-1, keepdim=True) / 2, torch.ones_like(x[..., :1])
-    return torch.cat([halves, ones, -x], -1), torch.cat([ones, halves, x], -1)
+    return torch.cat([halves, ones, x], -1), torch.cat([ones, halves, -x], -1)
 
 
 def _flat_gap(x: Tensor, y: Tensor) -> Tensor:
@@ -172,9 +163,18 @@ def _flat_widest(radii: Tensor) -> Tensor:
     return radii.square() / 2
 
 
-def _flat_measure(gaps: Tensor, distances: Tensor, inverses: Tensor) -> None:
-    torch.mul(gaps, 8, out=distances).sqrt_()
-    torch.mul(distances, 0.25, out=inverses)  # the slope of sqrt(8 g) is 4 over it
+def _flat_measure(gaps: Tensor, roots: Tensor, inverses: Tensor) -> Tensor:
+    torch.sqrt(gaps, out=inverses)
+    return roots.copy_(inverses)  # the distance is sqrt(8) of it, the slope sqrt(2) over it
+
+
+def _hyperbolic_measure(gaps: Tensor, arcosh: Tensor, inverses: Tensor) -> Tensor:
+    torch.add(gaps, 2, out=inverses)  # sqrt(A (A + 2)), in one root where the product fits, as it does in float32 (SINGLE)
+    if gaps.dtype == torch.float32:
+        inverses.mul_(gaps).sqrt_()
+    else:
+        inverses.sqrt_().mul_(gaps.sqrt())
+    return torch.log1p(gaps.add_(inverses), out=arcosh)
 
 
 def _sinhc(a: Tensor) -> Tensor:
@@ -184,4 +184,4 @@ def _sinhc(a: Tensor) -> Tensor:
     return torch.where(small, 1 + a.square() / 6, safe.sinh() / safe)
 
 
-FLAT = Kernel(_flat_lift, _flat_gap, _flat_widest, _flat_measure)
+FLAT = Kernel(_flat_lift, _flat_gap, _flat_widest, _flat_measure, unit=math.sqrt(8), slope=math.sqrt(2))

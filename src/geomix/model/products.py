@@ -32,8 +32,12 @@ class Kernel:
     """Give the gaps of points that stand beside each other, (..., D) and (..., D) -> (...), from explicit differences."""
     widest: Callable[[Tensor], Tensor]
     """Give the gap of opposite points from the sum of their radii: the size of the terms that make a gap."""
-    measure: Callable[[Tensor, Tensor, Tensor], None]
-    """Write the distances of gaps, (n, m), into a second tensor and the inverses of their slopes into a third."""
+    measure: Callable[[Tensor, Tensor, Tensor], Tensor]
+    """Write f of gaps (n, m) into a second tensor, which is given back, and what is inverse to its slope into a third."""
+    unit: float
+    """Times f is the distance."""
+    slope: float
+    """Over that inverse is the slope of the distance."""
 
 
 def pairwise(x: Tensor, y: Tensor, kernel: Kernel, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -96,8 +100,7 @@ class _Pairwise(torch.autograd.Function):
             taken = rounded[: gaps.numel()].view(shape).copy_(gaps)
             if steps == torch.float32:
                 taken.clamp_min_(TINY)
-            kernel.measure(taken, values, inverse)  # a gap of infinity has a slope of 0: no gradient
-            values *= factor
+            kernel.measure(taken, values, inverse).mul_(factor * kernel.unit)  # a gap of infinity has a slope of 0
             if zeros is not None:
                 values[zeros] = 0
             if same:
@@ -105,7 +108,7 @@ class _Pairwise(torch.autograd.Function):
                 distances[block.stop :, block] = values[:, block.stop - block.start :].T
         if learns:
             ctx.save_for_backward(rows, columns, inverses)
-        ctx.same, ctx.factor = same, factor
+        ctx.same, ctx.factor = same, factor * kernel.slope
         return distances.to(dtype)
 
     @staticmethod
@@ -115,17 +118,17 @@ class _Pairwise(torch.autograd.Function):
         rows, columns, inverses = ctx.saved_tensors
         grad_rows = torch.zeros_like(rows)
         grad_columns = None if ctx.same else torch.zeros_like(columns)
+        exact = rows.new_empty(min(_step(columns), len(rows)) * len(columns))
         for block, right in _blocks(rows, columns, ctx.same):
             pulls = grad[block, right]
             if ctx.same:  # gaps are symmetric: all of the gradient goes through the rows
                 pulls = pulls + grad[right, block].T
-            pulls = (pulls / inverses[block, right]).double()
-            grad_rows[block] += pulls @ columns[right]
+            pulls = torch.div(pulls, inverses[block, right], out=exact[: pulls.numel()].view(pulls.shape))
+            grad_rows[block].addmm_(pulls, columns[right])
             if grad_columns is not None:
-                grad_columns += pulls.T @ rows[block]
+                grad_columns.addmm_(pulls.T, rows[block])
             else:
-                beyond = slice(block.stop, None)
-                grad_rows[beyond] += pulls[:, block.stop - block.start :].T @ columns[block]
+                grad_rows[block.stop :].addmm_(pulls[:, block.stop - block.start :].T, columns[block])
         grad_rows *= ctx.factor
         if grad_columns is not None:
             grad_columns *= ctx.factor

@@ -136,12 +136,12 @@ class _Scaled(nn.Module):
 
     def place(self, features: Tensor) -> Tensor:
         """Scale and clip in float64: min(1, r / |z|) z for z = scale * features, (N, D)."""
-        features = features.double()
-        scaled = (_unit(features) if self.normalize else features) * self.log_scale.double().exp()
+        features = _unit(features.double()) if self.normalize else features.double()
+        scale = self.log_scale.double().exp()
         if self.clip_radius is None:
-            return scaled
-        norms = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-        return scaled * (self.clip_radius / norms.clamp_min(self.clip_radius))
+            return features * scale
+        norms = torch.linalg.vector_norm(features, dim=-1, keepdim=True) * scale
+        return features * (scale * self.clip_radius / norms.clamp_min(self.clip_radius))
 
     def lowest(self) -> float:
         """Give minus the distance of opposite points at the largest radius: twice the sum of the radii in both spaces."""
@@ -308,7 +308,7 @@ def _rounding(points: Tensor, kernel: Kernel) -> float:
     terms = kernel.widest(2 * radius).view(1, 1)
     inverse = torch.empty_like(terms)
     kernel.measure(terms * NEAR, torch.empty_like(terms), inverse)
-    product = (points.shape[1] + 20) * 2.0**-53 * terms / inverse.clamp_min(1e-300)
+    product = (points.shape[1] + 20) * 2.0**-53 * terms * kernel.slope / inverse.clamp_min(1e-300)
     return float(product) + STEPS * float(4 * radius)
 
 
