@@ -17,6 +17,7 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
+from geomix.model.spaces import Space
 
 Score = Callable[[Points, Points], Tensor]
 
@@ -33,7 +34,7 @@ def nearest(
     geometry: Geometry,
     k: int,
     exclude: np.ndarray | None = None,
-    memory: int = 128 * 2**20,
+    memory: int = 96 * 2**20,
 ) -> np.ndarray:
     """Find the k most similar gallery items of each query, exactly and in a fixed order.
 
@@ -65,7 +66,7 @@ def nearest(
         while len(left):
             wanted = min(wanted, available)
             unsure = []
-            for rows in left.split(max(1, memory // (64 * (wanted + 1)))):
+            for rows in left.split(max(1, memory // (192 * (wanted + 1)))):
                 scores, items = first_pass.candidates(rows, wanted + (own is not None))
                 if own is not None:
                     scores, items = _drop(scores, items, own[rows])
@@ -93,6 +94,21 @@ class _Faiss:
         return torch.from_numpy(scores), torch.from_numpy(items)
 
 
+class _Product:
+    """Products of queries with gallery vectors, into memory that is used again: fresh pages would cost as much."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._memory = torch.empty(0, dtype=torch.float64)
+
+    def __call__(self, x: Points, y: Points) -> Tensor:
+        queries, _ = self._space.as_inner_product(x[0])
+        count = len(queries) * len(y[0])
+        if len(self._memory) < count or self._memory.device != x[0].device:
+            self._memory = queries.new_empty(count)
+        return torch.mm(queries, y[0].T, out=self._memory[:count].view(len(queries), len(y[0])))
+
+
 class _Blocks:
     """First pass over blocks of queries and tiles of the gallery: products in float64, and what follows them in float32."""
 
@@ -100,7 +116,7 @@ class _Blocks:
         self._score, self._x, self._y = score, x, y
         self.slack = slack
         self._tile = min(TILE, len(y[0]))
-        self._step = max(1, memory // (16 * self._tile))
+        self._step = max(1, memory // (8 * self._tile))
         self._pool = ThreadPoolExecutor(torch.get_num_threads())
 
     def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -149,7 +165,7 @@ def _first_pass(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
     if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
         return _Faiss(queries, gallery, size)
-    return _Blocks(lambda a, b: a[0] @ b[0].T, [queries], [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory)
+    return _Blocks(_Product(space), x, [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory)
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
