@@ -14,6 +14,7 @@ import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
+from bench.page import write_page
 from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
 from geomix.params import load, read_yaml
 
@@ -160,7 +161,16 @@ def absent(path: str, what: str) -> bool:
 def test_every_page_is_in_git_and_nothing_else_is() -> None:
     command = ["git", "ls-files", "reports"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert sorted(found) == sorted(path for out in STAGES["report"]["outs"] for path in out)
+    benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", "loss.csv", "metrics.csv", "search.csv")]
+    assert sorted(found) == sorted([*benchmarks, *(path for out in STAGES["report"]["outs"] for path in out)])
+
+
+def test_the_page_of_the_benchmarks_is_made_of_the_committed_csvs(tmp_path: Path) -> None:
+    committed = ROOT / "reports" / "benchmarks"
+    for table in committed.glob("*.csv"):
+        shutil.copy(table, tmp_path)
+    write_page(tmp_path)
+    assert (tmp_path / "core.md").read_text() == (committed / "core.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -187,5 +197,5 @@ def test_figures_of_the_readme_are_those_of_the_committed_run() -> None:
 
 
 def test_source_files_stay_readable() -> None:
-    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py")]:
+    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py"), *ROOT.glob("bench/*.py")]:
         assert len(path.read_text().splitlines()) <= 300, path

@@ -95,6 +95,23 @@ def test_faiss_makes_short_lists_of_one_space_and_blocks_the_rest(monkeypatch: p
     assert made == ["_Faiss", "_Blocks", "_Blocks", "_Blocks"]
 
 
+def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    candidates = search._Blocks.candidates
+
+    def watch(self: search._Blocks, rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths.append(count)
+        return candidates(self, rows, count)
+
+    monkeypatch.setattr(search._Blocks, "candidates", watch)
+    # 500 points within a millionth: their cosines differ by less than float32 can tell
+    gallery = torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-6 * vectors(500, 1).double()
+    own = np.arange(500)
+    found = nearest(gallery, gallery, cosine(), 5, own)
+    assert np.array_equal(found, nearest_by_definition(gallery, gallery, cosine(), 5, own))
+    assert set(lengths) == {4 * 32 + 1}
+
+
 def test_a_query_that_is_not_in_the_gallery_excludes_nothing() -> None:
     gallery = vectors(40)
     queries = torch.cat([gallery[:2], vectors(1, 1)])

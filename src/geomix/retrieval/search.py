@@ -7,8 +7,9 @@ scores says which neighbours in a list it may have swapped: only these are compa
 list is taken only where the bound says that no item was left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import faiss
 import numpy as np
@@ -59,18 +60,20 @@ def nearest(
     with torch.inference_mode():
         x = geometry.place(queries.double())
         y = x if gallery is queries else geometry.place(gallery.double())
-        first_pass = _first_pass(geometry, x, y, k, memory)
+        passes = _passes(geometry, x, y, k, memory)
         found = np.empty((len(queries), k), np.int64)
         left = torch.arange(len(queries), device=gallery.device)
         wanted = max(32, k + SPARE)
         while len(left):
-            wanted = min(wanted, available)
+            first_pass, wanted = next(passes), min(wanted, available)
             unsure = []
             for rows in left.split(max(1, memory // (192 * (wanted + 1)))):
                 scores, items = first_pass.candidates(rows, wanted + (own is not None))
                 if own is not None:
                     scores, items = _drop(scores, items, own[rows])
-                sure = _settle(scores, items, first_pass.slack[rows], k, wanted == available)
+                # The k-th of the list is at least so much better than what was left out, whatever rounding did.
+                sure = scores[:, k - 1].double() - scores[:, -1] > 2 * first_pass.slack[rows]
+                sure |= wanted == available
                 _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], memory)
                 found[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
                 unsure.append(rows[~sure])
@@ -146,8 +149,8 @@ class _Blocks:
         return scores, items + start
 
 
-def _first_pass(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> _Faiss | _Blocks:
-    """Choose how to score, and bound the rounding of it.
+def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Faiss | _Blocks]:
+    """Give ways to score, each for the queries that the one before it left open, with a bound on their rounding.
 
     A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy and
     Schwarz bound: the first coordinate apart from the rest, as they differ in size.
@@ -156,7 +159,7 @@ def _first_pass(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -
         parts = zip(geometry.parts, x, y, strict=True)
         slack = sum(weight * max(space.resolution(a), space.resolution(b)) for (space, weight), a, b in parts)
         every = x[0].new_full((len(x[0]),), slack)
-        return _Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory)
+        yield from repeat(_Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory))
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:
@@ -164,8 +167,9 @@ def _first_pass(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -
     first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
     if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
-        return _Faiss(queries, gallery, size)
-    return _Blocks(_Product(space), x, [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory)
+        yield _Faiss(queries, gallery, size)
+    del queries
+    yield from repeat(_Blocks(_Product(space), x, [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory))
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -188,13 +192,6 @@ def _drop(scores: Tensor, items: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
 def _ties(scores: Tensor, slack: Tensor) -> Tensor:
     """Say which items rounding may have swapped with the next of the list, (q, count - 1)."""
     return scores[:, :-1].double() - scores[:, 1:] <= 2 * slack.unsqueeze(1)
-
-
-def _settle(scores: Tensor, items: Tensor, slack: Tensor, k: int, all_there: bool) -> Tensor:
-    """Say for which queries the k nearest are certain to be in the list: a gap after them parts it from what is left out."""
-    if all_there:
-        return torch.ones(len(scores), dtype=torch.bool, device=scores.device)
-    return ~_ties(scores[:, k - 1 :], slack).all(1)
 
 
 def _rerank(

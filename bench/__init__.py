@@ -1,0 +1,11 @@
+"""Benchmarks: time and memory against the released formulas and a peer, started from the root as `python -m bench.<name>`.
+
+Importing this package puts the src/ folder of its own checkout first on the path, as the stages do.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+sys.path.insert(0, str(ROOT / "src"))

@@ -1,0 +1,122 @@
+"""All three benchmarks run in small, and the page has no number that they did not write."""
+
+import re
+import sys
+from pathlib import Path
+
+import faiss
+import pandas as pd
+import pytest
+import torch
+
+from bench import limits, loss, metrics, search
+from bench.command import parse_options
+from bench.limits import LIMITS
+from bench.page import TABLES
+from geomix.errors import InputError
+
+FIGURE = r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?"
+# What is no measurement: names of things, and what a text says of them.
+WORDS = (
+    r"dimensions 128",
+    r"float(32|64)",
+    r"R@1",
+    r"more than 20 GB",
+    r"batch of 900( with 9 views)?",
+    r"c = [\d.]+, d from [^|]*",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the three commands."""
+    out = tmp_path_factory.mktemp("benchmarks")
+    threads, faiss_threads = torch.get_num_threads(), faiss.omp_get_max_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (loss, search, metrics):
+            command = ["bench", "--quick", "--out", str(out), "--threads", "1", "--budget", "0.01"]
+            patch.setattr(sys, "argv", command)
+            module.main()
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(faiss_threads)
+    return out
+
+
+def test_all_files_are_there_and_full(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["core.md", "growth.png", "loss.csv", "metrics.csv", "search.csv"]
+    for name in ("loss", "search", "metrics"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        timed = table[table["ratio"].notna()]
+        assert (timed[["ratio", "seconds", "baseline_seconds"]] > 0).to_numpy().all()
+        assert (timed["rounds"] >= 5).all()
+        assert (table["threads"] == 1).all()
+
+
+def test_what_should_be_equal_is(folder: Path) -> None:
+    table = pd.read_csv(folder / "loss.csv")
+    losses = table[table["ratio"].notna() & table["difference"].notna()]
+    assert len(losses) == 10 + 4 + 1 + 3
+    assert losses["difference"].max() < 1e-3  # the released ball adds 1e-5 in two places
+    peers = losses[losses["implementation"] == "pytorch-metric-learning"]
+    assert peers["difference"].max() < 1e-5
+    lists = pd.read_csv(folder / "search.csv").query("table == 'check'")
+    assert len(lists) == 5
+    assert (lists["difference"] == 0).all()
+    assert pd.read_csv(folder / "metrics.csv")["difference"].max() < 1e-6
+
+
+def test_the_page_quotes_only_numbers_of_the_csvs(folder: Path) -> None:
+    tables = [pd.read_csv(folder / f"{name}.csv", dtype={"python": str}) for name in TABLES]
+    values = [bound for limit in LIMITS for bound in (limit.at_least, limit.at_most) if bound is not None]
+    named: set[str] = set()
+    for table in tables:
+        for _, column in table.items():
+            if pd.api.types.is_numeric_dtype(column):
+                values += column.dropna().astype(float).tolist()
+            else:
+                named |= set(column.dropna())
+    text = (folder / "core.md").read_text()
+    for words in sorted(named, key=len, reverse=True):
+        text = text.replace(words, "")
+    for words in WORDS:
+        text = re.sub(words, "", text)
+    foreign = [figure for figure in re.findall(FIGURE, text) if not any(quotes(figure, value) for value in values)]
+    assert not foreign
+
+
+def quotes(figure: str, value: float) -> bool:
+    """Say whether a figure is a value, rounded to the digits it has."""
+    mantissa, _, exponent = figure.replace(",", "").partition("e")
+    unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    return abs(float(figure.replace(",", "")) - value) <= 0.5001 * unit and (value != 0 or float(figure) == 0)
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "answer"),
+    [("54.3", 54.26, True), ("54.3", 54.2, False), ("2.1e-05", 2.14e-5, True), ("2.1e-05", 2.2e-5, False), ("5,924", 5924, True)],
+)
+def test_a_figure_quotes_what_rounds_to_it(figure: str, value: float, answer: bool) -> None:
+    assert quotes(figure, value) == answer
+
+
+def test_every_limit_is_of_something_measured(folder: Path) -> None:
+    for limit in limits.LIMITS:
+        rows = pd.read_csv(folder / f"{limit.bench}.csv").fillna({"baseline": ""}).to_dict("records")
+        found = [row for row in rows if limit.applies(limit.bench, {str(key): value for key, value in row.items()})]
+        assert found, limit
+        assert all(pd.notna(row[limit.column]) for row in found), limit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quick"], "found --quick without --out"),
+        (["--threads", "0"], "found 0 threads"),
+        (["--budget", "nan"], "a budget of nan"),
+        (["--sizes"], "unrecognized arguments: --sizes"),
+    ],
+)
+def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(InputError, match=message):
+        parse_options()

@@ -1,0 +1,65 @@
+"""Measuring: in turn, by the median of ratios within a round, memory of the call alone."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import measure
+from bench.measure import Case, Implementation, Options, Ratio, measure_case, time_rounds, weigh
+
+
+def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(measure, "SHORTEST", 0.0)  # no repeats
+
+    def call(name: str) -> str:
+        order.append(name)
+        return name
+
+    seconds, results = time_rounds({name: partial(call, name) for name in "abc"}, 0.0, "")
+    rounds = len(seconds["a"])
+    assert rounds == measure.LEAST
+    assert order[-3 * rounds :] == list("abc") * rounds
+    assert results == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_a_ratio_is_the_median_over_rounds_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"slow": np.array([2.0, 8.0, 30.0]), "fast": np.array([1.0, 2.0, 3.0])}  # ratios 2, 4, 10
+    monkeypatch.setattr(measure, "time_rounds", lambda *_: (dict(times), {"slow": 7.0, "fast": 5.0}))
+
+    def build(size: str) -> Any:
+        return lambda: None
+
+    case = Case(
+        "pairwise",
+        "a case",
+        (Implementation("slow", build, scale=3.0), Implementation("fast", build, check=lambda result: result / 10)),
+        (Ratio("slow", "fast", lambda a, b: a - b),),
+        memory=False,
+        size=(("n", 9),),
+    )
+    ratio, check = measure_case("loss", case, Options(True, Path(), 1, 0.0))
+    assert ratio["ratio"] == 12.0
+    assert (ratio["seconds"], ratio["baseline_seconds"], ratio["rounds"]) == (24.0, 2.0, 3)
+    assert (ratio["difference"], ratio["n"]) == (2.0, 9)
+    assert "extra_mib" not in ratio
+    assert (check["table"], check["implementation"], check["difference"]) == ("check", "fast", 0.5)
+
+
+def test_memory_of_a_call_is_its_peak_not_what_came_before_or_stays() -> None:
+    before = np.ones(2**23)  # 64 MiB
+    del before
+
+    def call() -> float:
+        first = np.ones(2**22)  # 32 MiB
+        total = first.sum()
+        del first
+        return float(total + np.ones(2**21).sum())  # 16 MiB
+
+    found, result = weigh(call)
+    assert result == 2**22 + 2**21
+    assert found["extra_mib"] == pytest.approx(32, abs=6)
+    assert found["peak_mib"] > found["extra_mib"]
