@@ -166,7 +166,7 @@ def test_a_bad_file_stops_a_complete_pipeline_and_loses_nothing(
     clone: Path, pattern: str, replacement: str, message: str
 ) -> None:
     before = (clone / "params.yaml").read_text()
-    pages = {path: path.read_bytes() for path in (clone / "reports").iterdir()}
+    pages = {path: path.read_bytes() for path in (clone / "reports").rglob("*.*")}
     try:
         edit(clone, pattern, replacement)
         stage = run(clone, "python", "-m", "stages.check")
@@ -176,7 +176,7 @@ def test_a_bad_file_stops_a_complete_pipeline_and_loses_nothing(
         assert run(clone, "dvc", "repro").returncode != 0
     finally:
         (clone / "params.yaml").write_text(before)
-    assert {path: path.read_bytes() for path in (clone / "reports").iterdir()} == pages
+    assert {path: path.read_bytes() for path in (clone / "reports").rglob("*.*")} == pages
 
 
 @pytest.mark.parametrize(("name", "message"), [("images.npy", "damaged"), ("samples.csv", "expected label too")])
