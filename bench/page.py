@@ -95,7 +95,8 @@ The released formula is timed on some of the rows and scaled.""",
 distance. With lists of max R (`k="max_bin_count"`) it computes the same numbers as we do. By default it ranks the whole
 gallery: its MRR is then of the whole ranking, and is not compared.""",
 }
-HEAD = """# Speed and memory
+TITLE = "# Speed and memory\n"
+HEAD = """## How to read this page
 
 What the losses, the search and the metrics cost, beside the formulas of the released code and beside
 pytorch-metric-learning, in one run on one machine. A time ratio is "time of the first / time of the second": above 1 the
@@ -152,7 +153,7 @@ def write_page(folder: Path) -> None:
 
 def page(found: Mapping[str, pd.DataFrame], picture: bool) -> str:
     """Give the text of core.md."""
-    parts = [HEAD, verdict(found)]
+    parts = [TITLE, verdict(found), HEAD]
     for bench, table in found.items():
         parts += [
             f"## {TITLES[bench, name]}\n\n{TEXTS[bench, name]}\n\n{table_text(bench, name, table)}\n" for name in TABLES[bench]
@@ -186,7 +187,9 @@ def verdict(found: Mapping[str, pd.DataFrame]) -> str:
         for row in late:
             figure = f"{heading(limit.table, limit.column)}: {number(row[limit.column])}"
             missed.append(f"- {row['case']}, {subject(row)}, {figure}, asked {limit.words()}")
-    text = markdown_table(lines) + "\n"
+    measured = [entry for entry in lines if entry["met"]]
+    kept = sum(entry["met"] == "yes" for entry in measured)
+    text = f"**{kept} of {len(measured)} limits asked for and measured are met.**\n\n{markdown_table(lines)}\n"
     return text + "\n".join(["", "Missed:", "", *missed, ""]) if missed else text
 
 

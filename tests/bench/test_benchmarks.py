@@ -21,6 +21,7 @@ WORDS = (
     r"dimensions 128",
     r"float(32|64)",
     r"R@1",
+    r"\d+ of \d+ limits asked",
     r"more than 20 GB",
     r"batch of 900( with 9 views)?",
     r"c = [\d.]+, d from [^|]*",

@@ -36,6 +36,7 @@ def test_a_limit_that_is_missed_is_shown_three_times(tmp_path: Path) -> None:
     text = written(tmp_path, row(), row(case="hybrid, 9 views x 7", ratio=24.9))
     assert "24.9 to 54.3" in text
     assert "| NO" in text
+    assert text.startswith("# Speed and memory\n\n**0 of 1 limits asked for and measured are met.**")
     assert "at least 25 (missed)" in text
     assert "Missed:\n\n- hybrid, 9 views x 7, released formula / geomix, time ratio: 24.9, asked at least 25" in text
 
