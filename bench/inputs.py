@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from geomix.model.geometry import Geometry
-from geomix.model.spaces import Ball, Flat, Sphere
+from geomix.model.spaces import Sphere
+from geomix.model.tangent import Ball, Flat
 from geomix.train.losses import Table
 
 CURVATURE, RADIUS = 0.1, 2.3  # of Hyp-ViT

@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, build_geometry, cosine, describe_radii, geometry_from
-from geomix.model.spaces import Ball, Flat, Sphere
+from geomix.model.spaces import Sphere
+from geomix.model.tangent import Ball, Flat
 
 TAU = 0.1
 PARTS: dict[str, dict[str, Any]] = {

@@ -11,11 +11,15 @@ from torch.nn.functional import normalize
 
 from geomix.errors import InputError
 from geomix.model import products
-from geomix.model.distances import FLAT, expmap0, flat_distance, hyperbolic_distance, hyperbolic_kernel
-from geomix.model.products import Kernel, pairwise
+from geomix.model.distances import FLAT, HYPERBOLIC, expmap0, flat_distance, hyperbolic_distance
+from geomix.model.products import Kernel
 
 C = 0.7
-KERNELS = {"flat": FLAT, "hyperbolic": hyperbolic_kernel(C)}
+Distance = Callable[..., Tensor]  # of points and points, times a factor, of a dtype
+DISTANCES: dict[str, Distance] = {
+    "flat": flat_distance,
+    "hyperbolic": lambda x, y, factor, dtype: hyperbolic_distance(x, y, C, factor, dtype),
+}
 BLOCKS = [1, 30, 70, 10**6]  # of 10 columns: 1 row at a time, 3 and a last one of 1, 7 and a last one of 3, all 10
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-6}  # how well the same result is found again
 
@@ -42,12 +46,12 @@ def distance_by_definition(x: Tensor, y: Tensor, name: str) -> Tensor:
 
 
 def value_and_gradients(
-    x: Tensor, y: Tensor | None, kernel: Kernel, upstream: Tensor, dtype: torch.dtype
+    x: Tensor, y: Tensor | None, distance: Distance, upstream: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give distances, and the gradients with respect to x and y; without y, x is compared with itself."""
     first = x.clone().requires_grad_()
     second = first if y is None else y.clone().requires_grad_()
-    found = pairwise(first, second, kernel, 1.5, dtype)
+    found = distance(first, second, 1.5, dtype)
     assert found.dtype == dtype
     (found * upstream).sum().backward()
     assert first.grad is not None
@@ -55,10 +59,10 @@ def value_and_gradients(
     return found.detach(), first.grad, second.grad
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_values_and_gradients_equal_the_definition_pair_by_pair(name: str) -> None:
     x, y, upstream = features(5), features(3, seed=1), features(5, 3, seed=2)
-    found, *slopes = value_and_gradients(x, y, KERNELS[name], upstream, torch.float64)
+    found, *slopes = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float64)
     a, b = x.clone().requires_grad_(), y.clone().requires_grad_()
     expected = 1.5 * torch.stack([torch.stack([distance_by_definition(p, q, name) for q in b]) for p in a])
     torch.testing.assert_close(found, expected.detach(), rtol=1e-12, atol=0)
@@ -67,14 +71,14 @@ def test_values_and_gradients_equal_the_definition_pair_by_pair(name: str) -> No
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_comparing_with_itself_equals_comparing_with_a_copy(
     name: str, block: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x, upstream, kernel, close = crowd(), features(10, 10, seed=2), KERNELS[name], DTYPES[dtype]
-    expected, first, second = value_and_gradients(x, x, kernel, upstream, dtype)
+    x, upstream, distance, close = crowd(), features(10, 10, seed=2), DISTANCES[name], DTYPES[dtype]
+    expected, first, second = value_and_gradients(x, x, distance, upstream, dtype)
     monkeypatch.setattr(products, "BLOCK", block)
-    found, slope, _ = value_and_gradients(x, None, kernel, upstream, dtype)
+    found, slope, _ = value_and_gradients(x, None, distance, upstream, dtype)
     torch.testing.assert_close(found, found.T, rtol=close, atol=0)
     assert not found.diagonal().any()
     torch.testing.assert_close(found, expected, rtol=close, atol=0)
@@ -83,46 +87,46 @@ def test_comparing_with_itself_equals_comparing_with_a_copy(
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_blocks_change_nothing(name: str, block: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = torch.cat([features(13, seed=1), crowd()[:4]]), crowd()
     upstream = features(17, 10, seed=2)
-    expected = value_and_gradients(x, y, KERNELS[name], upstream, dtype)
+    expected = value_and_gradients(x, y, DISTANCES[name], upstream, dtype)
     monkeypatch.setattr(products, "BLOCK", block)
     monkeypatch.setattr(products, "PAIRS", 1)
-    found = value_and_gradients(x, y, KERNELS[name], upstream, dtype)
+    found = value_and_gradients(x, y, DISTANCES[name], upstream, dtype)
     torch.testing.assert_close(found, expected, rtol=10 * DTYPES[dtype], atol=10 * DTYPES[dtype])
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_the_order_of_points_does_not_matter(name: str) -> None:
     x, y, upstream = crowd(), features(6, seed=1), features(10, 6, seed=2)
     order, other = torch.tensor([3, 0, 9, 1, 8, 2, 7, 4, 6, 5]), torch.tensor([5, 2, 0, 4, 1, 3])
-    found = value_and_gradients(x[order], y[other], KERNELS[name], upstream[order][:, other], torch.float64)
-    distances, first, second = value_and_gradients(x, y, KERNELS[name], upstream, torch.float64)
+    found = value_and_gradients(x[order], y[other], DISTANCES[name], upstream[order][:, other], torch.float64)
+    distances, first, second = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float64)
     torch.testing.assert_close(found, (distances[order][:, other], first[order], second[other]), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("same", [True, False])
 def test_points_that_coincide_have_distance_and_gradient_zero(name: str, same: bool, dtype: torch.dtype) -> None:
     x = crowd()[[3, 7, 7, 3]]
-    found, *slopes = value_and_gradients(x, None if same else x, KERNELS[name], features(4, 4, seed=2), dtype)
+    found, *slopes = value_and_gradients(x, None if same else x, DISTANCES[name], features(4, 4, seed=2), dtype)
     assert not found.any()
     assert not any(slope.any() for slope in slopes)
     beside = torch.cat([x, features(1, seed=3)])  # another point: what it pulls stays finite, and is the same for all four
-    _, slope, _ = value_and_gradients(beside, None if same else beside, KERNELS[name], torch.ones(5, 5), dtype)
+    _, slope, _ = value_and_gradients(beside, None if same else beside, DISTANCES[name], torch.ones(5, 5), dtype)
     assert slope[0].any()
     torch.testing.assert_close(slope[:4], slope[:1].expand(4, -1), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients(name: str, dtype: torch.dtype) -> None:
     x = features(1) + 1e-12 * features(9, seed=1)
     upstream = features(9, 9, seed=2)
-    found, slope, _ = value_and_gradients(x, None, KERNELS[name], upstream, dtype)
+    found, slope, _ = value_and_gradients(x, None, DISTANCES[name], upstream, dtype)
     steps = x.unsqueeze(1) - x  # exact
     along = normalize(x[0], dim=0)
     if name == "flat":
@@ -139,12 +143,12 @@ def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients
     assert float((slope - expected).norm()) <= 1e-2 * float(expected.norm())  # rounding over gap, 1e-16 / 1e-12, a few times
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_one_point_will_do(name: str) -> None:
-    found, slope, _ = value_and_gradients(features(1), None, KERNELS[name], torch.ones(1, 1), torch.float32)
+    found, slope, _ = value_and_gradients(features(1), None, DISTANCES[name], torch.ones(1, 1), torch.float32)
     assert found.tolist() == [[0.0]]
     assert not slope.any()
-    found, *slopes = value_and_gradients(features(1), features(3, seed=1), KERNELS[name], torch.ones(1, 3), torch.float32)
+    found, *slopes = value_and_gradients(features(1), features(3, seed=1), DISTANCES[name], torch.ones(1, 3), torch.float32)
     assert found.shape == (1, 3)
     assert all(slope.any(1).all() for slope in slopes)
 
@@ -153,9 +157,12 @@ def test_one_point_will_do(name: str) -> None:
 def test_gaps_too_large_for_float32_take_steps_in_float64(radius: float) -> None:
     x, y = (radius * normalize(features(n, seed=n), dim=-1) for n in (4, 3))
     x[1] *= 0.01
-    kernel = hyperbolic_kernel(1.0)
-    exact, *slopes = value_and_gradients(x, y, kernel, torch.ones(4, 3), torch.float64)
-    found, *others = value_and_gradients(x, y, kernel, torch.ones(4, 3), torch.float32)
+
+    def distance(a: Tensor, b: Tensor, factor: float, dtype: torch.dtype) -> Tensor:
+        return hyperbolic_distance(a, b, 1.0, factor, dtype)
+
+    exact, *slopes = value_and_gradients(x, y, distance, torch.ones(4, 3), torch.float64)
+    found, *others = value_and_gradients(x, y, distance, torch.ones(4, 3), torch.float32)
     assert float(exact.max()) > 3 * radius
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=0)
     for one, other in zip(slopes, others, strict=True):
@@ -164,11 +171,11 @@ def test_gaps_too_large_for_float32_take_steps_in_float64(radius: float) -> None
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("exponent", [-18, -22, -30, -100])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_gaps_too_small_for_float32_leave_distances_and_gradients_finite(name: str, exponent: int, dtype: torch.dtype) -> None:
     near = 10.0**exponent * features(5)
     for points in (near, torch.cat([near, features(5, seed=1)])):
-        found, slope, _ = value_and_gradients(points, None, KERNELS[name], torch.ones(1), dtype)
+        found, slope, _ = value_and_gradients(points, None, DISTANCES[name], torch.ones(1), dtype)
         # near the origin both distances are 2 |x - y|; float32 has no square of less than 1e-38
         expected = 1.5 * 2 * (near.unsqueeze(1) - near).norm(dim=-1)
         torch.testing.assert_close(found[:5, :5].double(), expected, rtol=2.1e-5, atol=1e-18)
@@ -184,12 +191,12 @@ def test_the_factor_multiplies_value_and_gradient() -> None:
     torch.testing.assert_close(slopes[1], 6.25 * slopes[0])
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", DISTANCES)
 def test_autocast_changes_nothing(name: str) -> None:
     x, y, upstream = features(6), features(5, seed=1), features(6, 5, seed=2)
-    expected = value_and_gradients(x, y, KERNELS[name], upstream, torch.float32)
+    expected = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        found = value_and_gradients(x, y, KERNELS[name], upstream, torch.float32)
+        found = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float32)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
@@ -234,8 +241,8 @@ def test_second_derivatives_are_refused(loss: Callable[..., Tensor], same: bool)
 def test_no_gradient_asked_for_gives_the_same_distances() -> None:
     x = crowd()
     with torch.no_grad():
-        found = pairwise(x, x, FLAT)
-    torch.testing.assert_close(found, pairwise(x.requires_grad_(), x, FLAT).detach(), rtol=0, atol=0)
+        found = flat_distance(x, x)
+    torch.testing.assert_close(found, flat_distance(x.requires_grad_(), x).detach(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("x", "y"), [((4, 3), (4, 2)), ((4, 3), (3,)), ((3,), (4, 3)), ((0, 3), (4, 3)), ((4, 3), (0, 3))])
@@ -245,9 +252,10 @@ def test_points_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ..
             distance(torch.zeros(x, dtype=torch.float64), torch.zeros(y, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_a_lifted_product_is_the_explicit_gap(name: str) -> None:
-    kernel, x, y = KERNELS[name], features(6), features(5, seed=1)
-    product = kernel.lift(x)[0] @ kernel.lift(y)[1].T
-    expected = [[float(kernel.gap(a, b)) for b in y] for a in x]
+@pytest.mark.parametrize("kernel", [FLAT, HYPERBOLIC], ids=["flat", "hyperbolic"])
+def test_a_lifted_product_is_the_explicit_gap(kernel: Kernel) -> None:
+    x, y, scale = features(6), features(5, seed=1), torch.tensor(1.3, dtype=torch.float64)
+    lifted = [kernel.lift(points.norm(dim=1, keepdim=True), scale) for points in (x, y)]
+    product = kernel.as_row(x, *lifted[0]) @ kernel.as_column(y, *lifted[1]).T
+    expected = [[float(kernel.gap(a, b, scale)) for b in y] for a in x]
     np.testing.assert_allclose(product.numpy(), expected, rtol=1e-12)

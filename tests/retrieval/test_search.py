@@ -6,7 +6,8 @@ import torch
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, cosine
-from geomix.model.spaces import Ball, Flat, Sphere
+from geomix.model.spaces import Sphere
+from geomix.model.tangent import Ball, Flat
 from geomix.retrieval import search
 from geomix.retrieval.search import nearest
 

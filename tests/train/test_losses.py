@@ -10,7 +10,8 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.model.spaces import Ball, Space, Sphere
+from geomix.model.spaces import Space, Sphere
+from geomix.model.tangent import Ball
 from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")

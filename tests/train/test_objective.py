@@ -9,7 +9,8 @@ from pytorch_metric_learning import losses
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, cosine
-from geomix.model.spaces import Ball, Sphere
+from geomix.model.spaces import Sphere
+from geomix.model.tangent import Ball
 from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 from geomix.train.objective import Objective, build_objective
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
-from geomix.model.spaces import Ball, Flat, Space, Sphere, space_from
+from geomix.model.spaces import Space, Sphere, space_from
+from geomix.model.tangent import Ball, Flat
 
 Points = list[Tensor]  # one tensor (N, D) for each space
 CLIPPED = 1 - 1e-6  # share of the clip radius from which a point counts as clipped

@@ -1,12 +1,13 @@
 """All pairs of points by one matrix product, with the backward written out.
 
 Products are float64, since in float32 they lose near pairs; the few pairs that even float64 cannot tell from a gap of 0 are
-taken from explicit differences. Plain autograd would give 0 * inf where points coincide. The steps after the product lose
-nothing in float32, and run block by block, within the cache of a core: (N, M) passes, not products, are what costs.
+taken from explicit differences, and so are their gradients. Plain autograd would give 0 * inf where points coincide. The
+steps after the product lose nothing in float32, nor do the products of the backward where no pair is near. Passes over
+(N, M) and fresh memory, not products, are what costs: hence blocks, steps in place, and few tensors of that size.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from torch import Tensor
 from geomix.errors import InputError
 
 NEAR = 1e-9  # share of its largest terms up to which a gap is taken from explicit differences: rounding is 1e-5 of it there
-BLOCK = 2**17  # elements of a block on the CPU: 1 MiB in float64
+BLOCK = 2**19  # elements of a block on the CPU: 4 MiB in float64
+SPREAD = 2**-8  # products of the backward are float32 on the CPU where slopes differ by less: errors stay below 5e-5
 PAIRS = 2**14  # explicit differences at a time
 SINGLE = 1e-18, 1e18  # float32 holds a gap's square where the largest gap is between these
 TINY = 2e-38  # gaps below count as this in float32, which has no inverse of theirs
@@ -24,29 +26,53 @@ TINY = 2e-38  # gaps below count as this in float32, which has no inverse of the
 
 @dataclass(frozen=True)
 class Kernel:
-    """What makes a distance: functions of points (n, D) in normal coordinates and of gaps."""
+    """What makes a distance: functions of points (n, D) in normal coordinates, of the scale they are taken at, and of gaps.
 
-    lift: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Give coordinates as row and as column, (n, D + 2) each: the product of x's row and y's column is their gap."""
-    gap: Callable[[Tensor, Tensor], Tensor]
+    A point x is lifted to a height h and coordinates s = stretch x: the gap of two is h + h' + bend h h' - <s, s'>.
+    """
+
+    lift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """Give heights (n, 1) and stretches (n, 1) of points from their norms (n, 1) and the scale."""
+    drop: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    """The backward: give the gradients of points and scale from points, norms, scale, and those of h and s (overwritten)."""
+    bend: float
+    """1 in the hyperbolic space, 0 in the flat one."""
+    gap: Callable[[Tensor, Tensor, Tensor], Tensor]
     """Give the gaps of points that stand beside each other, (..., D) and (..., D) -> (...), from explicit differences."""
     widest: Callable[[Tensor], Tensor]
-    """Give the gap of opposite points from the sum of their radii: the size of the terms that make a gap."""
-    measure: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """Write f of gaps (n, m) into a second tensor, which is given back, and what is inverse to its slope into a third."""
+    """Give the gap of opposite points from the sum of their scaled radii: the size of the terms that make a gap."""
+    measure: Callable[[Tensor, Tensor], Tensor]
+    """Put f in the place of gaps (n, m), which is given back, and what is inverse to its slope into a second tensor."""
     unit: float
     """Times f is the distance."""
     slope: float
     """Over that inverse is the slope of the distance."""
 
+    def as_row(self, points: Tensor, height: Tensor, stretch: Tensor) -> Tensor:
+        """Give coordinates (n, D + 2) whose product with those of `as_column` is the gap."""
+        row = points.new_empty(len(points), points.shape[1] + 2)
+        row[:, :1], row[:, 1] = height, 1
+        torch.mul(points, stretch, out=row[:, 2:])
+        return row
 
-def pairwise(x: Tensor, y: Tensor, kernel: Kernel, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    def as_column(self, points: Tensor, height: Tensor, stretch: Tensor) -> Tensor:
+        """Give coordinates (n, D + 2) of the other side of that product."""
+        column = points.new_empty(len(points), points.shape[1] + 2)
+        column[:, :1], column[:, 1:2] = 1 + self.bend * height, height
+        torch.mul(points, -stretch, out=column[:, 2:])
+        return column
+
+
+def pairwise(
+    x: Tensor, y: Tensor, kernel: Kernel, scale: float | Tensor = 1.0, factor: float = 1.0, dtype: torch.dtype = torch.float64
+) -> Tensor:
     """Give the distances of all pairs, times a factor.
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. The same object as x saves half of the products, forward and backward.
+        y: Points (M, D), float64. The same object as x saves a third of the work, forward and backward.
         kernel: The distance.
+        scale: Positive, at which the points are taken; a float64 tensor for its gradient.
         factor: Of the result; here it costs no pass over memory.
         dtype: Of the result and of the steps after the product.
 
@@ -59,109 +85,141 @@ def pairwise(x: Tensor, y: Tensor, kernel: Kernel, factor: float = 1.0, dtype: t
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not len(x) or not len(y):
         raise InputError(f"distances: found points {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D), N, M > 0")
     with torch.autocast(x.device.type, enabled=False):
-        rows, columns = kernel.lift(x)
-        if y is not x:
-            columns = kernel.lift(y)[1]
-        distances: Tensor = _Pairwise.apply(rows, columns, x.detach(), y.detach(), y is x, kernel, factor, dtype)
+        scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
+        distances: Tensor = _Pairwise.apply(x, y, scale, y is x, kernel, factor, dtype)
     return distances
 
 
 class _Pairwise(torch.autograd.Function):
-    """Lifted points to distances; where y is x only the blocks from the diagonal on are computed."""
+    """Points to distances."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        rows: Tensor,
-        columns: Tensor,
-        x: Tensor,
-        y: Tensor,
-        same: bool,
-        kernel: Kernel,
-        factor: float,
-        dtype: torch.dtype,
+        ctx: Any, x: Tensor, y: Tensor, scale: Tensor, same: bool, kernel: Kernel, factor: float, dtype: torch.dtype
     ) -> Tensor:
-        radii_x, radii_y = (torch.linalg.vector_norm(points, dim=-1) for points in (x, y))
-        largest = kernel.widest(radii_x.max() + radii_y.max())
+        """Give the distances (N, M); keep what is inverse to their slopes, and the near pairs."""
+        norms_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        norms_y = norms_x if same else torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+        radii_x, radii_y = (norms.squeeze(1) * scale for norms in (norms_x, norms_y))
+        lifted = kernel.lift(norms_x, scale)
+        rows = kernel.as_row(x, *lifted)
+        columns = kernel.as_column(y, *(lifted if same else kernel.lift(norms_y, scale)))
+        farthest = radii_y.max()
+        largest = kernel.widest(radii_x.max() + farthest)
         steps = dtype if SINGLE[0] < largest < SINGLE[1] else torch.float64
-        distances = rows.new_empty(len(rows), len(columns), dtype=steps)
+        limits = (NEAR * kernel.widest(radii_x + farthest)).clamp_min(TINY)
+        bounds = (limits * (1 + 1e-6)).to(steps)  # rounding hides no near pair
         learns = any(ctx.needs_input_grad)
-        inverses = torch.empty_like(distances) if learns else None
-        exact = rows.new_empty(min(_step(columns), len(rows)) * len(columns))  # memory used again is memory in the cache
-        rounded = exact.new_empty(len(exact), dtype=steps)
-        for block, right in _blocks(rows, columns, same):
-            shape = block.stop - block.start, right.stop - right.start
-            gaps = torch.mm(rows[block], columns[right].T, out=exact[: math.prod(shape)].view(shape))
-            if same:
-                gaps.fill_diagonal_(torch.inf)
-            zeros = _correct(gaps, x[block], y[right], radii_x[block], radii_y[right], kernel)
+        distances, *inverses = rows.new_empty(1 + learns, len(rows), len(columns), dtype=steps)
+        smallest = largest.to(steps)
+        near = []
+        blocks = _blocks(x, y, same)
+        exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
+        for block, right in blocks:
             values = distances[block, right]
-            inverse = torch.empty_like(values) if inverses is None else inverses[block, right]
-            taken = rounded[: gaps.numel()].view(shape).copy_(gaps)
-            if steps == torch.float32:
-                taken.clamp_min_(TINY)
-            kernel.measure(taken, values, inverse).mul_(factor * kernel.unit)  # a gap of infinity has a slope of 0
-            if zeros is not None:
-                values[zeros] = 0
+            inverse = inverses[0][block, right] if learns else torch.empty_like(values)
+            gaps = values if exact is None else exact[: values.numel()].view(values.shape)
+            torch.mm(rows[block], columns[right].T, out=gaps)
+            if same:
+                gaps.fill_diagonal_(torch.inf)  # it has a slope of 0
+            if exact is not None:
+                values.copy_(gaps)
+            lowest = values.amin(1)
+            smallest = torch.minimum(smallest, lowest.min())
+            pairs = None
+            if (lowest <= bounds[block]).any():
+                pairs = _near_pairs(gaps, limits[block], radii_x[block], radii_y[right], kernel)
+                explicit = _explicit_gaps(x[block], y[right], scale, *pairs, kernel)
+                values[pairs] = explicit.to(steps)
+                if steps == torch.float32:
+                    values.clamp_min_(TINY)
+            kernel.measure(values, inverse).mul_(factor * kernel.unit)
+            if pairs is not None:
+                apart = explicit > 0
+                values[pairs] = torch.where(apart, values[pairs], 0)
+                i, j = (index[apart] for index in pairs)
+                near.append((i + block.start, j + right.start, inverse[i, j]))
+                inverse[pairs] = torch.inf  # the backward takes them one by one
             if same:
                 values.fill_diagonal_(0)
-                distances[block.stop :, block] = values[:, block.stop - block.start :].T
+                distances[block.stop :, block] = values[:, len(values) :].T
         if learns:
-            ctx.save_for_backward(rows, columns, inverses)
-        ctx.same, ctx.factor = same, factor * kernel.slope
+            points = x, norms_x, y, norms_y, scale
+            ctx.save_for_backward(rows, columns, *inverses, *points, *(torch.cat(parts) for parts in zip(*near, strict=True)))
+            ctx.products = torch.float64
+            if steps == torch.float32 and x.device.type == "cpu":
+                ends = torch.stack([smallest, largest.to(steps)]).unsqueeze(1)
+                kernel.measure(ends.clone(), ends)
+                ctx.products = torch.float32 if ends[0] >= SPREAD * ends[1] else torch.float64
+        ctx.same, ctx.kernel, ctx.factor = same, kernel, factor * kernel.slope
         return distances.to(dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients of the lifted points, and those of the points and the scale by which near pairs pull."""
         if torch.is_grad_enabled():
             raise RuntimeError("distances: found a derivative to be differentiated again, expected first derivatives only")
-        rows, columns, inverses = ctx.saved_tensors
-        grad_rows = torch.zeros_like(rows)
-        grad_columns = None if ctx.same else torch.zeros_like(columns)
-        exact = rows.new_empty(min(_step(columns), len(rows)) * len(columns))
-        for block, right in _blocks(rows, columns, ctx.same):
-            pulls = grad[block, right]
+        rows, columns, inverses, x, norms_x, y, norms_y, scale, *near = ctx.saved_tensors
+        rows, columns = rows.to(ctx.products), columns.to(ctx.products)
+        by_rows, by_columns = torch.zeros_like(rows), torch.zeros_like(columns)
+        blocks = _blocks(x, y, ctx.same)
+        memory = inverses.new_empty(blocks[0][0].stop * len(y))
+        for block, right in blocks:
+            inverse = inverses[block, right]
+            pulls = memory[: inverse.numel()].view(inverse.shape)
             if ctx.same:  # gaps are symmetric: all of the gradient goes through the rows
-                pulls = pulls + grad[right, block].T
-            pulls = torch.div(pulls, inverses[block, right], out=exact[: pulls.numel()].view(pulls.shape))
-            grad_rows[block].addmm_(pulls, columns[right])
-            if grad_columns is not None:
-                grad_columns.addmm_(pulls.T, rows[block])
+                pulls = torch.add(grad[block, right], grad[right, block].T, out=pulls).div_(inverse).to(ctx.products)
+                by_rows[block.stop :].addmm_(pulls[:, len(pulls) :].T, columns[block])
             else:
-                grad_rows[block.stop :].addmm_(pulls[:, block.stop - block.start :].T, columns[block])
-        grad_rows *= ctx.factor
-        if grad_columns is not None:
-            grad_columns *= ctx.factor
-        return grad_rows, grad_columns, None, None, None, None, None, None
+                pulls = torch.div(grad[block], inverse, out=pulls).to(ctx.products)
+                by_columns.addmm_(pulls.T, rows[block])
+            by_rows[block].addmm_(pulls, columns[right])
+        by_rows = by_rows.mul_(ctx.factor).to(x.dtype)
+        grad_x, grad_scale = ctx.kernel.drop(x, norms_x, scale, by_rows[:, :1], by_rows[:, 2:])
+        grad_y = None
+        if not ctx.same:
+            by_columns = by_columns.mul_(ctx.factor).to(y.dtype)
+            height, place = ctx.kernel.bend * by_columns[:, :1] + by_columns[:, 1:2], by_columns[:, 2:].neg_()
+            grad_y, more = ctx.kernel.drop(y, norms_y, scale, height, place)
+            grad_scale += more
+        if near:
+            _pull_near(ctx, grad, (grad_x, grad_x if grad_y is None else grad_y, grad_scale), near)
+        return grad_x, grad_y, grad_scale, None, None, None, None
 
 
-def _blocks(rows: Tensor, columns: Tensor, same: bool) -> Iterator[tuple[slice, slice]]:
+def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
     """Cut the matrix into blocks of rows, and, where it is symmetric, of the columns from the diagonal on."""
-    step = _step(columns)
-    for start in range(0, len(rows), step):
-        yield slice(start, min(start + step, len(rows))), slice(start if same else 0, len(columns))
+    count = math.ceil(len(x) * len(y) / BLOCK) if x.device.type == "cpu" else 1
+    step = math.ceil(len(x) / count)
+    return [(slice(i, min(i + step, len(x))), slice(i if same else 0, len(y))) for i in range(0, len(x), step)]
 
 
-def _step(columns: Tensor) -> int:
-    return max(1, BLOCK // len(columns)) if columns.device.type == "cpu" else len(columns)
-
-
-def _correct(
-    gaps: Tensor, x: Tensor, y: Tensor, radii_x: Tensor, radii_y: Tensor, kernel: Kernel
-) -> tuple[Tensor, Tensor] | None:
-    """Replace gaps that rounding may have made by those of explicit differences, and gaps of 0 by infinity.
-
-    Returns:
-        Where the gaps of 0 are.
-    """
-    limits = NEAR * kernel.widest(radii_x + radii_y.max())
-    if not (gaps.amin(1) <= limits).any():
-        return None
+def _near_pairs(gaps: Tensor, limits: Tensor, radii_x: Tensor, radii_y: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Give the pairs, rows and columns, whose gap rounding may have made."""
     first, second = (gaps <= limits.unsqueeze(1)).nonzero(as_tuple=True)
     near = gaps[first, second] <= NEAR * kernel.widest(radii_x[first] + radii_y[second])
-    first, second = first[near], second[near]
-    for i, j in zip(first.split(PAIRS), second.split(PAIRS), strict=True):
-        gap = kernel.gap(x[i], y[j])
-        gaps[i, j] = torch.where(gap > 0, gap, torch.inf)
-    zero = gaps[first, second].isinf()
-    return first[zero], second[zero]
+    return first[near], second[near]
+
+
+def _explicit_gaps(x: Tensor, y: Tensor, scale: Tensor, first: Tensor, second: Tensor, kernel: Kernel) -> Tensor:
+    """Give the gaps (P,) of pairs from explicit differences."""
+    gaps = [kernel.gap(x[i], y[j], scale) for i, j in zip(first.split(PAIRS), second.split(PAIRS), strict=True)]
+    return torch.cat(gaps)
+
+
+def _pull_near(ctx: Any, grad: Tensor, totals: tuple[Tensor, Tensor, Tensor], near: list[Tensor]) -> None:
+    """Add, in place, what near pairs pull to the gradients of x, y and the scale: products would lose it."""
+    first, second, inverses = near
+    x, y, scale = (ctx.saved_tensors[place] for place in (3, 5, 7))
+    upstream = grad[first, second]
+    if ctx.same:  # a pair of a block on the diagonal is there twice
+        upstream = torch.where(first < second, upstream + grad[second, first], 0)
+    weights = upstream.to(x.dtype) / inverses * ctx.factor
+    for i, j, weight in zip(*(part.split(PAIRS) for part in (first, second, weights)), strict=True):
+        with torch.enable_grad():
+            inputs = [part.detach().requires_grad_() for part in (x[i], y[j], scale)]
+            gaps = ctx.kernel.gap(*inputs)
+        pulls = torch.autograd.grad(gaps, inputs, weight)
+        totals[0].index_add_(0, i, pulls[0])
+        totals[1].index_add_(0, j, pulls[1])
+        totals[2].add_(pulls[2])
