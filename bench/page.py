@@ -76,7 +76,9 @@ yardstick. The released formula is not run above a batch of 900, nor where it ne
         "search",
         "gallery",
     ): """Each item's nearest others, exactly and in a fixed order. The released formula computes a row of distances at a time,
-in float32; its time is taken on some of the rows and scaled by their number, its memory on all rows.""",
+in float32; its time is taken on some of the rows and scaled by their number, its memory on all rows. faiss is its flat
+index on the inner products that order as the geometry, in float32 and as they come: near-ties and the order of ties are
+its rounding's.""",
     ("search", "check"): """Lists of a sample of queries against explicit differences in float64, compared place by place.""",
     (
         "search",

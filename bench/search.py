@@ -6,6 +6,7 @@ if __package__ != "bench":
 from collections.abc import Callable
 from dataclasses import replace
 
+import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,6 +51,29 @@ def theirs(items: int, classes: int, k: int, rows: int) -> Callable[[Size], Call
         def call() -> Tensor:
             points = released.expmap0(released.clip(embeddings * inputs.free_scale(DIMENSIONS), RADIUS), CURVATURE)
             return released.rank_row_by_row(points, CURVATURE, min(k, count - 1), rows if size == "timed" else count)
+
+        return call
+
+    return build
+
+
+def faiss_alone(name: str, items: int, classes: int, k: int) -> Callable[[Size], Call]:
+    """Give a call of faiss on the inner products that order as a geometry, in float32, as they come."""
+
+    def build(size: Size) -> Call:
+        count = 100 if size == "tiny" else items
+        embeddings, _ = inputs.draw_gallery(count, min(classes, count))
+        geometry, length = GEOMETRIES[name](), min(k, count - 1)
+
+        def call() -> np.ndarray:
+            (points,), (space, _) = geometry.place(embeddings), geometry.parts[0]
+            queries, gallery = (part.float().numpy() for part in space.as_inner_product(points))
+            index = faiss.IndexFlatIP(gallery.shape[1])
+            index.add(gallery)
+            found: np.ndarray = index.search(queries, length + 1)[1]
+            others = found != np.arange(count)[:, None]
+            others[others.all(1), -1] = False
+            return found[others].reshape(count, length)
 
         return call
 
@@ -103,9 +127,12 @@ def gallery_case(items: int, classes: int, k: int, rows: int, sample: int) -> Ca
         Implementation(f"geomix {name}", ours(name, items, classes, k), check=wrong_lists(name, items, classes, sample))
         for name in GEOMETRIES
     ]
+    right = wrong_lists("hyperbolic", items, classes, sample)
+    mine.append(Implementation("faiss hyperbolic", faiss_alone("hyperbolic", items, classes, k), check=right))
     base = Implementation("released formula", theirs(items, classes, k, rows), scale=items / rows)
     ratios = (
         Ratio("released formula", "geomix hyperbolic"),
+        Ratio("faiss hyperbolic", "geomix hyperbolic"),
         Ratio("geomix hyperbolic", "geomix cosine"),
         Ratio("geomix hybrid", "geomix hyperbolic"),
     )

@@ -61,7 +61,7 @@ def test_what_should_be_equal_is(folder: Path) -> None:
     assert losses["difference"].max() < 1e-3  # the released ball adds 1e-5 in two places
     peers = losses[losses["implementation"] == "pytorch-metric-learning"]
     assert peers["difference"].max() < 1e-5
-    lists = pd.read_csv(folder / "search.csv").query("table == 'check'")
+    lists = pd.read_csv(folder / "search.csv").query("table == 'check' and implementation != 'faiss hyperbolic'")
     assert len(lists) == 5
     assert (lists["difference"] == 0).all()
     assert pd.read_csv(folder / "metrics.csv")["difference"].max() < 1e-6

@@ -1,11 +1,13 @@
 """Search: equal to a sort of all similarities in float64, under ties, duplicates, collapse and exclusion."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, cosine
+from geomix.model.geometry import Geometry, Points, cosine
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball, Flat
 from geomix.retrieval import search
@@ -62,7 +64,7 @@ def test_blocks_and_tiles_of_any_length_give_the_same_lists(name: str, monkeypat
     gallery[40:50] = gallery[:10]
     own = np.arange(150)
     expected = nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own)
-    monkeypatch.setattr(search, "SHORT", 0)  # no faiss
+    monkeypatch.setattr(search, "SHORT", 0)  # float64 alone
     for tile, memory in ((150, 2**20), (37, 2**13), (7, 2**9)):
         monkeypatch.setattr(search, "TILE", tile)
         assert np.array_equal(nearest(gallery, gallery, GEOMETRIES[name], 9, own, memory), expected)
@@ -76,24 +78,30 @@ def test_long_lists_equal_a_full_sort_too(name: str) -> None:
     assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], search.SHORT + 20, None))
 
 
-def test_faiss_makes_short_lists_of_one_space_and_blocks_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
+def test_short_lists_of_one_space_begin_in_float32_and_all_else_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.dtype] = []
+    blocks = search._Blocks
 
-    def watch(name: str) -> None:
-        kind = getattr(search, name)
+    def watch(score: search.Score, x: Points, y: Points, *given: Any) -> object:
+        made.append(y[0].dtype)
+        return blocks(score, x, y, *given)
 
-        def build(*given: object) -> object:
-            made.append(name)
-            return kind(*given)
-
-        monkeypatch.setattr(search, name, build)
-
-    watch("_Faiss")
-    watch("_Blocks")
+    monkeypatch.setattr(search, "_Blocks", watch)
     gallery = vectors(300)
     for geometry, k in (("ball", 5), ("ball", 200), ("hybrid", 5), ("ball of points too far out for float32", 5)):
         nearest(gallery, gallery, GEOMETRIES[geometry], k)
-    assert made == ["_Faiss", "_Blocks", "_Blocks", "_Blocks"]
+    assert made == [torch.float32, torch.float64, torch.float64, torch.float64]
+
+
+@pytest.mark.parametrize("items", [320, 323])
+def test_groups_lose_no_neighbour(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SPARSE", 2)
+    gallery = vectors(items)
+    gallery[100:140] = gallery[:40]
+    own = np.arange(items)
+    for name in ("sphere", "ball", "hybrid"):
+        found = nearest(gallery, gallery, GEOMETRIES[name], 9, own)
+        assert np.array_equal(found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own))
 
 
 def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +118,7 @@ def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(m
     own = np.arange(500)
     found = nearest(gallery, gallery, cosine(), 5, own)
     assert np.array_equal(found, nearest_by_definition(gallery, gallery, cosine(), 5, own))
-    assert set(lengths) == {4 * 32 + 1}
+    assert set(lengths) == {32 + 1, 4 * 32 + 1}
 
 
 def test_a_query_that_is_not_in_the_gallery_excludes_nothing() -> None:
@@ -167,7 +175,7 @@ def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
     [
         (torch.ones(2, 3), torch.ones(2, 4), 1, None, r"found queries and gallery of shapes \(2, 3\) and \(2, 4\)"),
         (torch.ones(2, 3), torch.ones(0, 3), 1, None, "expected .* Q, N > 0"),
-        (torch.full((2, 3), torch.nan), torch.ones(2, 3), 1, None, "queries with values that are not finite"),
+        (torch.full((2, 3), torch.nan), torch.ones(2, 3), 1, None, "features: found values that are not finite"),
         (torch.ones(2, 3), torch.ones(4, 3), 0, None, "found k = 0, expected 1 to 4"),
         (torch.ones(2, 3), torch.ones(4, 3), 4, np.arange(2), "found k = 4, expected 1 to 3"),
         (torch.ones(2, 3), torch.ones(4, 3), 1, np.arange(3), r"exclude of shape \(3,\), expected \(2,\)"),

@@ -1,1 +1,1 @@
-"""Evaluate: search the embeddings of a whole study and score the lists; torch and faiss, never timm."""
+"""Evaluate: search the embeddings of a whole study and score the lists; torch, never timm."""

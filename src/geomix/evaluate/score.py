@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import pandas as pd
 import torch
@@ -105,15 +104,14 @@ def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, nam
         out: Where metrics.csv (a row for each cell, split and search), per_query.npz and machine.json shall be.
         name: Of the study, for the progress bar.
     """
-    torch.set_num_threads(1)  # sums of floats depend on it; neighbours, which faiss may seek with all cores, do not
+    torch.set_num_threads(1)  # sums of floats depend on it
     rows: list[dict[str, Any]] = []
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
     for cell in tqdm(cells, desc=f"evaluate {name}", unit="cell", disable=None):
         description = read_json(runs / cell / "geometry.json")
-        machine = {**description["machine"], "faiss": faiss.__version__}
-        if machine not in machines:
-            machines.append(machine)
+        if description["machine"] not in machines:
+            machines.append(description["machine"])
         for row, values in score_cell(runs / cell, packed):
             rows.append({"cell": cell, **description["cell"], **row})
             per_query |= {f"{cell}/{key}": value for key, value in values.items()}

@@ -83,7 +83,7 @@ class Geometry(nn.Module):
         terms = (space.similarity(a, b, weight * factor, dtype) for (space, weight), a, b in parts)
         total = next(terms)
         for term in terms:
-            total = total + term
+            total = total + term if total.requires_grad or term.requires_grad else total.add_(term)
         return total
 
     def paired_similarity(self, x: Points, y: Points) -> Tensor:

@@ -33,7 +33,7 @@ class Space(Protocol):
         """
 
     def resolution(self, points: Tensor) -> float:
-        """Bound the error of a similarity between such points: products in float64, steps after them in float32."""
+        """Bound the error of a similarity in float32 between such points."""
 
     def lowest(self) -> float:
         """Give the lowest similarity that there can be, minus infinity without a bound."""
@@ -55,7 +55,7 @@ class Sphere(nn.Module):
     """Cosine: points are unit vectors, similarity is their inner product, in [-1, 1].
 
     Accuracy:
-        Within 1e-16 (D + 2) of float64 features; within 6e-8 (D + 2) of others, in float32.
+        Within 1e-16 (D + 2) of float64 features and a result in float64; within 6e-8 (D + 2) else, in float32.
 
     Source:
         Sph-ViT in Ermolov et al. 2022 (arXiv:2203.10833).
@@ -67,8 +67,9 @@ class Sphere(nn.Module):
 
     def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
         """Give the cosines of all pairs, (N, M), times a factor."""
+        steps = torch.float32 if dtype == torch.float32 else x.dtype  # the product too
         with torch.autocast(x.device.type, enabled=False):
-            return ((x * factor) @ y.T).to(dtype)
+            return ((x * factor).to(steps) @ y.to(steps).T).to(dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give the cosines of pairs, (...)."""
@@ -80,7 +81,7 @@ class Sphere(nn.Module):
 
     def resolution(self, points: Tensor) -> float:
         """Bound the rounding of a product of D terms, of at most 1, and of the result and its sum with others."""
-        return (points.shape[1] + 2) * 2.0**-53 + 2.0**-22
+        return (points.shape[1] + 6) * 2.0**-24
 
     def lowest(self) -> float:
         """Give -1, the cosine of opposite vectors."""

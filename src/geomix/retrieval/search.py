@@ -1,17 +1,18 @@
 """Exact nearest neighbours in any geometry.
 
-The first pass scores the gallery by matrix products. A geometry of one space orders as an inner product (for the ball: on
-the hyperboloid): faiss makes short lists of it on the CPU, in float32. Long lists, where float32 would leave most places
-open, sums of spaces, and CUDA devices go block by block in float64 with a running top-k. A bound on the rounding of the
-scores says which neighbours in a list it may have swapped: only these are compared anew, from explicit differences, and a
-list is taken only where the bound says that no item was left out.
+The first pass scores the gallery by matrix products, block by block with a running top-k. A geometry of one space orders as
+an inner product (for the ball: on the hyperboloid), which short lists take in float32 on the CPU. What float32 leaves open,
+long lists, where that would be most places, sums of spaces, and CUDA devices take products in float64. A bound on the
+rounding of the scores says which neighbours in a list it may have swapped: only these are compared anew, from explicit
+differences, and a list is taken only where the bound says that no item was left out.
+
+faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search` compares.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,9 +25,13 @@ Score = Callable[[Points, Points], Tensor]
 
 SPARE = 22  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
 EPS32, EPS64 = 2.0**-24, 2.0**-50  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
-SHORT = 128  # longest list that faiss makes
+SHORT = 128  # longest list made in float32
+GROUP = 8  # neighbours are sought among groups of so many items, where that pays: in galleries of SPARSE lists
+SPARSE = 64
 SINGLE = 1e30  # products up to here fit float32
 TILE = 2**16  # gallery items scored at a time
+ROWS = 512  # queries at most, of one space: longer blocks leave the cache
+PART = 2**19  # scores that a thread sorts at a time
 
 
 def nearest(
@@ -35,7 +40,7 @@ def nearest(
     geometry: Geometry,
     k: int,
     exclude: np.ndarray | None = None,
-    memory: int = 96 * 2**20,
+    memory: int = 80 * 2**20,
 ) -> np.ndarray:
     """Find the k most similar gallery items of each query, exactly and in a fixed order.
 
@@ -74,7 +79,7 @@ def nearest(
                 # The k-th of the list is at least so much better than what was left out, whatever rounding did.
                 sure = scores[:, k - 1].double() - scores[:, -1] > 2 * first_pass.slack[rows]
                 sure |= wanted == available
-                _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], memory)
+                _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], k, memory)
                 found[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
                 unsure.append(rows[~sure])
             left = torch.cat(unsure)
@@ -82,45 +87,31 @@ def nearest(
     return found
 
 
-class _Faiss:
-    """First pass with faiss in float32, for a single space."""
-
-    def __init__(self, queries: Tensor, gallery: Tensor, size: Tensor) -> None:
-        self.slack = (gallery.shape[1] + 2) * EPS32 * size
-        self._queries = queries.float().numpy()
-        self._index = faiss.IndexFlatIP(gallery.shape[1])
-        self._index.add(gallery.float().numpy())
-
-    def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
-        scores, items = self._index.search(self._queries[rows.numpy()], count)
-        return torch.from_numpy(scores), torch.from_numpy(items)
-
-
 class _Product:
     """Products of queries with gallery vectors, into memory that is used again: fresh pages would cost as much."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space | None = None) -> None:
         self._space = space
-        self._memory = torch.empty(0, dtype=torch.float64)
+        self._memory = torch.empty(0)
 
     def __call__(self, x: Points, y: Points) -> Tensor:
-        queries, _ = self._space.as_inner_product(x[0])
+        queries = x[0] if self._space is None else self._space.as_inner_product(x[0])[0]
         count = len(queries) * len(y[0])
-        if len(self._memory) < count or self._memory.device != x[0].device:
+        if len(self._memory) < count:
             self._memory = queries.new_empty(count)
         return torch.mm(queries, y[0].T, out=self._memory[:count].view(len(queries), len(y[0])))
 
 
 class _Blocks:
-    """First pass over blocks of queries and tiles of the gallery: products in float64, and what follows them in float32."""
+    """First pass over blocks of queries and tiles of the gallery."""
 
-    def __init__(self, score: Score, x: Points, y: Points, slack: Tensor, memory: int) -> None:
+    def __init__(self, score: Score, x: Points, y: Points, slack: Tensor, memory: int, rows: int | None = None) -> None:
         self._score, self._x, self._y = score, x, y
         self.slack = slack
         self._tile = min(TILE, len(y[0]))
-        self._step = max(1, memory // (8 * self._tile))
-        self._pool = ThreadPoolExecutor(torch.get_num_threads())
+        self._step = max(1, min(rows or len(x[0]), memory // (8 * self._tile)))
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads)
 
     def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
@@ -141,15 +132,29 @@ class _Blocks:
         tile = [points[start : start + self._tile] for points in self._y]
         found = self._score(queries, tile)
         count = min(count, found.shape[1])
-        if found.device.type != "cpu":
-            scores, items = found.topk(count, dim=1)
-        else:
-            parts = list(self._pool.map(lambda part: _largest(part, count), np.array_split(found.numpy(), len(found) // 8 + 1)))
-            scores, items = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True))
+        scores, items = found.topk(count, dim=1) if found.device.type != "cpu" else self._largest(found, count)
         return scores, items + start
 
+    def _largest(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Give the `count` largest of each row, falling, and where they are; several times faster than a top-k of torch."""
+        queries, items = scores.shape
+        if items < SPARSE * count:
+            return self._top(scores, count)
+        groups = items // GROUP  # the largest are in the groups with the largest maxima
+        _, chosen = self._top(scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count)
+        members = chosen.unsqueeze(1) + torch.arange(0, groups * GROUP, groups).view(1, GROUP, 1)
+        candidates = torch.cat([members.view(queries, -1), torch.arange(groups * GROUP, items).expand(queries, -1)], 1)
+        best, chosen = self._top(scores.gather(1, candidates), count)
+        return best, candidates.gather(1, chosen)
 
-def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Faiss | _Blocks]:
+    def _top(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        parts = np.array_split(scores.numpy(), max(self._threads, scores.numel() // PART))
+        found = list(self._pool.map(lambda part: _largest(part, count), parts))
+        best, items = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*found, strict=True))
+        return best, items
+
+
+def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Blocks]:
     """Give ways to score, each for the queries that the one before it left open, with a bound on their rounding.
 
     A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy and
@@ -166,14 +171,14 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
         _, gallery = space.as_inner_product(y[0])
     first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
-    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
-        yield _Faiss(queries, gallery, size)
+    terms = (gallery.shape[1] + 2) * size
+    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:  # CUDA may round products to TF32
+        yield _Blocks(_Product(), [queries.float()], [gallery.float()], EPS32 * terms, memory, ROWS)
     del queries
-    yield from repeat(_Blocks(_Product(space), x, [gallery], (gallery.shape[1] + 2) * EPS64 * size, memory))
+    yield from repeat(_Blocks(_Product(space), x, [gallery], EPS64 * terms, memory, ROWS))
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the `count` largest of each row, falling, and where they are; several times faster than a top-k of torch."""
     cut = scores.shape[1] - count
     items = np.argpartition(scores, cut, axis=1)[:, cut:]
     best = np.take_along_axis(scores, items, 1)
@@ -195,10 +200,11 @@ def _ties(scores: Tensor, slack: Tensor) -> Tensor:
 
 
 def _rerank(
-    geometry: Geometry, x: Points, y: Points, rows: Tensor, scores: Tensor, items: Tensor, slack: Tensor, memory: int
+    geometry: Geometry, x: Points, y: Points, rows: Tensor, scores: Tensor, items: Tensor, slack: Tensor, k: int, memory: int
 ) -> None:
-    """Order, in place, what rounding may have swapped: by similarity in float64, then by row of the gallery."""
+    """Order, in place, what rounding may have swapped into the first k: by similarity in float64, then by row of the gallery."""
     tied = _ties(scores, slack)
+    tied[:, k - 1 :] = tied[:, k - 1 :].cumprod(1)  # beyond them, only what is tied to the k-th
     edge = tied.new_zeros(len(tied), 1)
     involved = torch.cat([tied, edge], 1) | torch.cat([edge, tied], 1)
     query, place = involved.nonzero(as_tuple=True)
@@ -220,9 +226,6 @@ def _check(queries: Tensor, gallery: Tensor, k: int, exclude: np.ndarray | None)
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or not len(gallery) or not len(queries):
         shapes = f"{tuple(queries.shape)} and {tuple(gallery.shape)}"
         raise InputError(f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with Q, N > 0")
-    for name, vectors in (("queries", queries), ("gallery", gallery)):
-        if not torch.isfinite(vectors).all():
-            raise InputError(f"nearest: found {name} with values that are not finite, expected finite embeddings")
     if exclude is not None and exclude.shape != (len(queries),):
         raise InputError(f"nearest: found exclude of shape {exclude.shape}, expected ({len(queries)},)")
     if exclude is not None and not ((exclude >= -1) & (exclude < len(gallery))).all():
