@@ -1,4 +1,4 @@
-# make repro: everything, on all cores. make test, make check: before a commit. make install: the environment alone.
+# make repro: everything, on all cores. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
@@ -8,7 +8,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro test check
+.PHONY: install repro preset test check
 
 install: $(VENV)/installed
 
@@ -31,6 +31,9 @@ repro: install
 	dvc repro
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
+
+preset: install
+	python -m stages.preset $(NAME)
 
 test: install
 	pytest --numprocesses 2 --dist loadfile

@@ -11,7 +11,7 @@ from stages import Arguments, run
 
 def main() -> None:
     """Write raw pixels and untrained networks in the form of cells."""
-    params = load("device", "backbone", "head", "compare")
+    params = load("device", "crop", "backbone", "head", "compare")
     arguments = Arguments()
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)

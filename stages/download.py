@@ -10,15 +10,26 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Draw or fetch the data set."""
-    load()
+    """Draw, copy or fetch the data set."""
+    params = load("download", "folder")
     arguments = Arguments()
+    arguments.add_argument("--dataset", required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
-    from geomix.download.glyphs import save_glyphs
+    if given.dataset == "glyphs":
+        from geomix.download.glyphs import save_glyphs
 
-    save_glyphs(given.out)
+        save_glyphs(given.out)
+    elif given.dataset == "folder":
+        from geomix.download.folder import save_folder
+
+        save_folder(Path(params["folder"]["path"]), params["folder"]["table"], given.out)
+    else:
+        from geomix.download.fetch import fetch
+
+        mirror = params["download"]["mirror"]
+        fetch(given.dataset, given.out, Path(mirror).resolve() if mirror else None)
 
 
 if __name__ == "__main__":

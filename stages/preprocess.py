@@ -1,4 +1,4 @@
-"""Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images.npy, samples.csv, card.json)."""
+"""Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images, samples.csv, card.json)."""
 
 if __package__ != "stages":
     raise SystemExit("error: start this stage from the root of the repository: python -m stages.preprocess")
@@ -11,7 +11,7 @@ from stages import Arguments, run
 
 def main() -> None:
     """Decode, split and pack."""
-    params = load("split")
+    params = load("split", "images")
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
     arguments.add_argument("--raw", type=Path, required=True)
@@ -19,8 +19,9 @@ def main() -> None:
     given = arguments.parse_args()
 
     from geomix.preprocess.pack import pack
+    from geomix.preprocess.readers import READERS
 
-    pack(given.dataset, given.raw, given.out, params["split"])
+    pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
 
 
 if __name__ == "__main__":

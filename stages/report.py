@@ -12,7 +12,8 @@ from stages import Arguments, run
 def main() -> None:
     """Build all pages, then write them."""
     numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
-    sections = load("split", "backbone", "head", "geometry", "loss", "batch", "augment", "optim", "compare", "sweep")
+    data = load("images", "split", "crop", "augment")
+    sections = load("backbone", "head", "geometry", "loss", "batch", "optim", "compare", "sweep")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
@@ -21,7 +22,7 @@ def main() -> None:
 
     from geomix.report.pages import build_pages, write_pages
 
-    write_pages(build_pages(given.results, given.data, numbers | sections), given.out)
+    write_pages(build_pages(given.results, given.data, numbers | data | sections), given.out)
 
 
 if __name__ == "__main__":

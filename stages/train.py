@@ -21,7 +21,8 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    params = load("epochs", "device", "backbone", "head", "loss", "batch", "augment", "optim", f"geometry.{cell.geometry}")
+    params = load("epochs", "device", "backbone", "head", "loss", "batch", "crop", "augment", "optim")
+    spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
     from geomix.model.geometry import build_geometry
     from geomix.samples import open_packed
@@ -29,7 +30,7 @@ def main() -> None:
     from geomix.train.save import save_run
 
     geometry = build_geometry(
-        params[f"geometry.{cell.geometry}"],
+        spaces,
         tau=cell.tau,
         curvature=cell.curvature,
         lam=cell.lam,
@@ -38,7 +39,7 @@ def main() -> None:
     packed = open_packed(cell.data)
     trained = fit(packed, geometry, params, cell.seed, cell.out.name)
     identity = {key: getattr(cell, key) for key in ("geometry", "seed", "tau", "curvature", "lam")}
-    save_run(trained, packed, identity, cell.out)
+    save_run(trained, packed, identity, params["crop"]["centre"], cell.out)
     last = trained.history[-1]
     print(f"{cell.out.name}: {last['epoch']} epochs, loss {last['loss']:.3f}")
 

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TINY = {
     r"^epochs: .*": "epochs: 1",
     r"^split: .*": "split: {seed: 0, train: 0.05, val: 0.02, test: 0.03}",
-    r"^backbone: .*": "backbone: {name: vit_tiny_patch16_224, patch: 16, width: 16, depth: 1, heads: 2}",
+    r"^  patch: .*": "  patch: 16",
+    r"^  width: .*": "  width: 16",
+    r"^  depth: .*": "  depth: 1",
+    r"^  heads: .*": "  heads: 2",
     r"^device: .*": "device: cpu",
     r"^compare: .*": "compare: {seeds: [0]}",
     r"^  tau: .*": "  tau: {values: [0.1], curvature: 0.1, lam: 1}",

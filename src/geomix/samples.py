@@ -1,23 +1,61 @@
-"""The table of images: what preprocess writes and every later stage reads.
+"""The table of images and the images themselves: what preprocess writes and every later stage reads.
 
-A packed data set is a folder of three files: `images.npy` (uint8, shape (N, H, W, C)), `samples.csv` (a row for each
-image: id, label, the levels of the hierarchy from coarse to fine, split) and `card.json` (counts, shapes, hashes).
+A packed data set is a folder. `samples.csv` has a row for each image: id, label, the levels of the hierarchy from coarse to
+fine, split, role (query, gallery, or nothing for both) where the data set has one, and aspect, the width over the height of
+the original. `card.json` has counts, shapes, hashes and the form of the images:
+
+    decoded    images.npy: uint8, shape (N, side, side, C), the whole images squeezed to squares
+    encoded    images.bin: the original files end to end; offsets.npy: int64, shape (N, 2), begin and end of each
 """
 
+import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image, UnidentifiedImageError
 
 from geomix.errors import InputError
 from geomix.files import hash_file, read_json
 
 SPLITS = ("train", "val", "test")
 SCORED = ("val", "test")  # embedded after training and searched
+ROLES = ("query", "gallery")
+FORMS = ("decoded", "encoded")
 COLUMNS = ("id", "label", "split")
 CARD = ("dataset", "levels", "image_shape", "sha256", "counts")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+MODES = {1: "L", 3: "RGB"}  # by number of channels
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Encoded:
+    """The files of images, end to end in one array of bytes, usually a memory map."""
+
+    def __init__(self, content: np.ndarray, offsets: np.ndarray) -> None:
+        """Keep the bytes, uint8 (B,), and the begin and end of each file, int64 (N, 2)."""
+        self.content = content
+        self.offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def read(self, row: int) -> bytes:
+        """Read the file of a row."""
+        begin, end = self.offsets[row]
+        return self.content[begin:end].tobytes()
 
 
 @dataclass(frozen=True)
@@ -25,16 +63,51 @@ class Packed:
     """A packed data set: the table, the images it describes row by row, and the card."""
 
     samples: pd.DataFrame
-    images: np.ndarray
+    images: np.ndarray | Encoded
     card: dict[str, Any]
+
+    @property
+    def form(self) -> str:
+        """How the images are kept: decoded or encoded."""
+        return "encoded" if isinstance(self.images, Encoded) else "decoded"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images; encoded ones have no height and width in common: 0."""
+        height, width, channels = self.card["image_shape"]
+        return height, width, channels
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images as the network sees them, 1 or 3."""
+        return self.image_shape[2]
 
     def rows(self, split: str) -> np.ndarray:
         """Give the row numbers of a split, in the order of the table, shape (n,)."""
         return np.flatnonzero(self.samples["split"].to_numpy() == split)
 
+    def queries(self, split: str) -> np.ndarray:
+        """Give the rows of a split that are searched for: all but those of the gallery alone."""
+        return self._rows_but(split, "gallery")
+
+    def gallery(self, split: str) -> np.ndarray:
+        """Give the rows of a split that are searched in: all but those that are queries alone."""
+        return self._rows_but(split, "query")
+
+    @cached_property
+    def aspects(self) -> np.ndarray:
+        """Width over height of each original, float64 (N,); 1 where the table has no such column."""
+        if "aspect" not in self.samples:
+            return np.ones(len(self.samples))
+        return self.samples["aspect"].to_numpy().astype(np.float64)
+
+    def _rows_but(self, split: str, role: str) -> np.ndarray:
+        rows = self.rows(split)
+        return rows[self.samples["role"].to_numpy()[rows] != role] if "role" in self.samples else rows
+
 
 def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
-    """Read samples.csv and check its columns and splits.
+    """Read samples.csv and check its columns, splits and roles.
 
     Args:
         path: The file.
@@ -44,7 +117,8 @@ def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
         A row for each image; all columns are text.
 
     Raises:
-        InputError: If the file or a column is missing, or a split has another name than train, val, test.
+        InputError: If the file or a column is missing, a split has another name than train, val, test, or a role another
+            than query, gallery.
     """
     try:
         samples = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
@@ -55,14 +129,15 @@ def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
     missing = [column for column in (*COLUMNS, *levels) if column not in samples.columns]
     if missing:
         raise InputError(f"{path}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too")
-    unknown = sorted(set(samples["split"]) - {*SPLITS, ""})
-    if unknown:
-        raise InputError(f"{path}: found split {', '.join(unknown)}; expected {', '.join(SPLITS)} or nothing")
+    for column, names in (("split", SPLITS), ("role", ROLES)):
+        unknown = sorted(set(samples.get(column, ())) - {*names, ""})
+        if unknown:
+            raise InputError(f"{path}: found {column} {', '.join(unknown)}; expected {', '.join(names)} or nothing")
     return samples
 
 
 def open_packed(folder: Path) -> Packed:
-    """Open a packed data set and check that its three files belong together.
+    """Open a packed data set and check that its files belong together.
 
     Raises:
         InputError: If a file is missing, damaged, or does not fit the others.
@@ -71,6 +146,9 @@ def open_packed(folder: Path) -> Packed:
     missing = [key for key in CARD if key not in card]
     if missing:
         raise InputError(f"{folder}/card.json: found no {', '.join(missing)}, expected {', '.join(CARD)}")
+    form = card.get("form", "decoded")
+    if form not in FORMS:
+        raise InputError(f"{folder}/card.json: found form {form!r}, expected {' or '.join(FORMS)}")
     samples = read_samples(folder / "samples.csv", list(card["levels"]))
     for name, expected in card["sha256"].items():
         path = folder / name
@@ -81,7 +159,89 @@ def open_packed(folder: Path) -> Packed:
             raise InputError(
                 f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)"
             )
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    images = _open_files(folder) if form == "encoded" else np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     if len(images) != len(samples):
         raise InputError(f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many")
     return Packed(samples, images, card)
+
+
+def _open_files(folder: Path) -> Encoded:
+    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+    content = np.memmap(folder / "images.bin", np.uint8, "r")
+    if offsets.ndim != 2 or offsets.shape[1] != 2 or offsets.dtype != np.int64:
+        raise InputError(f"{folder}/offsets.npy: found {offsets.dtype} of shape {offsets.shape}, expected int64 of (N, 2)")
+    wrong = np.flatnonzero((offsets[:, 0] < 0) | (offsets[:, 0] >= offsets[:, 1]) | (offsets[:, 1] > len(content)))
+    if len(wrong):
+        begin, end = offsets[wrong[0]]
+        raise InputError(
+            f"{folder}/offsets.npy: found bytes {begin} to {end} for row {wrong[0]}, expected some of the {len(content)} bytes"
+            " of images.bin"
+        )
+    return Encoded(content, offsets)
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Read the head of an image's file; its pixels are not decoded yet.
+
+    Args:
+        content: A JPEG, PNG, BMP, GIF or WebP file.
+
+    Raises:
+        InputError: If it is none of these, its head is broken, or it would have more than Image.MAX_IMAGE_PIXELS pixels.
+    """
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise InputError(f"image: found {len(content)} bytes of another kind, expected a {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file trips over
+        raise InputError(f"image: found a broken file, expected a whole one: {_one_line(error)}") from None
+    width, height = image.size
+    most = Image.MAX_IMAGE_PIXELS
+    if most and width * height > most:
+        raise InputError(f"image: found {width} x {height} pixels, expected at most {most:,}")
+    return image
+
+
+def find_orientation(image: Image.Image) -> int:
+    """Give the EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION)
+    except Exception:  # a broken EXIF block, common in photographs from the web, does not make the picture unreadable
+        return 1
+    return orientation if orientation in UPRIGHT else 1
+
+
+def load_image(image: Image.Image, channels: int) -> Image.Image:
+    """Decode an opened image: upright, 8 bits, what is transparent on white.
+
+    Args:
+        image: From `open_image`.
+        channels: 1 for grey (mode L), 3 for colour (mode RGB).
+
+    Raises:
+        InputError: If the file is broken or truncated, or channels is another number.
+    """
+    if channels not in MODES:
+        raise InputError(f"channels: found {channels}, expected 1 or 3")
+    try:
+        orientation = find_orientation(image)
+        image.load()
+        plain = _to_mode(image, MODES[channels])
+    except Exception as error:  # as in open_image
+        raise InputError(f"image: found a broken {image.format} file, expected a whole one: {_one_line(error)}") from None
+    return plain.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else plain
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits: the upper eight
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())

@@ -42,19 +42,55 @@ class Split(Section):
         return self
 
 
-class Backbone(Section):
-    """A timm Vision Transformer, trained from scratch."""
+class Download(Section):
+    """Where archives are looked for before the network."""
 
-    name: Annotated[str, Field(pattern="^vit_")]
-    patch: Count
-    width: Count
-    depth: Count
-    heads: Count
+    mirror: str | None
+
+
+class Folder(Section):
+    """The user's own images: class folders, or a table of paths and labels in the folder."""
+
+    path: str | None
+    table: str | None
+
+
+class Images(Section):
+    """How images are packed; auto and null are the data set's defaults."""
+
+    form: Literal["auto", "decoded", "encoded"]
+    side: Count | None
+    broken: Annotated[int, Field(ge=0)]
+
+
+class Crop(Section):
+    """Random-resized crops and flips of training images, centre crops of all others."""
+
+    area: Annotated[Number, Field(gt=0, le=1)]
+    flip: Share
+    centre: Annotated[Number, Field(gt=0, le=1)]
+
+
+class Backbone(Section):
+    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint; null takes the model's own number."""
+
+    name: Annotated[str, Field(min_length=1)]
+    pretrained: bool
+    checkpoint: str | None
+    side: Count | None
+    patch: Count | None
+    width: Count | None
+    depth: Count | None
+    heads: Count | None
+    drop_path: Annotated[Number, Field(ge=0, lt=1)]
+    freeze_patch_embedding: bool
 
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
-        if self.width % self.heads:
+        if self.width and self.heads and self.width % self.heads:
             raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
+        if self.pretrained and self.checkpoint:
+            raise ValueError("pretrained or a checkpoint, not both")
         return self
 
 
@@ -216,16 +252,23 @@ class Report(Section):
     queries: Count
 
 
+Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
-    dataset: Literal["glyphs"]
+    dataset: Dataset
     tau: Positive
     curvature: Positive
     lam: Positive
     epochs: Count
     device: Literal["auto", "cpu", "cuda"]
+    download: Download
+    folder: Folder
+    images: Images
     split: Split
+    crop: Crop
     backbone: Backbone
     head: Head
     geometry: dict[Name, Geometry]
@@ -236,3 +279,9 @@ class Params(Section):
     compare: Compare
     sweep: Sweep
     report: Report
+
+    @model_validator(mode="after")
+    def _a_folder_has_a_path(self) -> "Params":
+        if self.dataset == "folder" and not self.folder.path:
+            raise ValueError("a folder.path for dataset folder")
+        return self

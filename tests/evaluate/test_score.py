@@ -77,7 +77,7 @@ def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:
 def test_baselines_have_no_similarity_of_their_own(packed: Packed, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "pixels"
     folder.mkdir(parents=True)
-    vectors = {f"{split}_pixels": packed.images[packed.rows(split)].reshape(20, -1) for split in ("val", "test")}
+    vectors = {f"{split}_pixels": np.asarray(packed.images)[packed.rows(split)].reshape(20, -1) for split in ("val", "test")}
     np.savez(folder / "embeddings.npz", **vectors)
     write_json(folder / "geometry.json", {"cell": {"geometry": "pixels"}, "machine": MACHINE})
     score_study(tmp_path / "runs", ["pixels"], packed, tmp_path / "out", "baselines")
@@ -111,3 +111,18 @@ def test_embeddings_of_another_data_set_are_refused(packed: Packed, tmp_path: Pa
     )
     with pytest.raises(InputError, match="found 20 val embeddings, expected 19"):
         score_study(tmp_path / "runs", ["cell"], smaller, tmp_path / "out", "study")
+
+
+def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Packed, tmp_path: Path) -> None:
+    roles = np.where(np.arange(len(packed.samples)) % 5 < 2, "query", "gallery")
+    apart = Packed(packed.samples.assign(role=roles), packed.images, packed.card)
+    write_cell(tmp_path / "runs" / "cell", apart, BALL, 1.0)
+    score_study(tmp_path / "runs", ["cell"], apart, tmp_path / "out", "study")
+    arrays = np.load(tmp_path / "out" / "per_query.npz")
+    labels = packed.samples["label"].to_numpy()
+    queries, gallery = apart.queries("test"), apart.gallery("test")
+    assert (len(queries), len(gallery)) == (8, 12)
+    nearest = gallery[arrays["cell/test/head/own/neighbours"][:, 0]]
+    assert np.array_equal(arrays["cell/test/head/own/recall_at_1"], labels[queries] == labels[nearest])
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "vector", "similarity"])
+    assert metrics.loc["test", "head", "own"]["recall_at_1"] == pytest.approx((labels[queries] == labels[nearest]).mean())

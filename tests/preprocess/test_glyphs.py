@@ -8,7 +8,7 @@ from PIL import Image
 
 from geomix.download.glyphs import FACES, draw_face, fonts_folder, read_letters, save_glyphs, tile
 from geomix.errors import InputError
-from geomix.preprocess.glyphs import read_glyphs, untile
+from geomix.preprocess.glyphs import list_glyphs, untile
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,11 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_image_is_the_drawing_its_row_names(raw: Path) -> None:
-    table, images = read_glyphs(raw)
+    listing = list_glyphs(raw)
+    table, images = listing.samples, np.stack([image for _, image in listing.images()])
     assert images.shape == (14592, 32, 32, 1)
+    assert [row for row, _ in listing.images()] == list(range(14592))
+    assert (listing.levels, listing.channels, listing.form, listing.side) == (("script", "base"), 1, "decoded", 32)
     letters = read_letters()
     assert table["label"].tolist() == [letter for letter in letters for _ in FACES]
     expected = draw_face(fonts_folder() / "DejaVuSerif-Bold.ttf", letters)
@@ -37,14 +40,14 @@ def test_a_changed_sheet_is_refused(raw: Path, tmp_path: Path) -> None:
     sheet[5, 5] ^= 1
     Image.fromarray(sheet).save(tmp_path / "DejaVuSans.png")
     with pytest.raises(InputError, match="DejaVuSans.png: found pixels of sha256"):
-        read_glyphs(tmp_path)
+        list_glyphs(tmp_path)
     path = tmp_path / "DejaVuSans.png"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="DejaVuSans.png: not a whole image"):
-        read_glyphs(tmp_path)
+        list_glyphs(tmp_path)
     path.unlink()
     with pytest.raises(InputError, match="DejaVuSans.png: not found"):
-        read_glyphs(tmp_path)
+        list_glyphs(tmp_path)
 
 
 def test_a_table_that_does_not_fit_is_refused(raw: Path, tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_a_table_that_does_not_fit_is_refused(raw: Path, tmp_path: Path) -> None
     path = tmp_path / "letters.csv"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
     with pytest.raises(InputError, match="letters.csv: found 1215 rows of letter, script, base, expected 1216"):
-        read_glyphs(tmp_path)
+        list_glyphs(tmp_path)
 
 
 @pytest.mark.parametrize("count", [1, 6, 7])

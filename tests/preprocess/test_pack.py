@@ -1,16 +1,31 @@
-"""Packing: a table, an array and a card that fit each other, the same bytes every time."""
+"""Packing: a table, images and a card that fit each other, the same bytes every time, broken images named."""
 
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from geomix.download.glyphs import save_glyphs
 from geomix.errors import InputError
 from geomix.files import hash_file
+from geomix.preprocess import pack as module
+from geomix.preprocess.decode import decode, prepare_all, squeeze
+from geomix.preprocess.glyphs import list_glyphs
+from geomix.preprocess.listing import Listing
 from geomix.preprocess.pack import pack
-from geomix.samples import open_packed
+from geomix.samples import Encoded, open_packed
 
 SPLIT = {"seed": 0, "train": 0.375, "val": 0.125, "test": 0.5}
+THIRDS = {"seed": 0, "train": 0.34, "val": 0.33, "test": 0.33}
+IMAGES: dict[str, Any] = {"form": "auto", "side": None, "broken": 0}
+CLASSES, EACH = 6, 4
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +35,34 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def draw_files() -> list[bytes]:
+    """Draw a PNG for each row, each of another size and colour."""
+    files = []
+    for row in range(CLASSES * EACH):
+        file = io.BytesIO()
+        Image.new("RGB", (8 + row, 10), (row, 2 * row, 255 - row)).save(file, "PNG")
+        files.append(file.getvalue())
+    return files
+
+
+def listing_of(files: list[bytes], **changes: Any) -> Listing:
+    """List files that are stored last row first."""
+    samples = pd.DataFrame(
+        [
+            {"id": f"image {row}", "label": f"class {row // EACH}", "kind": f"kind {row // EACH % 2}"}
+            for row in range(CLASSES * EACH)
+        ]
+    )
+
+    def images() -> Iterator[tuple[int, bytes | np.ndarray]]:
+        for row in reversed(range(len(files))):
+            yield row, files[row]
+
+    return replace(Listing(samples, ("kind",), images, form="encoded", side=4), **changes)
+
+
 def test_the_card_counts_what_is_there(raw: Path, tmp_path: Path) -> None:
-    pack("glyphs", raw, tmp_path / "packed", SPLIT)
+    pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT, IMAGES)
     packed = open_packed(tmp_path / "packed")
     assert packed.card["counts"]["train"]["classes"] == 456
     assert packed.card["image_shape"] == [32, 32, 1]
@@ -36,14 +77,172 @@ def test_the_card_counts_what_is_there(raw: Path, tmp_path: Path) -> None:
         assert counts == expected
 
 
-def test_the_same_bytes_every_time(raw: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_every_time_as_numpy_would_write(raw: Path, tmp_path: Path) -> None:
+    listing = list_glyphs(raw)
     for name in ("a", "b"):
-        pack("glyphs", raw, tmp_path / name, SPLIT)
+        pack("glyphs", listing, tmp_path / name, SPLIT, IMAGES)
     for name in ("images.npy", "samples.csv", "card.json"):
         assert hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name)
+    np.save(tmp_path / "expected.npy", np.stack([image for _, image in listing.images()]))
+    assert hash_file(tmp_path / "a" / "images.npy") == hash_file(tmp_path / "expected.npy")
 
 
 def test_a_data_set_too_small_to_split_leaves_nothing(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="split.val: found 1 of 1216 classes"):
-        pack("glyphs", raw, tmp_path / "packed", SPLIT | {"val": 0.001})
+        pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT | {"val": 0.001}, IMAGES)
     assert not list(tmp_path.iterdir())
+
+
+def test_encoded_files_stay_as_they_came(tmp_path: Path) -> None:
+    files = draw_files()
+    pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    assert isinstance(packed.images, Encoded)
+    assert [packed.images.read(row) for row in range(len(files))] == files
+    assert packed.samples["aspect"].tolist() == [f"{(8 + row) / 10:.6g}" for row in range(len(files))]
+    assert (packed.card["form"], packed.card["image_shape"]) == ("encoded", [0, 0, 3])
+    assert set(packed.card["sha256"]) == {"images.bin", "offsets.npy", "samples.csv"}
+    assert packed.samples["split"].tolist() == [split for split in packed.samples["split"][::EACH] for _ in range(EACH)]
+
+
+@pytest.mark.parametrize("side", [None, 9])
+def test_decoded_squares_stand_at_their_rows(tmp_path: Path, side: int | None) -> None:
+    files = draw_files()
+    pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": "decoded", "side": side})
+    packed = open_packed(tmp_path / "packed")
+    assert isinstance(packed.images, np.ndarray)
+    assert packed.card["image_shape"] == [side or 4, side or 4, 3]
+    for row, content in enumerate(files):
+        assert np.array_equal(packed.images[row], squeeze(decode(content, 3), side or 4))
+
+
+@pytest.mark.parametrize(("form", "processes"), [("decoded", True), ("encoded", False)])
+def test_workers_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, processes: bool) -> None:
+    if not processes:  # they take two seconds to start
+        monkeypatch.setattr(module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(module, "CHUNK_IMAGES", 5)
+    pack("colours", listing_of(draw_files()), tmp_path / "alone", THIRDS, IMAGES | {"form": form})
+    monkeypatch.setattr(module, "FEW", 0)
+    pack("colours", listing_of(draw_files()), tmp_path / "workers", THIRDS, IMAGES | {"form": form})
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "workers").iterdir())
+    assert all((tmp_path / "alone" / name).read_bytes() == (tmp_path / "workers" / name).read_bytes() for name in names)
+
+
+def test_only_a_few_chunks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+    taken: list[int] = []
+
+    def chunks() -> Iterator[module.Chunk]:
+        for row in range(50):
+            taken.append(row)
+            yield [(row, np.zeros((1, 1, 3), np.uint8))]
+
+    ahead = []
+    for count, (chunk, results) in enumerate(module.run_chunks(chunks(), lambda images: prepare_all(images, 3, None), 2)):
+        assert chunk[0][0] == count
+        assert len(results) == 1
+        ahead.append(len(taken) - count)
+    assert count == 49
+    assert max(ahead) == module.WAITING * 2 + 1
+
+
+def test_chunks_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(module, "CHUNK_IMAGES", 3)
+    lengths = [10, 10, 10, 60, 60, 300, 1]
+    chunks = module.cut_chunks((row, b"x" * length) for row, length in enumerate(lengths))
+    assert [[row for row, _ in chunk] for chunk in chunks] == [[0, 1, 2], [3, 4], [5], [6]]
+
+
+@pytest.mark.parametrize("form", ["encoded", "decoded"])
+def test_broken_images_are_named_and_nothing_is_written(tmp_path: Path, form: str) -> None:
+    files = draw_files()
+    files[3], files[17] = files[3][: len(files[3]) // 2], b"<html>"
+    message = (
+        r"images.broken: found 2 broken of 24 images, expected at most 1: image 3 \(found .*\); image 17 \(found 6 bytes"
+        " of another kind, .*"
+    )
+    with pytest.raises(InputError, match=message):
+        pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": form, "broken": 1})
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_many_broken_images_twenty_are_listed(tmp_path: Path) -> None:
+    files = [b""] * 22 + draw_files()[22:]
+    with pytest.raises(InputError, match="found 22 broken of 24 images.*; and 2 more$") as caught:
+        pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES)
+    assert str(caught.value).count("image ") == 20
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["encoded", "decoded"])
+def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) -> None:
+    files = draw_files()
+    files[0], files[17] = b"", b""
+    pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": form, "broken": 2})
+    packed = open_packed(tmp_path / "packed")
+    kept = [row for row in range(24) if row not in (0, 17)]
+    assert packed.samples["id"].tolist() == [f"image {row}" for row in kept]
+    assert sum(counts["images"] for counts in packed.card["counts"].values()) == 22
+    for place, row in enumerate(kept):
+        if isinstance(packed.images, Encoded):
+            assert packed.images.read(place) == files[row]
+        else:
+            assert np.array_equal(packed.images[place], squeeze(decode(files[row], 3), 4))
+    reason = "found 0 bytes of another kind, expected a JPEG, PNG, BMP, GIF, WEBP"
+    assert packed.card["left_out"] == {"image 0": reason, "image 17": reason}
+
+
+def test_a_data_set_of_broken_images_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found 24 broken of 24 images"):
+        pack("colours", listing_of([b""] * 24), tmp_path / "packed", THIRDS, IMAGES | {"broken": 100})
+
+
+def test_an_official_split_and_roles_are_kept(tmp_path: Path) -> None:
+    listing = listing_of(draw_files())
+    split = ["train"] * 16 + ["test"] * 8
+    listing.samples["split"] = split
+    listing.samples["role"] = [""] * 16 + ["query", "gallery"] * 4
+    pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    assert packed.queries("test").tolist() == [16, 18, 20, 22]
+    assert packed.gallery("test").tolist() == [17, 19, 21, 23]
+    assert {name: counts["classes"] for name, counts in packed.card["counts"].items()} == {"train": 2, "val": 2, "test": 2}
+
+
+def test_a_data_set_may_assign_splits_and_roles_itself(tmp_path: Path) -> None:
+    def assign(samples: pd.DataFrame) -> pd.DataFrame:
+        assert set(samples["split"]) == {"train", "val", "test"}
+        return samples.assign(split=samples["split"].where(samples.index % EACH > 0, ""))
+
+    pack("colours", listing_of(draw_files(), assign=assign), tmp_path / "packed", THIRDS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    assert (packed.samples["split"][::EACH] == "").all()
+    assert packed.card["counts"]["test"]["images"] == 6
+
+
+def test_empty_roles_are_no_roles(tmp_path: Path) -> None:
+    listing = listing_of(draw_files())
+    listing.samples["role"] = ""
+    pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    assert "role" not in open_packed(tmp_path / "packed").samples
+    assert "split" not in listing.samples
+
+
+def test_pixels_have_no_files_to_keep(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="images.form: found encoded, expected decoded: glyphs has pixels and no files"):
+        pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT, IMAGES | {"form": "encoded"})
+
+
+def test_files_that_are_kept_have_no_side(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="images.side: found 64, expected null"):
+        pack("colours", listing_of(draw_files()), tmp_path / "packed", THIRDS, IMAGES | {"side": 64})
+
+
+@pytest.mark.parametrize(("rows", "found"), [(range(23), "found 0 for row 23"), ([*range(24), 5], "found 2 for row 5")])
+def test_each_row_has_one_image(tmp_path: Path, rows: Any, found: str) -> None:
+    files = draw_files()
+    listing = listing_of(files, images=lambda: ((row, files[row]) for row in rows))
+    with pytest.raises(InputError, match=found):
+        pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)

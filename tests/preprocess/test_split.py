@@ -1,9 +1,10 @@
 """Splits are disjoint in classes, of the shares asked for, and fixed by the seed."""
 
+import pandas as pd
 import pytest
 
 from geomix.errors import InputError
-from geomix.preprocess.split import split_classes
+from geomix.preprocess.split import split_classes, split_listing
 
 LABELS = [f"class {index % 40}" for index in range(120)]
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.2}
@@ -41,3 +42,59 @@ def test_shares_of_one_use_every_class() -> None:
 def test_a_split_of_one_class_is_refused() -> None:
     with pytest.raises(InputError, match="split.val: found 1 of 40 classes, expected at least 2"):
         split_classes(LABELS, SHARES | {"val": 0.02}, 0)
+
+
+def official(split: str) -> pd.DataFrame:
+    """Give a table of 40 classes with 3 images of each: the first 15 test, 5 unused, the others as asked for."""
+    splits = ["test"] * 15 + [""] * 5 + ["train"] * 16 + [split] * 4
+    return pd.DataFrame({"label": LABELS, "split": [splits[index % 40] for index in range(120)]})
+
+
+def test_without_an_official_split_all_classes_are_divided() -> None:
+    assert split_listing(pd.DataFrame({"label": LABELS}), SHARES, 3) == split_classes(LABELS, SHARES, 3)
+
+
+def test_official_test_stays_and_official_train_is_divided_by_its_shares() -> None:
+    samples = official("train")
+    found = classes_of(split_listing(samples, SHARES, 0))
+    assert {split: len(classes) for split, classes in found.items()} == {"train": 14, "val": 6, "test": 15, "": 5}  # 5 : 2
+    assert found["test"] == {f"class {index}" for index in range(15)}
+    assert found["train"] | found["val"] == {f"class {index}" for index in range(20, 40)}
+    assert not found["train"] & found["val"]
+    assert split_listing(samples, SHARES, 0) != split_listing(samples, SHARES, 1)
+    assert split_listing(samples, SHARES, 0) == split_listing(samples, SHARES | {"test": 0.01}, 0)
+
+
+def test_an_official_val_is_kept() -> None:
+    samples = official("val")
+    assert split_listing(samples, SHARES, 0) == samples["split"].tolist()
+
+
+def test_some_images_of_a_class_may_be_unused() -> None:
+    samples = official("train")
+    samples.loc[0, "split"] = ""
+    assert split_listing(samples, SHARES, 0)[0] == ""
+
+
+def test_a_class_in_two_official_splits_is_refused() -> None:
+    samples = official("val")
+    samples.loc[[0, 1], "split"] = "train"
+    with pytest.raises(InputError, match="split: found class class 0, class 1 in more than one split"):
+        split_listing(samples, SHARES, 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "kept", "message"),
+    [
+        ("test", 1, "split.test: found 1 classes in the official split, expected at least 2"),
+        ("train", 0, "split.train: found 0 classes in the official split, expected at least 2"),
+        ("train", 3, "split.val: found 1 of 3 classes, expected at least 2"),
+        ("val", 1, "split.val: found 1 classes in the official split, expected at least 2"),
+    ],
+)
+def test_an_official_split_of_too_few_classes_is_refused(split: str, kept: int, message: str) -> None:
+    samples = official("val" if split == "val" else "train")
+    labels = samples.loc[samples["split"] == split, "label"].unique()[kept:]
+    samples.loc[samples["label"].isin(labels), "split"] = ""
+    with pytest.raises(InputError, match=message):
+        split_listing(samples, SHARES, 0)

@@ -45,11 +45,9 @@ def test_a_sweep_of_one_value_can_be_drawn() -> None:
 
 
 def test_a_wrong_neighbour_is_seen_in_grey() -> None:
-    images = np.full((3, 8, 8, 1), 128, np.uint8)
-    lists = {"flat": np.array([[1], [0], [0]])}
+    image = np.full((8, 8, 1), 128, np.uint8)
     right, wrong = (
-        np.asarray(opened(draw_neighbours(images, np.array(labels), np.array([0]), lists)).convert("L"), int)
-        for labels in (["a", "a", "b"], ["a", "b", "b"])
+        np.asarray(opened(draw_neighbours([(image, "a")], {"flat": [[(image, found)]]})).convert("L"), int) for found in "ab"
     )
     assert right.shape == wrong.shape
     assert (np.abs(right - wrong) > 60).sum() > 100

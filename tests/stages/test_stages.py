@@ -71,7 +71,7 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
 @pytest.mark.parametrize(
     ("stage", "arguments", "message"),
     [
-        ("download", [], "command line: the following arguments are required: --out"),
+        ("download", [], "command line: the following arguments are required: --dataset, --out"),
         ("train", ["--tau", "warm"], "command line: argument --tau: invalid float value: 'warm'"),
         (
             "train",

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,7 +69,7 @@ def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -
 
 
 def test_only_the_train_split_is_touched(packed: Packed, settings: dict[str, Any]) -> None:
-    images = packed.images.copy()
+    images = np.array(packed.images)
     images[packed.rows("val")] = 0
     images[packed.rows("test")] = 255
     changed = Packed(packed.samples, images, packed.card)

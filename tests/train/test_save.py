@@ -22,7 +22,7 @@ CELL = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": None
 
 def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
     run = fit(packed, build_geometry(PARTS, tau=0.1, curvature=0.5, lam=1, dimensions=8), settings, 0, "cell")
-    save_run(run, packed, CELL, out)
+    save_run(run, packed, CELL, 1.0, out)
 
 
 def test_a_cell_has_the_same_bytes_every_time(packed: Packed, settings: dict[str, Any], tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
     embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
     for split in ("val", "test"):
         with torch.no_grad():
-            backbone, head = encoder.eval()(to_floats(packed.images[packed.rows(split)], torch.device("cpu")))
+            backbone, head = encoder.eval()(to_floats(np.asarray(packed.images)[packed.rows(split)], torch.device("cpu")))
         np.testing.assert_allclose(embeddings[f"{split}_backbone"], backbone, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(embeddings[f"{split}_head"], head, rtol=1e-5, atol=1e-6)
 
@@ -63,7 +63,7 @@ def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     save_baselines(packed, settings, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pixels", "untrained-0", "untrained-1"]
     pixels = np.load(tmp_path / "out" / "pixels" / "embeddings.npz")
-    assert np.array_equal(pixels["test_pixels"], packed.images[packed.rows("test")].reshape(-1, 256))
+    assert np.array_equal(pixels["test_pixels"], np.asarray(packed.images)[packed.rows("test")].reshape(-1, 256))
     heads = [np.load(tmp_path / "out" / f"untrained-{seed}" / "embeddings.npz")["val_head"] for seed in (0, 1)]
     assert heads[0].shape == (20, 8)
     assert not np.allclose(*heads)

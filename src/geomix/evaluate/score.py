@@ -71,17 +71,22 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
         raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
     for split in SCORED:
         samples = packed.samples.iloc[packed.rows(split)]
-        levels = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
-        labels = levels["label"]
-        relevant = count_relevant(labels, labels, excluded=True)
-        k = min(len(labels) - 1, max(*RANKS, int(relevant.max())))
+        queries, gallery = (np.searchsorted(packed.rows(split), rows) for rows in (packed.queries(split), packed.gallery(split)))
+        excluded = np.array_equal(queries, gallery)  # a query is an image of the gallery, and not its own neighbour
+        codes = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
+        asked, there = ({level: code[rows] for level, code in codes.items()} for rows in (queries, gallery))
+        relevant = count_relevant(asked["label"], there["label"], excluded)
+        k = min(len(gallery) - excluded, max(*RANKS, int(relevant.max())))
         vectors = [name for name in VECTORS if f"{split}_{name}" in embeddings]
         for search in searches(description, vectors):
             points = torch.from_numpy(embeddings[f"{split}_{search.vector}"]).double()
-            if len(points) != len(labels):
-                raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(labels)}: run train again")
-            found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
-            scores = score_levels(found, levels, levels, excluded=True)
+            if len(points) != len(samples):
+                raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(samples)}: run train again")
+            if excluded:
+                found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
+            else:
+                found = nearest(points[queries], points[gallery], search.geometry, k)
+            scores = score_levels(found, asked, there, excluded)
             values = scores.pop("label")
             row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}

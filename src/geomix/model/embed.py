@@ -3,22 +3,35 @@
 import numpy as np
 import torch
 
+from geomix.model.crops import centre_crops
 from geomix.model.encoder import Encoder
-from geomix.model.images import to_floats
+from geomix.model.images import load_batch
 from geomix.samples import Packed
 
 BATCH = 512
+PIXELS = 2**23  # of one channel in a batch, at most: 167 images of 224 x 224
 
 
 @torch.inference_mode()
-def embed(encoder: Encoder, packed: Packed, split: str, device: torch.device) -> dict[str, np.ndarray]:
-    """Encode the images of a split as they are, in float32.
+def embed(encoder: Encoder, packed: Packed, split: str, centre: float, device: torch.device) -> dict[str, np.ndarray]:
+    """Encode the centre of each image of a split, in float32.
+
+    Args:
+        encoder: On the device.
+        packed: The data set.
+        split: Its name.
+        centre: Share of the shorter side that is seen; 1 for the largest square, of a square image the whole.
+        device: Where to compute.
 
     Returns:
         `<split>_backbone`, shape (n, width), and `<split>_head`, shape (n, outputs), in the order of the table.
     """
     encoder.eval()
-    images = packed.images[packed.rows(split)]
-    parts = [encoder(to_floats(images[start : start + BATCH], device)) for start in range(0, len(images), BATCH)]
+    rows = packed.rows(split)
+    boxes = centre_crops(torch.from_numpy(packed.aspects[rows]), centre)
+    flips = torch.zeros(len(rows), dtype=torch.bool)
+    length = max(1, min(BATCH, PIXELS // encoder.side**2))
+    blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
+    parts = [encoder(load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)) for block in blocks]
     backbone, head = (torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True))
     return {f"{split}_backbone": backbone, f"{split}_head": head}

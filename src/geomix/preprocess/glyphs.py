@@ -1,4 +1,4 @@
-"""Read the drawn letters: sheets of data/raw/glyphs -> images and their table."""
+"""Read the drawn letters: sheets of data/raw/glyphs -> a table and its images."""
 
 import hashlib
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image
 
 from geomix.errors import InputError
 from geomix.files import read_json
+from geomix.preprocess.listing import Listing
 
 LEVELS = ("script", "base")
 
@@ -28,11 +29,11 @@ def untile(sheet: np.ndarray, side: int, count: int) -> np.ndarray:
     return sheet.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side, side)[:count]
 
 
-def read_glyphs(raw: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read the raw glyphs, class by class, the faces of a letter one after the other.
+def list_glyphs(raw: Path) -> Listing:
+    """List the drawn letters: script -> base letter -> letter; class by class, the faces of a letter one after the other.
 
     Returns:
-        The table (id, label, script, base) and the images, uint8, shape (N, side, side, 1).
+        Decoded grey images, uint8, shape (side, side, 1).
 
     Raises:
         InputError: If a file is missing or its pixels are not those of the manifest.
@@ -68,4 +69,4 @@ def read_glyphs(raw: Path) -> tuple[pd.DataFrame, np.ndarray]:
             for face in faces
         ]
     )
-    return table, images
+    return Listing(table, LEVELS, lambda: enumerate(images), channels=1, form="decoded", side=manifest["side"])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
+from geomix.report.pictures import read_pictures
 from geomix.report.studies import BASELINES, METRICS, Study, average_baselines, over_seeds, own, per_query
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
@@ -100,16 +101,27 @@ def level_rows(chosen: pd.DataFrame, baselines: Study, levels: Sequence[str]) ->
 
 def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> bytes:
     """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed."""
-    rows = packed.rows("test")
-    queries = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
+    rows, gallery = packed.queries("test"), packed.gallery("test")
+    chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
     cells = own(study.metrics, "test")
     first = cells[cells["seed"] == seed]
+    labels = packed.samples["label"].to_numpy()
+
+    def pictures(of: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        return list(zip(read_pictures(packed, of), labels[of], strict=True))
+
     lists = {
-        geometry: study.per_query[f"{cell}/test/head/own/neighbours"]
+        geometry: [pictures(gallery[found]) for found in study.per_query[f"{cell}/test/head/own/neighbours"][chosen]]
         for geometry, cell in zip(first["geometry"], first["cell"], strict=True)
     }
-    labels = packed.samples["label"].to_numpy()[rows]
-    return draw_neighbours(packed.images[rows], labels, queries, lists)
+    return draw_neighbours(pictures(rows[chosen]), lists)
+
+
+def searched_sentence(packed: Packed) -> str:
+    """Say what is searched for what."""
+    if np.array_equal(packed.queries("test"), packed.gallery("test")):
+        return "A query is never its own neighbour (excluded by row); all others of its split are."
+    return "Queries and gallery are other images of the same classes, as the data set's role column says."
 
 
 def comparison_page(
@@ -130,7 +142,7 @@ def comparison_page(
         packed: For the picture.
         queries: In the picture.
     """
-    classes = packed.samples["label"].to_numpy()[packed.rows("test")]
+    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     headline_cells = own(compare.metrics, "test").sort_values("seed").groupby("geometry", sort=False)["cell"].agg(list)
     headline_cells = headline_cells.reindex(compare.metrics["geometry"].unique())
     at_headline = compare_geometries(compare, headline_cells.to_dict(), classes)
@@ -169,7 +181,7 @@ def _write_page(
 
 Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was
 compared: the head's output in the similarity its geometry was trained with, the same output under cosine, the
-backbone's output under cosine. A query is never its own neighbour (excluded by row); all others of its split are.
+backbone's output under cosine. {searched_sentence(packed)}
 MRR, the mean reciprocal rank of the first relevant image, is 0 where a list, as long as the largest class, has none.
 
 ## At each geometry's own temperature

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.report.figures import draw_samples
+from geomix.report.pictures import read_pictures
 from geomix.report.text import markdown_table
 from geomix.samples import SPLITS, Packed
 
@@ -38,7 +39,8 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         images = []
         for label, rows in list(family.groupby("label", sort=False))[: COLUMNS // FACES]:
             spread = np.linspace(0, len(rows) - 1, FACES).astype(int)
-            images += [(packed.images[row], f"{label} ({rows['split'].iloc[0]})") for row in rows.index[spread]]
+            caption = f"{label} ({rows['split'].iloc[0]})"
+            images += [(image, caption) for image in read_pictures(packed, rows.index[spread])]
         yield str(name), images
 
 
@@ -58,12 +60,13 @@ def dataset_page(packed: Packed) -> dict[str, bytes]:
     """Write dataset.md, samples.png and dataset.csv."""
     card = packed.card
     height, width, channels = card["image_shape"]
+    shape = f"of {height} x {width} pixels" if height else "kept as they came"
     levels = " -> ".join([*card["levels"], "class"])
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
     each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
     page = f"""# Data set: {card["dataset"]}
 
-{len(packed.samples):,} images of {height} x {width} pixels, {"grey" if channels == 1 else "colour"}, in
+{len(packed.samples):,} images {shape}, {"grey" if channels == 1 else "colour"}, in
 {packed.samples["label"].nunique():,} classes of {each} images. Hierarchy: {levels}.
 
 {markdown_table(count_rows(packed))}

@@ -27,6 +27,8 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
 
+Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
+
 
 def look_of(geometry: str, among: Sequence[str]) -> dict[str, Any]:
     """Give colour, marker and dash of a geometry's line: the same in every figure for those named in LOOKS."""
@@ -112,20 +114,18 @@ def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
     return place
 
 
-def draw_neighbours(images: np.ndarray, labels: np.ndarray, queries: np.ndarray, neighbours: Mapping[str, np.ndarray]) -> bytes:
+def draw_neighbours(queries: Sequence[Picture], neighbours: Mapping[str, Sequence[Sequence[Picture]]]) -> bytes:
     """Draw queries with their nearest images by geometry; a wrong class has a thick frame and a cross.
 
     Args:
-        images: uint8, (N, H, W, C), the images that were searched.
-        labels: (N,) text.
-        queries: Rows of the images, (Q,).
-        neighbours: For each geometry its lists, (N, k).
+        queries: Q images, uint8 (H, W, C), with their labels.
+        neighbours: For each geometry and query the images found, closest first, with their labels.
 
     Returns:
         A PNG.
     """
     names = list(neighbours)
-    count = next(iter(neighbours.values())).shape[1]
+    count = len(next(iter(neighbours.values()))[0])
     widths = [1.0] + [width for _ in names for width in (0.35, *[1.0] * count)]
     figure, axes = plt.subplots(
         len(queries),
@@ -137,19 +137,18 @@ def draw_neighbours(images: np.ndarray, labels: np.ndarray, queries: np.ndarray,
     )
     for axis in axes.flat:
         axis.axis("off")
-    for line, query in zip(axes, queries, strict=True):
-        _show(line[0], images[query], labels[query])
+    for number, (line, (query, label)) in enumerate(zip(axes, queries, strict=True)):
+        _show(line[0], query, label)
         for group, name in enumerate(names):
-            for place, found in enumerate(neighbours[name][query]):
-                axis = line[2 + group * (count + 1) + place]
-                _show(axis, images[found], labels[found], wrong=labels[found] != labels[query])
+            for place, (image, found) in enumerate(neighbours[name][number]):
+                _show(line[2 + group * (count + 1) + place], image, found, wrong=found != label)
     axes[0, 0].set_title("query", fontsize=9, pad=8)
     for group, name in enumerate(names):
         axes[0, 2 + group * (count + 1) + count // 2].set_title(name, fontsize=9, pad=8)
     return to_png(figure)
 
 
-def draw_samples(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]]) -> bytes:
+def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     """Draw rows of images, each row with a name to its left and each image with a caption below.
 
     Args:

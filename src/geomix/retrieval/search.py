@@ -9,6 +9,7 @@ differences, and a list is taken only where the bound says that no item was left
 faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search` compares.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -23,7 +24,7 @@ from geomix.model.spaces import Space
 
 Score = Callable[[Points, Points], Tensor]
 
-SPARE = 22  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
+SPARE = 10  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
 EPS32, EPS64 = 2.0**-24, 2.0**-50  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
 SHORT = 128  # longest list made in float32
 GROUP = 8  # neighbours are sought among groups of so many items, where that pays: in galleries of SPARSE lists
@@ -139,26 +140,28 @@ class _Blocks:
         """Give the `count` largest of each row, falling, and where they are; several times faster than a top-k of torch."""
         queries, items = scores.shape
         if items < SPARSE * count:
-            return self._top(scores, count)
+            best, chosen = self._by_parts(_largest, scores, count)
+            return best, chosen
         groups = items // GROUP  # the largest are in the groups with the largest maxima
-        _, chosen = self._top(scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count)
+        (chosen,) = self._by_parts(_highest, scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count)
         members = chosen.unsqueeze(1) + torch.arange(0, groups * GROUP, groups).view(1, GROUP, 1)
         candidates = torch.cat([members.view(queries, -1), torch.arange(groups * GROUP, items).expand(queries, -1)], 1)
-        best, chosen = self._top(scores.gather(1, candidates), count)
+        best, chosen = self._by_parts(_largest, scores.gather(1, candidates), count)
         return best, candidates.gather(1, chosen)
 
-    def _top(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _by_parts(self, choose: Callable[[np.ndarray, int], tuple[np.ndarray, ...]], scores: Tensor, count: int) -> list[Tensor]:
         parts = np.array_split(scores.numpy(), max(self._threads, scores.numel() // PART))
-        found = list(self._pool.map(lambda part: _largest(part, count), parts))
-        best, items = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*found, strict=True))
-        return best, items
+        found = self._pool.map(lambda part: choose(part, count), parts)
+        return [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*found, strict=True)]
 
 
 def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Blocks]:
     """Give ways to score, each for the queries that the one before it left open, with a bound on their rounding.
 
     A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy and
-    Schwarz bound: the first coordinate apart from the rest, as they differ in size.
+    Schwarz bound: the first coordinate apart from the rest, as they differ in size. In float32 that bound would leave most
+    places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard deviations of independent roundings (Higham and
+    Mary 2019).
     """
     if len(geometry.parts) > 1:
         parts = zip(geometry.parts, x, y, strict=True)
@@ -171,16 +174,22 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
         _, gallery = space.as_inner_product(y[0])
     first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
-    terms = (gallery.shape[1] + 2) * size
+    terms = gallery.shape[1]
     if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:  # CUDA may round products to TF32
-        yield _Blocks(_Product(), [queries.float()], [gallery.float()], EPS32 * terms, memory, ROWS)
+        yield _Blocks(_Product(), [queries.float()], [gallery.float()], EPS32 * (4 + 2 * math.sqrt(terms)) * size, memory, ROWS)
     del queries
-    yield from repeat(_Blocks(_Product(space), x, [gallery], EPS64 * terms, memory, ROWS))
+    yield from repeat(_Blocks(_Product(space), x, [gallery], EPS64 * (terms + 2) * size, memory, ROWS))
+
+
+def _highest(scores: np.ndarray, count: int) -> tuple[np.ndarray]:
+    """Give where the largest of each row are, in no order."""
+    cut = scores.shape[1] - count
+    return (np.argpartition(scores, cut, axis=1)[:, cut:],)
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    cut = scores.shape[1] - count
-    items = np.argpartition(scores, cut, axis=1)[:, cut:]
+    """Give the largest of each row, falling, and where they are."""
+    (items,) = _highest(scores, count)
     best = np.take_along_axis(scores, items, 1)
     order = np.argsort(-best, axis=1)
     return np.take_along_axis(best, order, 1), np.take_along_axis(items, order, 1)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from geomix.errors import InputError
+from geomix.model.crops import draw_crops, draw_flips
 from geomix.model.encoder import Encoder, build_encoder
 from geomix.model.geometry import Geometry, describe_radii
-from geomix.model.images import augment, to_floats
+from geomix.model.images import augment, load_batch
 from geomix.samples import Packed
 from geomix.train.batches import ClassBatches
 from geomix.train.objective import Objective, build_objective
@@ -93,7 +94,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys epochs, device, backbone, head, loss, batch, augment, optim of params.yaml.
+        params: Keys epochs, device, backbone, head, loss, batch, crop, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
@@ -102,11 +103,11 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     """
     device = choose_device(params["device"])
     rows = packed.rows("train")
-    images = packed.images[rows]
+    aspects = packed.aspects[rows]
     labels = packed.samples["label"].to_numpy()[rows]
-    batch, optim = params["batch"], params["optim"]
+    batch, optim, crop = params["batch"], params["optim"], params["crop"]
     batches = ClassBatches(labels, batch["classes"], batch["images"])
-    encoder = build_encoder(params["backbone"], params["head"]["outputs"], images.shape[1:], seed).to(device)
+    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
     geometry = geometry.to(device)
     objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
     optimizer = build_optimizer(encoder, geometry, objective, optim)
@@ -121,7 +122,10 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         rate = 0.0
         for table in batches.epoch(generator):
             step = epoch * batches.per_epoch + len(losses) + 1
-            views = augment(to_floats(images[table.sample.numpy()], device), params["augment"], generator)
+            boxes = draw_crops(torch.from_numpy(aspects[table.sample.numpy()]), crop["area"], generator)
+            flips = draw_flips(len(table), crop["flip"], generator)
+            views = load_batch(packed, rows[table.sample.numpy()], boxes, flips, encoder, device)
+            views = augment(views, params["augment"], generator, encoder.std)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 _, embeddings = encoder(views)
             embeddings = embeddings.float()

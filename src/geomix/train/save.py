@@ -12,10 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from geomix.files import new_folder, write_json
+from geomix.model.crops import WHOLE, crop_encoded
 from geomix.model.embed import embed
 from geomix.model.encoder import Encoder, build_encoder
-from geomix.samples import SCORED, Packed
+from geomix.samples import SCORED, Encoded, Packed
 from geomix.train.fit import Run, choose_device
+
+PIXELS, FILES = 32, 512  # side of the raw pixels of images kept as files; so many are decoded at a time
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
@@ -29,25 +32,48 @@ def describe_machine(device: torch.device) -> dict[str, str]:
     }
 
 
-def embed_scored(encoder: Encoder, packed: Packed, device: torch.device) -> dict[str, np.ndarray]:
+def embed_scored(encoder: Encoder, packed: Packed, centre: float, device: torch.device) -> dict[str, np.ndarray]:
     """Embed the splits that will be searched."""
-    return {name: vectors for split in SCORED for name, vectors in embed(encoder, packed, split, device).items()}
+    return {name: vectors for split in SCORED for name, vectors in embed(encoder, packed, split, centre, device).items()}
 
 
-def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], out: Path) -> None:
+def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
+    """Give the machine and, unless training began from scratch, where the first weights are from."""
+    machine = describe_machine(device)
+    if encoder.weights["source"] != "scratch":
+        machine["weights"] = " ".join(encoder.weights.values())
+    return machine
+
+
+def read_pixels(packed: Packed, split: str) -> np.ndarray:
+    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels."""
+    rows = packed.rows(split)
+    if not isinstance(packed.images, Encoded):
+        return np.asarray(packed.images[rows]).reshape(len(rows), -1)
+    parts = []
+    for start in range(0, len(rows), FILES):
+        files = [packed.images.read(row) for row in rows[start : start + FILES]]
+        boxes, flips = torch.tensor(WHOLE).expand(len(files), 4), torch.zeros(len(files), dtype=torch.bool)
+        parts.append(crop_encoded(files, boxes, flips, PIXELS, packed.channels).flatten(1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
     """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz.
 
     Args:
         run: What training left behind.
         packed: The data set, whose val and test images are embedded.
         cell: What makes the cell: geometry, seed, tau, curvature, lam.
+        centre: Share of the shorter side of an image that is embedded.
         out: The folder of the cell.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    embeddings = embed_scored(run.encoder, packed, run.device)
+    embeddings = embed_scored(run.encoder, packed, centre, run.device)
+    origin = describe_origin(run.encoder, run.device)
     with new_folder(out) as folder:
         save_file(weights, folder / "model.safetensors")
-        write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": describe_machine(run.device)})
+        write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": origin})
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
 
@@ -57,18 +83,18 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], out: Path) -> None
 
     Args:
         packed: The data set.
-        params: Keys device, backbone, head, compare of params.yaml.
+        params: Keys device, crop, backbone, head, compare of params.yaml.
         out: The folder of the baselines; one folder for each.
     """
     device = choose_device(params["device"])
-    machine = describe_machine(device)
     with new_folder(out) as folder:
-        pixels = {f"{split}_pixels": packed.images[packed.rows(split)].reshape(len(packed.rows(split)), -1) for split in SCORED}
-        _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, machine)
+        pixels = {f"{split}_pixels": read_pixels(packed, split) for split in SCORED}
+        _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, describe_machine(device))
         for seed in params["compare"]["seeds"]:
-            encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.images.shape[1:], seed).to(device)
+            encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+            vectors = embed_scored(encoder, packed, params["crop"]["centre"], device)
             cell = {"geometry": "untrained", "seed": seed}
-            _save_baseline(folder / f"untrained-{seed}", cell, embed_scored(encoder, packed, device), machine)
+            _save_baseline(folder / f"untrained-{seed}", cell, vectors, describe_origin(encoder, device))
 
 
 def _save_baseline(folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]) -> None:

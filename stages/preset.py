@@ -1,0 +1,25 @@
+"""Lay a preset over params.yaml: presets/ -> params.yaml. `make preset NAME=cub-hypvit`."""
+
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.preset")
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Change params.yaml and say how."""
+    load()
+    arguments = Arguments()
+    arguments.add_argument("name", help="<data>-<system>, such as cub-hypvit")
+    given = arguments.parse_args()
+
+    from geomix.preset import apply_preset
+
+    print(apply_preset(given.name, Path("presets"), Path("params.yaml")))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""Presets: every one gives a valid params.yaml, keeps its comments, says what changed, and does nothing twice."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from geomix.errors import InputError
+from geomix.params import read_yaml, validate
+from geomix.preset import apply_preset
+
+PRESETS = Path(__file__).resolve().parent.parent / "presets"
+NAMES = [f"{data.stem}-{system.stem}" for data in (PRESETS / "data").iterdir() for system in (PRESETS / "systems").iterdir()]
+
+
+@pytest.fixture
+def path(root: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(root / "params.yaml", tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_preset_gives_a_valid_file_that_keeps_its_comments(name: str, path: Path) -> None:
+    before = path.read_text()
+    told = apply_preset(name, PRESETS, path)
+    after = path.read_text()
+    validate(read_yaml(path))
+    assert [line for line in before.splitlines() if line.startswith("#")] == [
+        line for line in after.splitlines() if line.startswith("#")
+    ]
+    assert "  dataset: glyphs -> " in told
+    assert "  backbone.pretrained: False -> True" in told
+    assert all(len(line) <= 81 for line in after.splitlines() if "{" in line and not line.lstrip().startswith("#"))
+
+
+def test_what_is_said_to_change_is_what_changed(path: Path) -> None:
+    told = apply_preset("cub-hypvit", PRESETS, path)
+    assert "  tau: 0.1 -> 0.2" in told
+    assert "published R@1: 84.0" in told
+    params = read_yaml(path)
+    assert (params["tau"], params["dataset"], params["batch"]) == (0.2, "cub200", {"classes": 90, "images": 9})
+    assert "params.yaml was like that already" in apply_preset("cub-hypvit", PRESETS, path)
+
+
+def test_systems_after_each_other_leave_nothing_of_the_first(path: Path) -> None:
+    apply_preset("cub-hypmix", PRESETS, path)
+    apply_preset("cub-hypvit", PRESETS, path)
+    assert read_yaml(path)["tau"] == 0.2
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are_and_changes_nothing(path: Path) -> None:
+    before = path.read_text()
+    with pytest.raises(InputError, match="preset: found 'cub-resnet', expected <data>-<system>, data being cars, cub"):
+        apply_preset("cub-resnet", PRESETS, path)
+    assert path.read_text() == before
