@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -196,9 +197,18 @@ def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
 
 def _near_pairs(gaps: Tensor, limits: Tensor, radii_x: Tensor, radii_y: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Give the pairs, rows and columns, whose gap rounding may have made."""
-    first, second = (gaps <= limits.unsqueeze(1)).nonzero(as_tuple=True)
+    first, second = _true(gaps <= limits.unsqueeze(1))
     near = gaps[first, second] <= NEAR * kernel.widest(radii_x[first] + radii_y[second])
     return first[near], second[near]
+
+
+def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Give rows and columns of what is true in a mask; on the CPU by numpy, several times faster where it is little."""
+    if mask.device.type != "cpu":
+        first, second = mask.nonzero(as_tuple=True)
+        return first, second
+    places = torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return places // mask.shape[1], places % mask.shape[1]
 
 
 def _explicit_gaps(x: Tensor, y: Tensor, scale: Tensor, first: Tensor, second: Tensor, kernel: Kernel) -> Tensor:

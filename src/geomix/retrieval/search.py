@@ -167,7 +167,7 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
         parts = zip(geometry.parts, x, y, strict=True)
         slack = sum(weight * max(space.resolution(a), space.resolution(b)) for (space, weight), a, b in parts)
         every = x[0].new_full((len(x[0]),), slack)
-        yield from repeat(_Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory))
+        yield from repeat(_Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory, 2 * ROWS))
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:
