@@ -1,4 +1,4 @@
-"""The command line of the benchmarks, and what all three do: measure, write the CSV, print the tables, rebuild the page."""
+"""The command line of the benchmarks, and what all of them do: measure, write the CSV, print the tables, rebuild the page."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -57,4 +57,9 @@ LIMITS = (
     Limit("metrics", "metrics", LISTS, "geomix cosine", "ratio", at_least=1),
     Limit("metrics", "metrics", "geomix hyperbolic", "geomix cosine", "ratio", at_most=1.5),
     Limit("metrics", "metrics", LISTS, "geomix cosine", "difference", at_most=1e-6),
+    Limit("images", "batch", "torchvision", "geomix encoded", "ratio", at_least=1),
+    Limit("images", "pack", "geomix encoded", None, "seconds", at_most=240),
+    Limit("images", "pack", "geomix decoded", None, "seconds", at_most=240),
+    Limit("images", "pack", "geomix encoded", None, "peak_mib", at_most=1e9 / MIB),
+    Limit("images", "pack", "geomix decoded", None, "peak_mib", at_most=1e9 / MIB),
 )

@@ -23,6 +23,7 @@ TABLES = {
     "loss": ["pairwise", "supervised", "accuracy", "growth"],
     "search": ["gallery", "check", "large", "growth"],
     "metrics": ["metrics"],
+    "images": ["batch", "pack"],
 }
 HEADINGS = {
     "ratio": "time ratio",
@@ -47,6 +48,8 @@ TITLES = {
     ("search", "large"): "Search: a large gallery",
     ("search", "growth"): "Search: growth",
     ("metrics", "metrics"): "Metrics: against pytorch-metric-learning",
+    ("images", "batch"): "Images: augmented batches",
+    ("images", "pack"): "Images: packing",
 }
 TEXTS = {
     (
@@ -96,12 +99,21 @@ The released formula is timed on some of the rows and scaled.""",
     ): """From embeddings to R@1, R-precision, MAP@R and MRR. The peer gets normalised embeddings, and searches by Euclidean
 distance. With lists of max R (`k="max_bin_count"`) it computes the same numbers as we do. By default it ranks the whole
 gallery: its MRR is then of the whole ranking, and is not compared.""",
+    (
+        "images",
+        "batch",
+    ): """Random-resized crops, flips and normalisation of photographs, from the files as they came (encoded) and from packed
+squares of 256 px (decoded), beside torchvision's transforms of loose files in a DataLoader of two processes.""",
+    (
+        "images",
+        "pack",
+    ): """A fresh process for each form; memory is the highest sum over it and its workers.""",
 }
 TITLE = "# Speed and memory\n"
 HEAD = """## How to read this page
 
-What the losses, the search and the metrics cost, beside the formulas of the released code and beside
-pytorch-metric-learning, in one run on one machine. A time ratio is "time of the first / time of the second": above 1 the
+What losses, search, metrics and images cost, beside the formulas of the released code and beside
+pytorch-metric-learning and torchvision, on one machine. A time ratio is "time of the first / time of the second": above 1 the
 first is slower. It is the median over rounds, in each of which all run in turn; seconds are medians too, so their quotient
 is near the ratio but not equal to it. Extra memory is the peak of one call in a fresh process, above what the process held
 before. Inputs are clustered Gaussians with fixed seeds. Ratios carry over to other machines only roughly; seconds do not.
@@ -114,6 +126,7 @@ With nothing else running, from the root of the repository:
 python -m bench.loss
 python -m bench.search
 python -m bench.metrics
+python -m bench.images
 ```
 
 Each writes its CSV and this page anew. `bench/measure.py` says how time and memory are measured, `bench/released.py` holds

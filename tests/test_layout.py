@@ -14,7 +14,7 @@ import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
-from bench.page import write_page
+from bench.page import TABLES, write_page
 from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
 from geomix.params import load, read_yaml
 
@@ -161,7 +161,7 @@ def absent(path: str, what: str) -> bool:
 def test_every_page_is_in_git_and_nothing_else_is() -> None:
     command = ["git", "ls-files", "reports"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", "loss.csv", "metrics.csv", "search.csv")]
+    benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", *(f"{name}.csv" for name in TABLES))]
     assert sorted(found) == sorted([*benchmarks, *(path for out in STAGES["report"]["outs"] for path in out)])
 
 

@@ -1,4 +1,4 @@
-"""All three benchmarks run in small, and the page has no number that they did not write."""
+"""All benchmarks run in small, and the page has no number that they did not write."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import ROOT, limits, loss, metrics, search
+from bench import ROOT, images, limits, loss, metrics, search
 from bench.command import REPORTS, parse_options
 from bench.limits import LIMITS
 from bench.page import TABLES
@@ -24,6 +24,7 @@ WORDS = (
     r"\d+ of \d+ limits asked",
     r"more than 20 GB",
     r"batch of 900( with 9 views)?",
+    r"256 px",
     r"c = [\d.]+, d from [^|]*",
     *(re.escape(limit.within) for limit in LIMITS if limit.within),
 )
@@ -31,11 +32,11 @@ WORDS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the three commands."""
+    """Run the commands."""
     out = tmp_path_factory.mktemp("benchmarks")
     threads, faiss_threads = torch.get_num_threads(), faiss.omp_get_max_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (loss, search, metrics):
+        for module in (loss, search, metrics, images):
             command = ["bench", "--quick", "--out", str(out), "--threads", "1", "--budget", "0.01"]
             patch.setattr(sys, "argv", command)
             module.main()
@@ -45,8 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_files_are_there_and_full(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == ["core.md", "growth.png", "loss.csv", "metrics.csv", "search.csv"]
-    for name in ("loss", "search", "metrics"):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "core.md",
+        "growth.png",
+        *(f"{name}.csv" for name in sorted(TABLES)),
+    ]
+    for name in TABLES:
         table = pd.read_csv(folder / f"{name}.csv")
         timed = table[table["ratio"].notna()]
         assert (timed[["ratio", "seconds", "baseline_seconds"]] > 0).to_numpy().all()

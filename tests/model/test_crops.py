@@ -25,7 +25,7 @@ from geomix.model.crops import (
     draw_flips,
     resize_by_products,
 )
-from geomix.samples import EXIF_ORIENTATION
+from geomix.pixels import EXIF_ORIENTATION
 
 Crop = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 CPU = torch.device("cpu")

@@ -268,3 +268,17 @@ def test_a_geometry_needs_as_many_weights_as_spaces() -> None:
     with pytest.raises(InputError, match="found 0 spaces and 0 weights"):
         Geometry([], [], TAU)
     assert Geometry([Sphere(), Flat(1, 2.3)], [1.0, 1.0], TAU).names == ("0", "1")
+
+
+def test_similarities_written_into_memory_are_those_of_all_pairs() -> None:
+    parts = {"cosine": {"space": "sphere", "weight": 1}, "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3}}
+    parts["ball"] = {"space": "ball", "weight": "lam", "scale": 0.5, "clip_radius": None}
+    geometry = build_geometry(parts, tau=0.1, curvature=0.7, lam=0.3, dimensions=5)
+    random = torch.Generator().manual_seed(0)
+    x, y = (geometry.place(torch.randn(count, 5, generator=random, dtype=torch.float64)) for count in (6, 4))
+    y = [torch.cat([points, other[:2]]) for points, other in zip(y, x, strict=True)]  # two are among the rows
+    expected = geometry.similarity(x, y)
+    found = geometry.write_similarity(x, y, torch.full((6, 6), torch.nan, dtype=torch.float64))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    rounded = geometry.write_similarity(x, y, torch.full((6, 6), torch.nan))
+    torch.testing.assert_close(rounded.double(), expected, rtol=1e-5, atol=1e-5)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from geomix.errors import InputError
+from geomix.pixels import EXIF_ORIENTATION
 from geomix.preprocess.decode import decode, prepare, prepare_all, squeeze
-from geomix.samples import EXIF_ORIENTATION
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 SMOOTH = np.mgrid[0:160:2, 0:240:2].sum(0).astype(np.uint8)  # (80, 120)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from geomix.samples import find_orientation, load_image, open_image
+from geomix.pixels import find_orientation, load_image, open_image
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 TRIES = 10

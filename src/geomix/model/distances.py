@@ -58,7 +58,9 @@ def logmap0(x: Tensor, curvature: float) -> Tensor:
     return x * torch.where(small, 1 + t.square() / 3, safe.atanh() / safe)
 
 
-def flat_distance(x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+def flat_distance(
+    x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+) -> Tensor:
     """Give 2 |x - y| for all pairs, times a factor, from one matrix product.
 
     Args:
@@ -66,6 +68,7 @@ def flat_distance(x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype 
         y: Points (M, D), float64. The same object as x saves a third of the work.
         factor: Of the result; here it costs nothing.
         dtype: Of the result and of the steps after the product, float64 or float32.
+        onto: A tensor (N, M) to which the result is added instead, in place and without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
@@ -78,11 +81,16 @@ def flat_distance(x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype 
         Steps in float32 add 1e-6, and 1e-18. The gradient of a pair, relative to its norm: 1e-15 (|x| + |y|) / |x - y|, and
         the value's; 5e-5 in float32.
     """
-    return pairwise(x, y, FLAT, 2.0, factor, dtype)
+    return pairwise(x, y, FLAT, 2.0, factor, dtype, onto)
 
 
 def hyperbolic_distance(
-    x: Tensor, y: Tensor, curvature: float | Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64
+    x: Tensor,
+    y: Tensor,
+    curvature: float | Tensor,
+    factor: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+    onto: Tensor | None = None,
 ) -> Tensor:
     """Give the hyperbolic distance for all pairs, times a factor, from one matrix product.
 
@@ -94,6 +102,7 @@ def hyperbolic_distance(
         curvature: c > 0, or a float64 tensor of one such number, for its gradient.
         factor: Of the result; here it costs nothing.
         dtype: Of the result and of the steps after the product, float64 or float32.
+        onto: A tensor (N, M) to which the result is added instead, in place and without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
@@ -113,8 +122,8 @@ def hyperbolic_distance(
     """
     c = positive_curvature(float(curvature.detach() if isinstance(curvature, Tensor) else curvature))
     root = torch.as_tensor(curvature, dtype=x.dtype, device=x.device).sqrt()
-    distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype)
-    if root.requires_grad:  # the value is there; this is the gradient of 1 / sqrt(c)
+    distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype, onto)
+    if root.requires_grad and onto is None:  # the value is there; this is the gradient of 1 / sqrt(c)
         distances = distances * (math.sqrt(c) / root).to(dtype)
     return distances
 

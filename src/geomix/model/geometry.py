@@ -69,6 +69,14 @@ class Geometry(nn.Module):
         """Sum the weighted similarities of all pairs, (N, M) of a dtype, larger is closer."""
         return self._sum(x, y, 1.0, dtype)
 
+    @torch.no_grad()
+    def write_similarity(self, x: Points, y: Points, out: Tensor) -> Tensor:
+        """Write the similarities of all pairs into a tensor (N, M), in steps of its type and with no other of its size."""
+        out.zero_()
+        for (space, weight), a, b in zip(self.parts, x, y, strict=True):
+            space.similarity(a, b, weight, out.dtype, out)
+        return out
+
     def logits(self, x: Points, y: Points) -> Tensor:
         """Give similarities over temperature, (N, M), float32. The same object as x for y costs half.
 
@@ -83,7 +91,7 @@ class Geometry(nn.Module):
         terms = (space.similarity(a, b, weight * factor, dtype) for (space, weight), a, b in parts)
         total = next(terms)
         for term in terms:
-            total = total + term if total.requires_grad or term.requires_grad else total.add_(term)
+            total = total + term
         return total
 
     def paired_similarity(self, x: Points, y: Points) -> Tensor:

@@ -65,7 +65,13 @@ class Kernel:
 
 
 def pairwise(
-    x: Tensor, y: Tensor, kernel: Kernel, scale: float | Tensor = 1.0, factor: float = 1.0, dtype: torch.dtype = torch.float64
+    x: Tensor,
+    y: Tensor,
+    kernel: Kernel,
+    scale: float | Tensor = 1.0,
+    factor: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+    onto: Tensor | None = None,
 ) -> Tensor:
     """Give the distances of all pairs, times a factor.
 
@@ -76,6 +82,7 @@ def pairwise(
         scale: Positive, at which the points are taken; a float64 tensor for its gradient.
         factor: Of the result; here it costs no pass over memory.
         dtype: Of the result and of the steps after the product.
+        onto: A tensor (N, M) to which the result is added instead, in place and without gradient; y is not x then.
 
     Returns:
         Shape (N, M). A pair with gap 0 has distance 0 and gradient 0.
@@ -87,6 +94,9 @@ def pairwise(
         raise InputError(f"distances: found points {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D), N, M > 0")
     with torch.autocast(x.device.type, enabled=False):
         scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
+        if onto is not None:
+            with torch.no_grad():
+                return _Pairwise.forward(None, x, y, scale, False, kernel, factor, dtype, onto)
         distances: Tensor = _Pairwise.apply(x, y, scale, y is x, kernel, factor, dtype)
     return distances
 
@@ -96,7 +106,15 @@ class _Pairwise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, y: Tensor, scale: Tensor, same: bool, kernel: Kernel, factor: float, dtype: torch.dtype
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        scale: Tensor,
+        same: bool,
+        kernel: Kernel,
+        factor: float,
+        dtype: torch.dtype,
+        onto: Tensor | None = None,
     ) -> Tensor:
         """Give the distances (N, M); keep what is inverse to their slopes, and the near pairs."""
         norms_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -108,16 +126,16 @@ class _Pairwise(torch.autograd.Function):
         farthest = radii_y.max()
         largest = kernel.widest(radii_x.max() + farthest)
         steps = dtype if SINGLE[0] < largest < SINGLE[1] else torch.float64
-        limits = (NEAR * kernel.widest(radii_x + farthest)).clamp_min(TINY)
-        bounds = (limits * (1 + 1e-6)).to(steps)  # rounding hides no near pair
-        learns = any(ctx.needs_input_grad)
-        distances, *inverses = rows.new_empty(1 + learns, len(rows), len(columns), dtype=steps)
+        bounds = (NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)).to(steps).clamp_min(TINY)  # rounding hides no near pair
+        learns = ctx is not None and any(ctx.needs_input_grad)
+        blocks = _blocks(x, y, same)
+        height = len(x) if onto is None else blocks[0][0].stop
+        distances, *inverses = rows.new_empty(1 + learns, height, len(columns), dtype=steps)
         smallest = largest.to(steps)
         near = []
-        blocks = _blocks(x, y, same)
         exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
         for block, right in blocks:
-            values = distances[block, right]
+            values = distances[block, right] if onto is None else distances[: block.stop - block.start]
             inverse = inverses[0][block, right] if learns else torch.empty_like(values)
             gaps = values if exact is None else exact[: values.numel()].view(values.shape)
             torch.mm(rows[block], columns[right].T, out=gaps)
@@ -127,20 +145,20 @@ class _Pairwise(torch.autograd.Function):
                 values.copy_(gaps)
             lowest = values.amin(1)
             smallest = torch.minimum(smallest, lowest.min())
-            pairs = None
-            if (lowest <= bounds[block]).any():
-                pairs = _near_pairs(gaps, limits[block], radii_x[block], radii_y[right], kernel)
-                explicit = _explicit_gaps(x[block], y[right], scale, *pairs, kernel)
-                values[pairs] = explicit.to(steps)
-                if steps == torch.float32:
-                    values.clamp_min_(TINY)
+            found = (lowest <= bounds[block]).any()
+            if found:
+                i, j = _true(values <= bounds[block].unsqueeze(1))
+                explicit = _explicit_gaps(gaps[i, j], (x[block], y[right]), (radii_x[block], radii_y[right]), scale, i, j, kernel)
+                values[i, j] = explicit.to(steps).clamp_min(TINY if steps == torch.float32 else 0)
             kernel.measure(values, inverse).mul_(factor * kernel.unit)
-            if pairs is not None:
+            if found:
+                values[i, j] *= explicit > 0
+            if found and learns:
                 apart = explicit > 0
-                values[pairs] = torch.where(apart, values[pairs], 0)
-                i, j = (index[apart] for index in pairs)
-                near.append((i + block.start, j + right.start, inverse[i, j]))
-                inverse[pairs] = torch.inf  # the backward takes them one by one
+                near.append((i[apart] + block.start, j[apart] + right.start, inverse[i, j][apart]))
+                inverse[i, j] = torch.inf  # the backward takes them one by one
+            if onto is not None:
+                onto[block].add_(values)
             if same:
                 values.fill_diagonal_(0)
                 distances[block.stop :, block] = values[:, len(values) :].T
@@ -152,6 +170,8 @@ class _Pairwise(torch.autograd.Function):
                 ends = torch.stack([smallest, largest.to(steps)]).unsqueeze(1)
                 kernel.measure(ends.clone(), ends)
                 ctx.products = torch.float32 if ends[0] >= SPREAD * ends[1] else torch.float64
+        if onto is not None:
+            return onto
         ctx.same, ctx.kernel, ctx.factor = same, kernel, factor * kernel.slope
         return distances.to(dtype)
 
@@ -195,13 +215,6 @@ def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
     return [(slice(i, min(i + step, len(x))), slice(i if same else 0, len(y))) for i in range(0, len(x), step)]
 
 
-def _near_pairs(gaps: Tensor, limits: Tensor, radii_x: Tensor, radii_y: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
-    """Give the pairs, rows and columns, whose gap rounding may have made."""
-    first, second = _true(gaps <= limits.unsqueeze(1))
-    near = gaps[first, second] <= NEAR * kernel.widest(radii_x[first] + radii_y[second])
-    return first[near], second[near]
-
-
 def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Give rows and columns of what is true in a mask; on the CPU by numpy, several times faster where it is little."""
     if mask.device.type != "cpu":
@@ -211,10 +224,15 @@ def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
     return places // mask.shape[1], places % mask.shape[1]
 
 
-def _explicit_gaps(x: Tensor, y: Tensor, scale: Tensor, first: Tensor, second: Tensor, kernel: Kernel) -> Tensor:
-    """Give the gaps (P,) of pairs from explicit differences."""
-    gaps = [kernel.gap(x[i], y[j], scale) for i, j in zip(first.split(PAIRS), second.split(PAIRS), strict=True)]
-    return torch.cat(gaps)
+def _explicit_gaps(
+    gaps: Tensor, points: tuple[Tensor, Tensor], radii: tuple[Tensor, Tensor], scale: Tensor, i: Tensor, j: Tensor, kernel: Kernel
+) -> Tensor:
+    """Give the gaps (P,) of pairs, from explicit differences where rounding may have made the product."""
+    near = gaps <= NEAR * kernel.widest(radii[0][i] + radii[1][j])
+    first, second = i[near], j[near]
+    parts = zip(first.split(PAIRS), second.split(PAIRS), strict=True)
+    gaps[near] = torch.cat([kernel.gap(points[0][a], points[1][b], scale) for a, b in parts])
+    return gaps
 
 
 def _pull_near(ctx: Any, grad: Tensor, totals: tuple[Tensor, Tensor, Tensor], near: list[Tensor]) -> None:

@@ -20,8 +20,13 @@ class Space(Protocol):
     def place(self, features: Tensor) -> Tensor:
         """Turn features (N, D) into points (N, D)."""
 
-    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Compare all pairs: points (N, D) and (M, D) -> (N, M) of a dtype, larger is closer, times a factor."""
+    def similarity(
+        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+    ) -> Tensor:
+        """Compare all pairs: points (N, D) and (M, D) -> (N, M) of a dtype, larger is closer, times a factor.
+
+        With `onto` the result is added to that tensor, in place and without gradient.
+        """
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Compare points that stand beside each other: (..., D) and (..., D) -> (...), from explicit differences."""
@@ -65,10 +70,14 @@ class Sphere(nn.Module):
         """Divide by the norm, in float64; a zero vector stays zero. float64 stays, all else becomes float32."""
         return unit(features.double()).to(features.dtype if features.dtype == torch.float64 else torch.float32)
 
-    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    def similarity(
+        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+    ) -> Tensor:
         """Give the cosines of all pairs, (N, M), times a factor."""
         steps = torch.float32 if dtype == torch.float32 else x.dtype  # the product too
         with torch.autocast(x.device.type, enabled=False):
+            if onto is not None:
+                return onto.addmm_((x * factor).to(onto.dtype), y.to(onto.dtype).T)
             return ((x * factor).to(steps) @ y.to(steps).T).to(dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:

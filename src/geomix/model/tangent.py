@@ -77,9 +77,11 @@ class Flat(TangentSpace):
     The control that tells curvature from kernel: near the origin the metric of the ball is 4 |dx|^2, hence the 2.
     """
 
-    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    def similarity(
+        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+    ) -> Tensor:
         """Give -2 |x - y| for all pairs, (N, M), times a factor; accuracy as in `flat_distance`."""
-        return flat_distance(x, y, -factor, dtype)
+        return flat_distance(x, y, -factor, dtype, onto)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give -2 |x - y| for pairs, (...)."""
@@ -156,9 +158,11 @@ class Ball(TangentSpace):
             raise InputError(f"ball: found {found}, expected at most {FARTHEST}: set a clip_radius or a smaller scale")
         return points
 
-    def similarity(self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    def similarity(
+        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+    ) -> Tensor:
         """Give minus the distance for all pairs, (N, M), times a factor; accuracy as in `hyperbolic_distance`."""
-        return hyperbolic_distance(x, y, self._curvature(), -factor, dtype)
+        return hyperbolic_distance(x, y, self._curvature(), -factor, dtype, onto)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give minus the distance of pairs, (...)."""

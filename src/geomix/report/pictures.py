@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from geomix.samples import Encoded, Packed, load_image, open_image
+from geomix.pixels import load_image, open_image
+from geomix.samples import Encoded, Packed
 
 SIDE = 96  # pixels of the longer side, at most, of images kept as files or squeezed to squares
 

@@ -88,19 +88,40 @@ def nearest(
     return found
 
 
-class _Product:
-    """Products of queries with gallery vectors, into memory that is used again: fresh pages would cost as much."""
+class _Memory:
+    """Memory that is used again: fresh pages would cost as much as a product."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def matrix(self, rows: int, columns: int, kind: Tensor, dtype: torch.dtype) -> Tensor:
+        """Give a matrix on the device of another."""
+        if len(self._memory) < rows * columns:
+            self._memory = kind.new_empty(rows * columns, dtype=dtype)
+        return self._memory[: rows * columns].view(rows, columns)
+
+
+class _Product(_Memory):
+    """Products of queries with gallery vectors."""
 
     def __init__(self, space: Space | None = None) -> None:
+        super().__init__()
         self._space = space
-        self._memory = torch.empty(0)
 
     def __call__(self, x: Points, y: Points) -> Tensor:
         queries = x[0] if self._space is None else self._space.as_inner_product(x[0])[0]
-        count = len(queries) * len(y[0])
-        if len(self._memory) < count:
-            self._memory = queries.new_empty(count)
-        return torch.mm(queries, y[0].T, out=self._memory[:count].view(len(queries), len(y[0])))
+        return torch.mm(queries, y[0].T, out=self.matrix(len(queries), len(y[0]), queries, queries.dtype))
+
+
+class _Sum(_Memory):
+    """Similarities of a sum of spaces, in steps of float32."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self._geometry = geometry
+
+    def __call__(self, x: Points, y: Points) -> Tensor:
+        return self._geometry.write_similarity(x, y, self.matrix(len(x[0]), len(y[0]), x[0], torch.float32))
 
 
 class _Blocks:
@@ -167,7 +188,7 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
         parts = zip(geometry.parts, x, y, strict=True)
         slack = sum(weight * max(space.resolution(a), space.resolution(b)) for (space, weight), a, b in parts)
         every = x[0].new_full((len(x[0]),), slack)
-        yield from repeat(_Blocks(lambda a, b: geometry.similarity(a, b, torch.float32), x, y, every, memory, 2 * ROWS))
+        yield from repeat(_Blocks(_Sum(geometry), x, y, every, memory, 2 * ROWS))
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:

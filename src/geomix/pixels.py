@@ -1,0 +1,88 @@
+"""Images out of their files: upright, 8 bits, grey or colour; every way in which a file can be broken is bad input."""
+
+import io
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from geomix.errors import InputError
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+MODES = {1: "L", 3: "RGB"}  # by number of channels
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Read the head of an image's file; its pixels are not decoded yet.
+
+    Args:
+        content: A JPEG, PNG, BMP, GIF or WebP file.
+
+    Raises:
+        InputError: If it is none of these, its head is broken, or it would have more than Image.MAX_IMAGE_PIXELS pixels.
+    """
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise InputError(f"image: found {len(content)} bytes of another kind, expected a {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file trips over
+        raise InputError(f"image: found a broken file, expected a whole one: {_one_line(error)}") from None
+    width, height = image.size
+    most = Image.MAX_IMAGE_PIXELS
+    if most and width * height > most:
+        raise InputError(f"image: found {width} x {height} pixels, expected at most {most:,}")
+    return image
+
+
+def find_orientation(image: Image.Image) -> int:
+    """Give the EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION)
+    except Exception:  # a broken EXIF block, common in photographs from the web, does not make the picture unreadable
+        return 1
+    return orientation if orientation in UPRIGHT else 1
+
+
+def load_image(image: Image.Image, channels: int) -> Image.Image:
+    """Decode an opened image: upright, 8 bits, what is transparent on white.
+
+    Args:
+        image: From `open_image`.
+        channels: 1 for grey (mode L), 3 for colour (mode RGB).
+
+    Raises:
+        InputError: If the file is broken or truncated, or channels is another number.
+    """
+    if channels not in MODES:
+        raise InputError(f"channels: found {channels}, expected 1 or 3")
+    try:
+        orientation = find_orientation(image)
+        image.load()
+        plain = _to_mode(image, MODES[channels])
+    except Exception as error:  # as in open_image
+        raise InputError(f"image: found a broken {image.format} file, expected a whole one: {_one_line(error)}") from None
+    return plain.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else plain
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits: the upper eight
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())
