@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
 # A docstring; and what `params:` covers.
 FREE = {"src/geomix/__init__.py", "src/geomix/params.py", "src/geomix/schema.py"}
+PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
 
 
 def module_files(name: str) -> list[Path]:
@@ -103,7 +104,7 @@ def taken(branch: ast.If, node: ast.AST, study: str) -> bool:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
-    assert set(STAGES[name].get("params", [])) == keys_read(STAGES[name])
+    assert set(STAGES[name].get("params", [])) == keys_read(STAGES[name]) - PLACES
 
 
 @pytest.mark.parametrize("module", sorted({module_of(stage) for stage in STAGES.values()}))
