@@ -147,7 +147,7 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes of studies that hold a value twice (two cells, one place) or name a geometry that is not there."""
+    """Find axes of studies that hold a value twice (two cells, one place) or name an unknown geometry; a folder without a path."""
     sweep, runs = params.sweep, params.sweep.runs
     axes: dict[str, list[Any]] = {
         "compare.seeds": params.compare.seeds,
@@ -161,6 +161,8 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     mistakes = {
         key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
     }
+    if params.dataset == "folder" and not params.folder.path:
+        mistakes["folder.path"] = "found nothing, expected a folder of images, as dataset is folder"
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

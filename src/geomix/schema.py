@@ -279,9 +279,3 @@ class Params(Section):
     compare: Compare
     sweep: Sweep
     report: Report
-
-    @model_validator(mode="after")
-    def _a_folder_has_a_path(self) -> "Params":
-        if self.dataset == "folder" and not self.folder.path:
-            raise ValueError("a folder.path for dataset folder")
-        return self

@@ -1,6 +1,7 @@
 """Figures that read in black and white and with any colour vision: each line has its own marker and dash."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 }
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
+CAPTION = 11  # characters in a line below an image
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
 
@@ -165,15 +167,21 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     for line, (name, items) in zip(axes, rows, strict=True):
         line[0].text(-0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
         for axis, (image, caption) in zip(line, items, strict=False):
-            _show(axis, image, caption)
+            _show(axis, image, caption, short=10)
     return to_png(figure)
 
 
-def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False) -> None:
+def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, short: int = 6) -> None:
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])
     axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-    axis.set_xlabel(f"{caption} ✗" if wrong else caption, fontsize=7, labelpad=1.5, fontweight="bold" if wrong else "normal")
+    lines = textwrap.wrap(caption, CAPTION, max_lines=3, placeholder="…")
+    axis.set_xlabel(
+        "\n".join(lines) + (" ✗" if wrong else ""),
+        fontsize=7 if len(caption) <= short else 5.5,
+        labelpad=1.5,
+        fontweight="bold" if wrong else "normal",
+    )
     for spine in axis.spines.values():
         spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")
