@@ -147,7 +147,7 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes of studies that hold a value twice (two cells, one place) or name an unknown geometry; a folder without a path."""
+    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and a folder without a path."""
     sweep, runs = params.sweep, params.sweep.runs
     axes: dict[str, list[Any]] = {
         "compare.seeds": params.compare.seeds,
