@@ -83,10 +83,10 @@ def test_the_page_quotes_only_numbers_of_the_csvs(folder: Path) -> None:
             else:
                 named |= set(column.dropna())
     text = (folder / "core.md").read_text()
+    for words in WORDS:  # first, as a table is named batch
+        text = re.sub(words, "", text)
     for words in sorted(named, key=len, reverse=True):
         text = text.replace(words, "")
-    for words in WORDS:
-        text = re.sub(words, "", text)
     foreign = [figure for figure in re.findall(FIGURE, text) if not any(quotes(figure, value) for value in values)]
     assert not foreign
 
