@@ -26,6 +26,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML with YAML 1.2's numbers, as DVC reads them, and no silent repetition of a key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping whose keys are all different."""
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:

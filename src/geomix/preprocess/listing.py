@@ -172,6 +172,7 @@ def archive_images(places: Sequence[tuple[Path, str]]) -> Callable[[], Iterator[
         rows.setdefault(path, {})[member] = row
 
     def images() -> Iterator[tuple[int, bytes]]:
+        """Read one archive after the other, each in one pass."""
         for path, members in rows.items():
             with open_archive(path) as archive:
                 for name, content in archive.walk(members):

@@ -174,6 +174,7 @@ def write_squares(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]],
         file.truncate(start + shape[0] * length)
 
         def keep(item: Item, found: Prepared) -> None:
+            """Write a square at its row."""
             assert found.square is not None
             file.seek(start + item[0] * length)
             file.write(found.square.tobytes())
@@ -187,6 +188,7 @@ def write_files(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], c
     with (folder / "images.bin").open("wb") as file:
 
         def keep(item: Item, found: Prepared) -> None:
+            """Append a file and note where it is."""
             row, content = item
             assert isinstance(content, bytes)
             begin = file.tell()

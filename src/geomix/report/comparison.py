@@ -108,6 +108,7 @@ def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> b
     labels = packed.samples["label"].to_numpy()
 
     def pictures(of: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        """Give images with their classes."""
         return list(zip(read_pictures(packed, of), labels[of], strict=True))
 
     lists = {
