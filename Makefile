@@ -1,4 +1,4 @@
-# make repro: everything, on all cores. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
+# make repro: everything, on all cores. make benchmarks: the study over data sets. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
@@ -8,7 +8,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro preset test check
+.PHONY: install repro benchmarks preset test check
 
 install: $(VENV)/installed
 
@@ -19,18 +19,28 @@ $(VENV)/installed: requirements.txt
 	touch $@
 
 # Cells take one thread each: small models gain nothing from a second. Three to a call of dvc save its start.
-CELLS = dvc stage list --name-only | grep -E '^(train_|sweep_|baselines)'
-STUDIES = dvc stage list --name-only | grep -E '^evaluate_'
+LIST = dvc stage list --name-only $(FLOW) | grep -E
+CELLS = $(LIST) '(^|:)(train|sweep|baselines)([_@]|$$)'
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
-
-repro: install
-	dvc repro check preprocess
+define RUN
+	$(LIST) '(^|:)preprocess(@|$$)' | xargs dvc repro check
 	$(CELLS) | $(EACH:xargs=xargs -n 3) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
-	$(STUDIES) | $(EACH:xargs=xargs -n 1) | cat
-	dvc repro
+	$(LIST) '(^|:)evaluate_' | $(EACH:xargs=xargs -n 1) | cat
+	dvc repro $(FLOW)
+endef
+
+repro: FLOW = dvc.yaml
+repro: install
+	$(RUN)
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
+
+benchmarks: FLOW = studies/benchmarks/dvc.yaml
+benchmarks: install
+	$(RUN)
+	@for page in reports/benchmarks/*/README.md; do sed '/^## /,$$d' "$$page"; done
+	@echo "Open reports/benchmarks/<dataset>/README.md"
 
 preset: install
 	python -m stages.preset $(NAME)

@@ -11,16 +11,20 @@ from stages import Arguments, run
 
 def main() -> None:
     """Write raw pixels and untrained networks in the form of cells."""
-    params = load("device", "crop", "backbone", "head", "compare")
+    load()
     arguments = Arguments()
+    arguments.add_argument("--seeds", choices=("compare", "benchmarks"), required=True, help="the study whose seeds are taken")
+    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
+    params = load("device", "crop", "backbone", "head", instead=given.instead)
+    seeds = load(f"{given.seeds}.seeds")[f"{given.seeds}.seeds"]
 
     from geomix.samples import open_packed
     from geomix.train.save import save_baselines
 
-    save_baselines(open_packed(given.data), params, given.out)
+    save_baselines(open_packed(given.data), params, seeds, given.out)
     print("baselines: raw pixels and untrained networks")
 
 

@@ -13,8 +13,9 @@ def main() -> None:
     """Search and score every cell of the study; params.yaml says which there are."""
     load()
     arguments = Arguments()
-    arguments.add_argument("--study", choices=("compare", "tau", "curvature", "baselines"), required=True)
-    arguments.add_argument("--geometries", nargs="+", help="of the study compare")
+    arguments.add_argument("--study", choices=("compare", "tau", "curvature", "benchmarks", "baselines"), required=True)
+    arguments.add_argument("--geometries", nargs="+", help="of the studies compare and benchmarks")
+    arguments.add_argument("--seeds", choices=("compare", "benchmarks"), help="of baselines: the study whose seeds are taken")
     arguments.add_argument("--runs", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
@@ -25,9 +26,12 @@ def main() -> None:
     from geomix.samples import open_packed
 
     if given.study == "compare":
-        cells = compare_cells(given.geometries, load("compare")["compare"]["seeds"])
+        cells = compare_cells(given.geometries, load("compare.seeds")["compare.seeds"])
     elif given.study == "baselines":
-        cells = baseline_cells(load("compare")["compare"]["seeds"])
+        cells = baseline_cells(load(f"{given.seeds}.seeds")[f"{given.seeds}.seeds"])
+    elif given.study == "benchmarks":
+        axes = load("sweep.benchmarks.values", "benchmarks.seeds")
+        cells = sweep_cells(given.geometries, *axes.values())
     else:
         params = load(f"sweep.{given.study}", f"sweep.runs.{given.study}")
         axis = params[f"sweep.runs.{given.study}"]

@@ -11,12 +11,14 @@ from stages import Arguments, run
 
 def main() -> None:
     """Decode, split and pack."""
-    params = load("split", "images")
+    load()
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
+    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
     arguments.add_argument("--raw", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
+    params = load("split", "images", instead=given.instead)
 
     from geomix.preprocess.pack import pack
     from geomix.preprocess.readers import READERS

@@ -13,7 +13,8 @@ def main() -> None:
     """Build all pages, then write them."""
     numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
     data = load("images", "split", "crop", "augment")
-    sections = load("backbone", "head", "geometry", "loss", "batch", "optim", "compare", "sweep")
+    sections = load("backbone", "head", "geometry", "loss", "batch", "optim", "compare")
+    sweeps = load("sweep.tau", "sweep.curvature", "sweep.runs")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
@@ -22,7 +23,7 @@ def main() -> None:
 
     from geomix.report.pages import build_pages, write_pages
 
-    write_pages(build_pages(given.results, given.data, numbers | data | sections), given.out)
+    write_pages(build_pages(given.results, given.data, numbers | data | sections | sweeps), given.out)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ def main() -> None:
     arguments.add_argument("--tau", type=float, required=True)
     arguments.add_argument("--curvature", type=float, help="for a geometry with a ball")
     arguments.add_argument("--lam", type=float, help="for a geometry with a weight lam")
+    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    params = load("epochs", "device", "backbone", "head", "loss", "batch", "crop", "augment", "optim")
+    at = cell.instead
+    params = load("epochs", "device", "backbone", "head", "loss", "batch", "crop", "augment", "optim", instead=at)
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
     from geomix.model.geometry import build_geometry

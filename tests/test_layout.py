@@ -17,9 +17,21 @@ from dvc.utils.hydra import apply_overrides
 from bench.page import TABLES, write_page
 from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
 from geomix.params import load, read_yaml
+from geomix.schema import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
+STUDIES = sorted(path.parent.name for path in ROOT.glob("studies/*/dvc.yaml"))
+ALL = STAGES | {
+    f"{study}: {name}": stage
+    for study in STUDIES
+    for name, stage in read_yaml(ROOT / "studies" / study / "dvc.yaml")["stages"].items()
+}
+# A page or table of a data set of the study `benchmarks`.
+DATASET_PAGES = {
+    *("README.md", "comparison.csv", "dataset.csv", "dataset.md", "metrics.json", "neighbours.png", "samples.png"),
+    *("temperature.csv", "temperature.md", "temperature.png"),
+}
 # A docstring; and what `params:` covers.
 FREE = {"src/geomix/__init__.py", "src/geomix/params.py", "src/geomix/schema.py"}
 PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
@@ -67,17 +79,20 @@ def listed(stage: dict[str, Any], prefix: tuple[str, ...]) -> set[str]:
     return {dep for dep in stage["deps"] if dep.startswith(prefix)}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_stage_lists_exactly_the_code_it_runs(name: str) -> None:
-    deps = listed(STAGES[name], ("src/", "stages/"))
-    code = code_of(module_of(STAGES[name])) - (FREE if name != "check" else {"src/geomix/__init__.py"})
+    deps = listed(ALL[name], ("src/", "stages/"))
+    code = code_of(module_of(ALL[name])) - (FREE if name != "check" else {"src/geomix/__init__.py"})
     covered = {file: [dep for dep in deps if file == dep or file.startswith(f"{dep}/")] for file in code}
     assert not [file for file, by in covered.items() if not by], "read but not listed"
     assert not deps - {dep for by in covered.values() for dep in by}, "listed but not read"
 
 
 def keys_read(stage: dict[str, Any]) -> set[str]:
-    """Give the keys that a stage asks `load` for, with what its command line puts into their braces."""
+    """Give the keys that a stage asks `load` for, with what its command line puts into their braces.
+
+    Sections that an entry named by --instead has are read from it.
+    """
     keys = set()
     tree = ast.parse((ROOT / f"{module_of(stage).replace('.', '/')}.py").read_text())
     options = dict(re.findall(r"--(\w+) (\S+)", stage["cmd"]))
@@ -86,9 +101,10 @@ def keys_read(stage: dict[str, Any]) -> set[str]:
     skipped = {call for branch in branches for call in ast.walk(branch) if not taken(branch, call, study)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load" and node not in skipped:
-            for argument in node.args:
-                key = ast.unparse(argument).removeprefix("f").strip("'\"")
-                keys.add(key.replace("{cell.geometry}", options.get("geometry", "")).replace("{given.study}", study))
+            replaced = set(Benchmark.model_fields) if node.keywords and "instead" in options else set()
+            for argument in map(ast.unparse, node.args):
+                key = re.sub(r"\{\w+\.(\w+)\}", lambda name: options.get(name[1], ""), argument.removeprefix("f").strip("'\""))
+                keys.add(f"{options['instead']}.{key}" if key in replaced else key)
     return keys
 
 
@@ -102,12 +118,12 @@ def taken(branch: ast.If, node: ast.AST, study: str) -> bool:
     return not (inside and study != match.group(1)) and not (otherwise and study == match.group(1))
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
-    assert set(STAGES[name].get("params", [])) == keys_read(STAGES[name]) - PLACES
+    assert set(ALL[name].get("params", [])) == keys_read(ALL[name]) - PLACES
 
 
-@pytest.mark.parametrize("module", sorted({module_of(stage) for stage in STAGES.values()}))
+@pytest.mark.parametrize("module", sorted({module_of(stage) for stage in ALL.values()}))
 def test_a_stage_imports_torch_only_after_params_are_valid(module: str) -> None:
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
     early = {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
@@ -124,21 +140,43 @@ def test_pages_are_in_git_and_survive_a_failing_report() -> None:
         assert settings == {"cache": False, "persist": True}, path
 
 
+@cache
+def outs() -> frozenset[str]:
+    """Give what the stages of all dvc.yaml write, relative to the root."""
+    with Repo(str(ROOT)) as repo:
+        return frozenset(str(Path(out.fspath).relative_to(ROOT)) for out in repo.index.outs)
+
+
+def geometries_of(stage: dict[str, Any]) -> list[str]:
+    """Give the geometries that an evaluate stage is told."""
+    found = re.search(r"--geometries ([\w ]+?) --", stage["cmd"])
+    assert found
+    return found.group(1).split()
+
+
+def cells_below(folder: str) -> set[str]:
+    return {path.removeprefix(f"{folder}/") for path in outs() if path.startswith(f"{folder}/")}
+
+
 def test_evaluate_names_the_cells_that_train_writes() -> None:
     params = load("dataset", "compare", "sweep", path=ROOT / "params.yaml")
-    runs, sweep, dataset = params["sweep"]["runs"], params["sweep"], params["dataset"]
-    geometries = re.search(r"--geometries ([\w ]+?) --", STAGES["evaluate_compare"]["cmd"])
-    assert geometries
-    seeds = params["compare"]["seeds"]
-    expected = {f"compare/{cell}" for cell in compare_cells(geometries.group(1).split(), seeds)}
+    runs, sweep, seeds = params["sweep"]["runs"], params["sweep"], params["compare"]["seeds"]
+    expected = {f"compare/{cell}" for cell in compare_cells(geometries_of(STAGES["evaluate_compare"]), seeds)}
     for study in ("tau", "curvature"):
         axes = runs[study]["geometries"], sweep[study]["values"], runs[study]["seeds"]
         expected |= {f"{study}/{cell}" for cell in sweep_cells(*axes)}
-    with Repo(str(ROOT)) as repo:
-        outs = {str(Path(out.fspath).relative_to(ROOT)) for out in repo.index.outs}
-    found = {path.removeprefix(f"runs/{dataset}/") for path in outs if path.startswith("runs/")}
-    assert found - {"baselines"} == expected
+    assert cells_below(f"runs/{params['dataset']}") - {"baselines"} == expected
     assert baseline_cells(seeds)[0] == "pixels"
+
+
+def test_evaluate_names_the_cells_of_the_benchmarks() -> None:
+    params = load("benchmarks", "sweep.benchmarks", path=ROOT / "params.yaml")
+    study, values = params["benchmarks"], params["sweep.benchmarks"]["values"]
+    stages = ALL["benchmarks: train"], ALL["benchmarks: evaluate_cells"]
+    assert geometries_of(stages[1]) == stages[0]["matrix"]["geometry"]
+    for dataset in study["datasets"]:
+        expected = set(sweep_cells(geometries_of(stages[1]), values, study["seeds"]))
+        assert cells_below(f"runs/benchmarks/{dataset}/cells") == expected
 
 
 def test_dvc_lock_is_of_this_code_and_these_params() -> None:
@@ -163,6 +201,8 @@ def test_every_page_is_in_git_and_nothing_else_is() -> None:
     command = ["git", "ls-files", "reports"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", *(f"{name}.csv" for name in TABLES))]
+    datasets = load("benchmarks.datasets", path=ROOT / "params.yaml")["benchmarks.datasets"]
+    benchmarks += [f"reports/benchmarks/{dataset}/{page}" for dataset in datasets for page in DATASET_PAGES]
     assert sorted(found) == sorted([*benchmarks, *(path for out in STAGES["report"]["outs"] for path in out)])
 
 

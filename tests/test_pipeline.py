@@ -27,6 +27,20 @@ TINY = {
     r"^    tau: .*": "    tau: {geometries: [euclidean, flat, hyperbolic], seeds: [0]}",
     r"^    curvature: .*": "    curvature: {geometries: [hyperbolic], seeds: [0]}",
     r"^report: .*": "report: {queries: 2}",
+    r"^  benchmarks: .*": "  benchmarks: {values: [0.1], curvature: 0.1, lam: 1}",
+    r"^benchmarks: .*": "benchmarks: {datasets: [glyphs], seeds: [0]}",
+    r"^benchmark:\n(?:  .*\n)+": """benchmark:
+  glyphs:
+    epochs: 1
+    split: {seed: 0, train: 0.05, val: 0.02, test: 0.03}
+    images: {form: auto, side: null, broken: 0}
+    crop: {area: 1, flip: 0, centre: 1}
+    backbone: {name: vit_tiny_patch16_224, pretrained: false, checkpoint: null, side: null, stem: conv, patch: 16, width: 16,
+      depth: 1, heads: 2, drop_path: 0, freeze_patch_embedding: false}
+    batch: {classes: 8, images: 2}
+    augment: {rotate: 0, zoom: 0, shear: 0, shift: 0, noise: 0}
+    optim: {learning_rate: 0.001, weight_decay: 0, warmup: 0.1, clip_norm: 3}
+""",
 }
 TRAINED = {
     *(f"train_{geometry}@0" for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")),
@@ -47,8 +61,8 @@ def executed(output: str) -> set[str]:
 
 
 def stale(folder: Path) -> set[str]:
-    """Give the stages whose code, params or command changed."""
-    result = run(folder, "dvc", "status", "--json")
+    """Give the stages of the default flow whose code, params or command changed."""
+    result = run(folder, "dvc", "status", "--json", "dvc.yaml")
     assert result.returncode == 0, result.stderr
     return set(json.loads(result.stdout))
 
@@ -111,6 +125,19 @@ def test_a_cell_run_again_has_the_same_bytes(clone: Path, tmp_path: Path) -> Non
     assert run(clone, *command.split(), str(tmp_path / "hybrid-0")).returncode == 0
     for path in first.iterdir():
         assert hash_file(path) == hash_file(tmp_path / "hybrid-0" / path.name), path.name
+
+
+def test_the_study_over_data_sets_runs_and_answers(clone: Path) -> None:
+    result = run(clone, "dvc", "repro", "studies/benchmarks/dvc.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = {name.removeprefix("studies/benchmarks/dvc.yaml:") for name in executed(result.stdout)}
+    assert {name for name in names if name.startswith("train@")} == {
+        f"train@glyphs-{geometry}-0.1-0" for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")
+    }
+    page = (clone / "reports/benchmarks/glyphs/README.md").read_text()
+    assert page.startswith("# glyphs: does curved space help?")
+    assert "4 cells, each trained from scratch for 1 pass over" in page
+    assert not executed(run(clone, "dvc", "repro", "studies/benchmarks/dvc.yaml").stdout)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +219,7 @@ def test_damaged_data_stops_every_stage_that_reads_it(clone: Path, name: str, me
         path.write_bytes(before[: len(before) // 2] if name == "images.npy" else before.replace(b"label", b"lable", 1))
         for command in (
             "stages.train --geometry flat --seed 0 --tau 0.1 --data data/packed/glyphs --out runs/new",
-            "stages.baselines --data data/packed/glyphs --out runs/new",
+            "stages.baselines --seeds compare --data data/packed/glyphs --out runs/new",
             "stages.evaluate --study tau --runs runs/glyphs/tau --data data/packed/glyphs --out runs/new",
             "stages.report --results results/glyphs --data data/packed/glyphs --out runs/new",
         ):

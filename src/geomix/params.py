@@ -89,11 +89,12 @@ def validate(raw: Any) -> Params:
     raise InputError("\n".join(f"params.yaml: {key}: {mistake}" for key, mistake in mistakes.items()))
 
 
-def load(*keys: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
+def load(*keys: str, instead: str | None = None, path: Path = Path("params.yaml")) -> dict[str, Any]:
     """Validate the whole of params.yaml and hand out the values asked for.
 
     Args:
         keys: Dotted names, such as `epochs` or `geometry.hybrid`.
+        instead: A key such as `benchmark.omniglot`, whose sections stand in for those of the same name among `keys`.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Returns:
@@ -104,6 +105,8 @@ def load(*keys: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
     """
     content = validate(read_yaml(path)).model_dump()
     chosen: dict[str, Any] = {}
+    if instead:
+        content |= load(instead, path=path)[instead]
     for key in keys:
         value: Any = content
         for step in key.split("."):
@@ -158,12 +161,20 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         "sweep.runs.tau.geometries": runs.tau.geometries,
         "sweep.runs.curvature.seeds": runs.curvature.seeds,
         "sweep.runs.curvature.geometries": runs.curvature.geometries,
+        "sweep.benchmarks.values": sweep.benchmarks.values,
+        "benchmarks.datasets": params.benchmarks.datasets,
+        "benchmarks.seeds": params.benchmarks.seeds,
     }
     mistakes = {
         key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
     }
     if params.dataset == "folder" and not params.folder.path:
         mistakes["folder.path"] = "found nothing, expected a folder of images, as dataset is folder"
+    unset = [name for name in params.benchmarks.datasets if name not in params.benchmark]
+    if unset:
+        mistakes["benchmarks.datasets"] = (
+            f"found {', '.join(unset)}, expected names under benchmark: {', '.join(params.benchmark)}"
+        )
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

@@ -18,6 +18,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
 
 
 class Section(BaseModel):
@@ -231,6 +232,26 @@ class Runs(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
 
 
+class Benchmarks(Section):
+    """The study over data sets; its temperatures are `sweep.benchmarks`, what each data set needs is under `benchmark`."""
+
+    datasets: Annotated[list[Dataset], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class Benchmark(Section):
+    """Sections that stand in for those at the top while a data set of `benchmarks` is prepared and trained on."""
+
+    epochs: Count
+    split: Split
+    images: Images
+    crop: Crop
+    backbone: Backbone
+    batch: Batch
+    augment: Augment
+    optim: Optim
+
+
 class SweepRuns(Section):
     """One `Runs` for each sweep."""
 
@@ -243,6 +264,7 @@ class Sweep(Section):
 
     tau: TauSweep
     curvature: CurvatureSweep
+    benchmarks: TauSweep
     runs: SweepRuns
 
 
@@ -250,9 +272,6 @@ class Report(Section):
     """What the pages show."""
 
     queries: Count
-
-
-Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
 
 
 class Params(Section):
@@ -278,4 +297,6 @@ class Params(Section):
     optim: Optim
     compare: Compare
     sweep: Sweep
+    benchmarks: Benchmarks
+    benchmark: dict[Dataset, Benchmark]
     report: Report

@@ -29,5 +29,4 @@ def settings() -> dict[str, Any]:
         "crop": {"area": 1, "flip": 0, "centre": 1},
         "augment": {"rotate": 3, "zoom": 0.03, "shear": 0.03, "shift": 0.02, "noise": 0.02},
         "optim": {"learning_rate": 0.003, "weight_decay": 0.01, "warmup": 0.1, "clip_norm": 3},
-        "compare": {"seeds": [0, 1]},
     }

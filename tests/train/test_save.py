@@ -60,7 +60,7 @@ def test_the_description_says_what_the_geometry_became(packed: Packed, settings:
 def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    save_baselines(packed, settings, tmp_path / "out")
+    save_baselines(packed, settings, [0, 1], tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pixels", "untrained-0", "untrained-1"]
     pixels = np.load(tmp_path / "out" / "pixels" / "embeddings.npz")
     assert np.array_equal(pixels["test_pixels"], np.asarray(packed.images)[packed.rows("test")].reshape(-1, 256))

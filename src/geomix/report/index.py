@@ -85,10 +85,10 @@ def _acting(chosen: pd.DataFrame) -> str:
     return " and ".join(parts)
 
 
-def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame, baselines: Study) -> list[dict[str, str]]:
-    """Give the table of the first page: a row for each geometry and baseline."""
-    at_headline = {row["geometry"]: row for _, row in headline.iterrows()}
-    column = f"at tau {number(headline['tau'].iloc[0])}: test R@1, %"
+def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame | None, baselines: Study) -> list[dict[str, str]]:
+    """Give the table of the first page: a row for each geometry and baseline, with a column of the headline's if there is one."""
+    at_headline = {} if headline is None else {row["geometry"]: row for _, row in headline.iterrows()}
+    column = "" if headline is None else f"at tau {number(headline['tau'].iloc[0])}: test R@1, %"
     rows = []
     for _, row in chosen.iterrows():
         same = at_headline.get(row["geometry"])
@@ -99,8 +99,8 @@ def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame, baselines: Study)
                 "val-chosen tau": number(row["tau"]),
                 **_scores(row),
                 "rank correlation with cosine": f"{row['rank_correlation']:.4f}",
-                column: "-" if same is None else percent(same[CHOOSES], same[f"{CHOOSES}_sd"]),
             }
+            | ({column: "-" if same is None else percent(same[CHOOSES], same[f"{CHOOSES}_sd"])} if column else {})
         )
     for _, row in average_baselines(baselines, "test").iterrows():
         name = row["geometry"]

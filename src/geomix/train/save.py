@@ -1,7 +1,7 @@
 """Write a cell: weights, geometry, history, embeddings."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +78,20 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
 
 
-def save_baselines(packed: Packed, params: Mapping[str, Any], out: Path) -> None:
-    """Write the cells that need no training: raw pixels, and an untrained encoder for each seed of `compare`.
+def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path) -> None:
+    """Write the cells that need no training: raw pixels, and an untrained encoder for each seed.
 
     Args:
         packed: The data set.
-        params: Keys device, crop, backbone, head, compare of params.yaml.
+        params: Keys device, crop, backbone, head of params.yaml.
+        seeds: Of the untrained encoders.
         out: The folder of the baselines; one folder for each.
     """
     device = choose_device(params["device"])
     with new_folder(out) as folder:
         pixels = {f"{split}_pixels": read_pixels(packed, split) for split in SCORED}
         _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, describe_machine(device))
-        for seed in params["compare"]["seeds"]:
+        for seed in seeds:
             encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
             vectors = embed_scored(encoder, packed, params["crop"]["centre"], device)
             cell = {"geometry": "untrained", "seed": seed}
