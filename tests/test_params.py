@@ -70,6 +70,12 @@ def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], k
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_conv_stem_beside_weights_from_elsewhere_is_refused(raw: dict[str, Any]) -> None:
+    raw["backbone"] |= {"stem": "conv", "pretrained": True}
+    with pytest.raises(InputError, match="backbone.stem: found conv beside pretrained or a checkpoint, expected patch"):
+        validate(raw)
+
+
 def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
     set_key(raw, "tau", -1)
     set_key(raw, "batch.classes", 1)

@@ -151,7 +151,7 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and a folder without a path."""
+    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and sections at odds."""
     sweep, runs = params.sweep, params.sweep.runs
     axes: dict[str, list[Any]] = {
         "compare.seeds": params.compare.seeds,
@@ -175,6 +175,8 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         mistakes["benchmarks.datasets"] = (
             f"found {', '.join(unset)}, expected names under benchmark: {', '.join(params.benchmark)}"
         )
+    if params.backbone.stem == "conv" and (params.backbone.pretrained or params.backbone.checkpoint):
+        mistakes["backbone.stem"] = "found conv beside pretrained or a checkpoint, expected patch"
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

@@ -78,6 +78,7 @@ class Backbone(Section):
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
     checkpoint: str | None
+    stem: Literal["patch", "conv"]
     side: Count | None
     patch: Count | None
     width: Count | None

@@ -14,6 +14,7 @@ from torch import nn
 from geomix.errors import InputError
 from geomix.files import hash_file
 from geomix.model.encoder import Encoder, build_encoder
+from geomix.model.stem import ConvStem
 
 SETTINGS: dict[str, Any] = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 32, "depth": 1, "heads": 4}
 TINY = "test_vit.r160_in1k"  # timm's own, patch 16, width 64, depth 6, heads 2
@@ -56,6 +57,15 @@ def test_a_seed_gives_the_weights_of_plain_timm_bit_for_bit() -> None:
     plain = built_by_timm(5, 10, img_size=(32, 32), in_chans=1, patch_size=8, embed_dim=32, depth=1, num_heads=4).state_dict()
     assert list(ours) == list(plain)
     assert all(torch.equal(ours[name], plain[name]) for name in plain)
+
+
+def test_a_conv_stem_replaces_the_patches_and_nothing_else() -> None:
+    backbone: Any = build_encoder(SETTINGS | {"stem": "conv"}, 10, SQUARE, seed=0).backbone
+    plain: Any = build_encoder(SETTINGS, 10, SQUARE, seed=0).backbone
+    assert isinstance(backbone.patch_embed, ConvStem)
+    patches = {name for name, _ in plain.named_parameters() if name.startswith("patch_embed.")}
+    rest = {name for name, _ in backbone.named_parameters() if not name.startswith("patch_embed.")}
+    assert rest == {name for name, _ in plain.named_parameters()} - patches
 
 
 def test_another_seed_gives_other_weights() -> None:
@@ -108,6 +118,12 @@ def test_an_untrained_vit_sees_the_side_given_or_packed_or_its_own(side: int | N
         ({"side": 20}, SQUARE, "backbone.side: found 20, expected a multiple of the patch, 8 pixels"),
         ({"heads": 5}, SQUARE, "backbone.heads: found 5, expected a divisor of the width 32"),
         ({"heads": None}, SQUARE, "backbone.heads: found 3, expected a divisor of the width 32"),
+        (
+            {"name": "eva02_tiny_patch14_224", "width": 24},
+            SQUARE,
+            "backbone.width: found 24 for 4 heads, expected a multiple of 4",
+        ),
+        ({"stem": "conv", "pretrained": True}, SQUARE, "backbone.stem: found conv beside backbone.pretrained, expected patch"),
         ({}, (32, 24, 3), "images: found 32 x 24 pixels, expected squares"),
         ({"checkpoint": "some.pth", "pretrained": True}, SQUARE, "backbone.pretrained: found true beside backbone.checkpoint"),
     ],
@@ -243,11 +259,13 @@ def test_drop_path_rises_to_the_rate_asked_for() -> None:
     assert [getattr(block.drop_path1, "drop_prob", 0) for block in backbone.blocks] == pytest.approx([0, 0.1, 0.2])
 
 
-def test_a_frozen_patch_embedding_stays_as_it_is() -> None:
-    encoder = build_encoder(SETTINGS | {"freeze_patch_embedding": True}, 10, SQUARE, seed=0).train()
+@pytest.mark.parametrize("stem", ["patch", "conv"])
+def test_a_frozen_patch_embedding_stays_as_it_is(stem: str) -> None:
+    encoder = build_encoder(SETTINGS | {"stem": stem, "freeze_patch_embedding": True}, 10, SQUARE, seed=0).train()
     before = {name: weight.clone() for name, weight in encoder.named_parameters()}
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=0.1, weight_decay=0.1)
     encoder(torch.randn(2, 3, 32, 32))[1].square().sum().backward()
     optimizer.step()
     same = {name for name, weight in encoder.named_parameters() if torch.equal(weight, before[name])}
-    assert same == {"backbone.patch_embed.proj.weight", "backbone.patch_embed.proj.bias"}
+    assert same == {name for name in before if name.startswith("backbone.patch_embed.")}
+    assert len(same) == {"patch": 2, "conv": 3 * 3 + 2}[stem]

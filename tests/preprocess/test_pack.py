@@ -222,6 +222,14 @@ def test_a_data_set_may_assign_splits_and_roles_itself(tmp_path: Path) -> None:
     assert packed.card["counts"]["test"]["images"] == 6
 
 
+def test_queries_without_anything_to_find_leave_nothing(tmp_path: Path) -> None:
+    listing = listing_of(draw_files())
+    listing.samples["role"] = "query"
+    with pytest.raises(InputError, match="split.val: found no query with another image of its class in the gallery"):
+        pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    assert not (tmp_path / "packed").exists()
+
+
 def test_empty_roles_are_no_roles(tmp_path: Path) -> None:
     listing = listing_of(draw_files())
     listing.samples["role"] = ""

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from geomix.errors import InputError
-from geomix.preprocess.split import split_classes, split_listing
+from geomix.preprocess.split import check_queries, split_classes, split_listing
 
 LABELS = [f"class {index % 40}" for index in range(120)]
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.2}
@@ -40,8 +40,22 @@ def test_shares_of_one_use_every_class() -> None:
 
 
 def test_a_split_of_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="split.val: found 1 of 40 classes, expected at least 2"):
+    with pytest.raises(InputError, match="split.val: found 1 of 40 classes, expected at least 2, so a larger share"):
         split_classes(LABELS, SHARES | {"val": 0.02}, 0)
+
+
+@pytest.mark.parametrize("classes", [1, 3, 5])
+def test_too_few_classes_for_any_shares_are_refused_with_the_smallest_number(classes: int) -> None:
+    labels = LABELS[:classes] * 2
+    message = f"split: found {classes} classes for train, val, test, expected at least 6, 2 for each: train needs negatives"
+    with pytest.raises(InputError, match=message) as caught:
+        split_listing(pd.DataFrame({"label": labels}), SHARES, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_smallest_number_of_classes_is_enough() -> None:
+    splits = split_classes(LABELS[:6], {"train": 0.34, "val": 0.33, "test": 0.33}, 0)
+    assert sorted(splits) == ["test", "test", "train", "train", "val", "val"]
 
 
 def official(split: str) -> pd.DataFrame:
@@ -88,7 +102,7 @@ def test_a_class_in_two_official_splits_is_refused() -> None:
     [
         ("test", 1, "split.test: found 1 classes in the official split, expected at least 2"),
         ("train", 0, "split.train: found 0 classes in the official split, expected at least 2"),
-        ("train", 3, "split.val: found 1 of 3 classes, expected at least 2"),
+        ("train", 3, "split: found 3 classes for train, val, expected at least 4, 2 for each"),
         ("val", 1, "split.val: found 1 classes in the official split, expected at least 2"),
     ],
 )
@@ -98,3 +112,48 @@ def test_an_official_split_of_too_few_classes_is_refused(split: str, kept: int, 
     samples.loc[samples["label"].isin(labels), "split"] = ""
     with pytest.raises(InputError, match=message):
         split_listing(samples, SHARES, 0)
+
+
+def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
+    """Give a table whose test has the rows asked for, a class and a role each, and whose val finds all it looks for."""
+    val = [("v", ""), ("v", ""), ("w", "")]
+    table = [(*row, split) for split, part in (("val", val), ("test", rows)) for row in part]
+    return pd.DataFrame(table, columns=["label", "role", "split"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("a", "query"), ("a", "gallery"), ("b", "query"), ("c", "gallery")],  # b alone has nothing to find
+        [("a", "query"), ("a", ""), ("b", "")],
+        [("a", ""), ("a", "gallery"), ("b", "")],
+        [("a", ""), ("a", ""), ("b", "")],
+    ],
+)
+def test_one_query_with_something_to_find_is_enough(rows: list[tuple[str, str]]) -> None:
+    check_queries(scored(rows))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("a", "query"), ("a", "query"), ("b", "gallery"), ("b", "gallery")],
+        [("a", "query"), ("b", "")],
+        [("a", "gallery"), ("b", "gallery"), ("b", "gallery")],  # no query
+        [("a", "query"), ("b", "query"), ("b", "query")],  # no gallery
+        [("a", ""), ("b", "")],
+    ],
+)
+def test_a_split_whose_queries_have_nothing_to_find_is_refused_with_its_classes(rows: list[tuple[str, str]]) -> None:
+    message = (
+        r"split.test: found no query with another image of its class in the gallery \(classes: a, b\), expected at least one"
+    )
+    with pytest.raises(InputError, match=message):
+        check_queries(scored(rows))
+
+
+def test_without_roles_one_class_of_two_images_is_enough() -> None:
+    samples = scored([("a", ""), ("a", ""), ("b", "")]).drop(columns="role")
+    check_queries(samples)
+    with pytest.raises(InputError, match=r"split.test: .*classes: a, b"):
+        check_queries(samples.drop(index=3))

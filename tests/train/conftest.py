@@ -15,6 +15,7 @@ def settings() -> dict[str, Any]:
             "name": "vit_tiny_patch16_224",
             "pretrained": False,
             "checkpoint": None,
+            "stem": "patch",
             "side": None,
             "patch": 8,
             "width": 16,

@@ -10,12 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
+from geomix.model.stem import choose_stem
 from geomix.model.weights import Weights, describe_mismatch, describe_shape, load_checkpoint, load_pretrained
 
 # Modules of timm whose models have square patches, blocks of one width, and an image size of choice; DINOv3 is in eva.
 FAMILIES = ("vision_transformer", "deit", "eva", "beit")
 ARCHITECTURE = ("patch", "width", "depth", "heads")
-DEFAULTS = {"pretrained": False, "checkpoint": None, "side": None, "drop_path": 0, "freeze_patch_embedding": False}
+DEFAULTS = {
+    "pretrained": False,
+    "checkpoint": None,
+    "stem": "patch",
+    "side": None,
+    "drop_path": 0,
+    "freeze_patch_embedding": False,
+}
 GREY = (0.5, 0.5, 0.5)  # mean and deviation that take [0, 1] to [-1, 1]
 
 
@@ -62,19 +70,23 @@ def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[
         seed: Of the initial weights, the head's with a pretrained backbone.
 
     Raises:
-        InputError: If timm has no Vision Transformer of this name, patches do not divide the image, or weights cannot be
-            had or do not fit.
+        InputError: If timm has no Vision Transformer of this name or cannot build it in this shape or with this stem, patches
+            do not divide the image, or weights cannot be had or do not fit.
     """
     settings: dict[str, Any] = {**DEFAULTS, **dict.fromkeys(ARCHITECTURE), **backbone}
     name = settings["name"]
     published = find_model(name)
     own = describe_model(name)
-    weights = _load_weights(settings)
     shape = {key: own[key] if settings[key] is None else settings[key] for key in ARCHITECTURE}
+    stem = choose_stem(settings, shape)
+    weights = _load_weights(settings)
     if weights:
         refuse_other_shape(settings, shape, own, weights)
     if shape["width"] % shape["heads"]:
         raise InputError(f"backbone.heads: found {shape['heads']}, expected a divisor of the width {shape['width']}")
+    if own["rotary"] and shape["width"] // shape["heads"] % 4:
+        found = f"{shape['width']} for {shape['heads']} heads"
+        raise InputError(f"backbone.width: found {found}, expected a multiple of 4 for each, as {name} rotates pairs on two axes")
     channels = image_shape[2]
     side = choose_side(settings, shape["patch"], image_shape, published["input_size"][-1] if weights else own["side"])
     torch.manual_seed(seed)
@@ -87,6 +99,7 @@ def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[
         "depth": shape["depth"],
         "num_heads": shape["heads"],
         "drop_path_rate": settings["drop_path"],
+        **stem,
     }
     network = _create_with(name, weights, published, arguments) if weights else timm.create_model(name, **arguments)
     if settings["freeze_patch_embedding"]:
@@ -116,7 +129,7 @@ def find_model(name: str) -> dict[str, Any]:
 
 @cache
 def describe_model(name: str) -> Mapping[str, int]:
-    """Give the patch, width, depth, heads and side (in pixels) that a timm model has of its own."""
+    """Give the patch, width, depth, heads and side (in pixels) of a timm model, and whether its embeddings are rotary."""
     with torch.device("meta"):
         network: Any = timm.create_model(name, num_classes=0)
     attentions = (module for module in network.blocks[0].modules() if hasattr(module, "num_heads"))
@@ -126,6 +139,7 @@ def describe_model(name: str) -> Mapping[str, int]:
         "depth": len(network.blocks),
         "heads": next(attentions).num_heads,
         "side": network.patch_embed.img_size[0],
+        "rotary": getattr(network, "rope", None) is not None,
     }
 
 

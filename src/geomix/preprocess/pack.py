@@ -18,7 +18,7 @@ from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.decode import Prepared, prepare_all
 from geomix.preprocess.listing import Listing
-from geomix.preprocess.split import split_listing
+from geomix.preprocess.split import check_queries, split_listing
 from geomix.samples import SPLITS
 
 WORKERS = 2
@@ -52,7 +52,8 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
             how many broken images are left out before it is an error.
 
     Raises:
-        InputError: If the data set is too small to split, or has more broken images than allowed; nothing is written then.
+        InputError: If the data set is too small to split, has nothing to find for any query of a split, or has more broken
+            images than allowed; nothing is written then.
     """
     form, side = choose_form(listing, images)
     samples = listing.samples.copy()
@@ -61,6 +62,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
         samples = listing.assign(samples)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
+    check_queries(samples)
     with new_folder(out) as folder:
         prepared = prepare_images(dataset, listing, side)
         write = write_files if side is None else partial(write_squares, shape=(len(samples), side, side, listing.channels))

@@ -1,4 +1,4 @@
-"""Split the classes, not the images: no class is in two splits."""
+"""Split the classes, not the images: no class is in two splits, and each split has two: for negatives, and wrong answers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,9 @@ import pandas as pd
 
 from geomix.errors import InputError
 from geomix.preprocess.listing import some
-from geomix.samples import SPLITS
+from geomix.samples import SCORED, SPLITS
+
+LEAST = 2  # classes: with one, a loss has no negatives and recall is 1 whatever was learned
 
 
 def split_classes(labels: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
@@ -24,16 +26,22 @@ def split_classes(labels: Sequence[str], shares: Mapping[str, float], seed: int)
         N names of splits.
 
     Raises:
-        InputError: If a split would have fewer than 2 classes.
+        InputError: If a split would have fewer than 2 classes, as its share or all there are is too small.
     """
     classes = list(dict.fromkeys(labels))
+    if len(classes) < LEAST * len(shares):
+        raise InputError(
+            f"split: found {len(classes)} classes for {', '.join(shares)}, expected at least {LEAST * len(shares)}, "
+            f"{LEAST} for each: train needs negatives, and a query in val or test a class to be mistaken for"
+        )
     order = np.random.default_rng(seed).permutation(len(classes))
     edges = np.rint(np.cumsum(list(shares.values())) * len(classes)).astype(int)
     split_of: dict[str, str] = {}
     start = 0
     for split, edge in zip(shares, edges, strict=True):
-        if edge - start < 2:
-            raise InputError(f"split.{split}: found {edge - start} of {len(classes)} classes, expected at least 2")
+        if edge - start < LEAST:
+            found = f"{edge - start} of {len(classes)} classes"
+            raise InputError(f"split.{split}: found {found}, expected at least {LEAST}, so a larger share")
         split_of |= {classes[index]: split for index in order[start:edge]}
         start = edge
     return [split_of.get(label, "") for label in labels]
@@ -65,9 +73,9 @@ def split_listing(samples: pd.DataFrame, shares: Mapping[str, float], seed: int)
     if len(mixed):
         raise InputError(f"split: found class {some(mixed)} in more than one split, expected each class in one")
     counts = {split: int(classes["split"].eq(split).sum()) for split in SPLITS}
-    few = [split for split in SPLITS if counts[split] < 2 and (split != "val" or counts["val"])]
+    few = [split for split in SPLITS if counts[split] < LEAST and (split != "val" or counts["val"])]
     if few:
-        raise InputError(f"split.{few[0]}: found {counts[few[0]]} classes in the official split, expected at least 2")
+        raise InputError(f"split.{few[0]}: found {counts[few[0]]} classes in the official split, expected at least {LEAST}")
     official = samples["split"].tolist()
     if counts["val"]:
         return official
@@ -75,3 +83,25 @@ def split_listing(samples: pd.DataFrame, shares: Mapping[str, float], seed: int)
     train = [label for label, split in zip(labels, official, strict=True) if split == "train"]
     divided = iter(split_classes(train, {split: shares[split] / total for split in ("train", "val")}, seed))
     return [next(divided) if split == "train" else split for split in official]
+
+
+def check_queries(samples: pd.DataFrame) -> None:
+    """Check that in val and in test at least one query has something to find; metrics leave out queries that have not.
+
+    Args:
+        samples: The table of images, with label, split and perhaps role ("query", "gallery", or "" for both).
+
+    Raises:
+        InputError: Naming classes of a split in which no query has another image of its class in the gallery.
+    """
+    for split in SCORED:
+        rows = samples[samples["split"] == split]
+        roles = rows["role"] if "role" in rows else pd.Series("", rows.index)
+        images = rows["label"].map(rows.loc[roles != "query", "label"].value_counts()).fillna(0)
+        others = images - roles.eq("")  # an image with both roles does not find itself
+        if not (others[roles != "gallery"] > 0).any():
+            classes = some(rows["label"].drop_duplicates())
+            raise InputError(
+                f"split.{split}: found no query with another image of its class in the gallery (classes: {classes}), "
+                "expected at least one"
+            )
