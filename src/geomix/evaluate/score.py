@@ -56,7 +56,7 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
 
 
 def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
-    """Give the K at which the recall of a data set is reported, ascending: the literature's, up to the items a query can find."""
+    """Give the K at which the recall of a data set is reported, ascending: the literature's, of those up to `available`."""
     return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
 
 

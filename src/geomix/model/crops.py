@@ -190,8 +190,8 @@ def crop_encoded(
         with suppress(RuntimeError):  # of nvJPEG: a kind of JPEG that it does not know
             return crop_on_device(files, boxes, flips, side, channels, device)
     shares = boxes.tolist()
-    threads = count_threads(device)
-    squares = _work_on(len(files), lambda row: crop_file(files[row], shares[row], side, channels), flips, side, channels, threads)
+    count, threads = len(files), count_threads(device)
+    squares = _work_on(count, lambda row: crop_file(files[row], shares[row], side, channels), flips, side, channels, threads)
     return squares.to(device)
 
 
