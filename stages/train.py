@@ -23,7 +23,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
     at = cell.instead
-    params = load("epochs", "device", "backbone", "head", "loss", "batch", "crop", "augment", "optim", instead=at)
+    params = load("epochs", "device", "backbone", "head", "loss", "labels", "batch", "crop", "augment", "optim", instead=at)
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
     from geomix.model.geometry import build_geometry
