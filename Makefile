@@ -1,4 +1,4 @@
-# make repro: everything, on all cores. make benchmarks: the study over data sets. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
+# make repro: everything, on all cores. make benchmarks: the study over data sets. make systems: the literature's systems side by side. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
@@ -8,7 +8,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro benchmarks preset test check
+.PHONY: install repro benchmarks systems preset test check
 
 install: $(VENV)/installed
 
@@ -23,8 +23,9 @@ LIST = dvc stage list --name-only $(FLOW) | grep -E
 CELLS = $(LIST) '(^|:)(train|sweep|baselines)([_@]|$$)'
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
+PREPARE = $(LIST) '(^|:)preprocess(@|$$)' | xargs dvc repro check
 define RUN
-	$(LIST) '(^|:)preprocess(@|$$)' | xargs dvc repro check
+	$(PREPARE)
 	$(CELLS) | $(EACH:xargs=xargs -n 3) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
 	$(LIST) '(^|:)evaluate_' | $(EACH:xargs=xargs -n 1) | cat
 	dvc repro $(FLOW)
@@ -41,6 +42,13 @@ benchmarks: install
 	$(RUN)
 	@for page in reports/benchmarks/*/README.md; do sed '/^## /,$$d' "$$page"; done
 	@echo "Open reports/benchmarks/<dataset>/README.md"
+
+systems: FLOW = studies/systems/dvc.yaml
+systems: PREPARE = dvc repro check preprocess evaluate_baselines
+systems: install
+	$(RUN)
+	@sed '/^## /,$$d' reports/systems.md
+	@echo "Open reports/systems.md"
 
 preset: install
 	python -m stages.preset $(NAME)

@@ -8,12 +8,14 @@ from pathlib import Path
 from geomix.params import load
 from stages import Arguments, run
 
+STUDIES = ("compare", "tau", "curvature", "benchmarks", "systems", "baselines")
+
 
 def main() -> None:
     """Search and score every cell of the study; params.yaml says which there are."""
     load()
     arguments = Arguments()
-    arguments.add_argument("--study", choices=("compare", "tau", "curvature", "benchmarks", "baselines"), required=True)
+    arguments.add_argument("--study", choices=STUDIES, required=True)
     arguments.add_argument("--geometries", nargs="+", help="of the studies compare and benchmarks")
     arguments.add_argument("--seeds", choices=("compare", "benchmarks"), help="of baselines: the study whose seeds are taken")
     arguments.add_argument("--runs", type=Path, required=True)
@@ -21,10 +23,12 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
-    from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
+    from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells, system_cells
+    from geomix.evaluate.ensembles import build_ensembles
     from geomix.evaluate.score import score_study
     from geomix.samples import open_packed
 
+    packed, ensembles = open_packed(given.data), None
     if given.study == "compare":
         cells = compare_cells(given.geometries, load("compare.seeds")["compare.seeds"])
     elif given.study == "baselines":
@@ -32,11 +36,16 @@ def main() -> None:
     elif given.study == "benchmarks":
         axes = load("sweep.benchmarks.values", "benchmarks.seeds")
         cells = sweep_cells(given.geometries, *axes.values())
+    elif given.study == "systems":
+        params = load("systems.seeds", "system", "ensemble")
+        seeds, ensemble = params["systems.seeds"], params["ensemble"]
+        cells = system_cells(params["system"], seeds)
+        ensembles = build_ensembles(given.runs, ensemble["systems"], ensemble["weights"], seeds, packed)
     else:
         params = load(f"sweep.{given.study}", f"sweep.runs.{given.study}")
         axis = params[f"sweep.runs.{given.study}"]
         cells = sweep_cells(axis["geometries"], params[f"sweep.{given.study}"]["values"], axis["seeds"])
-    score_study(given.runs, cells, open_packed(given.data), given.out, given.study)
+    score_study(given.runs, cells, packed, given.out, given.study, ensembles)
 
 
 if __name__ == "__main__":

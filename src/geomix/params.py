@@ -20,6 +20,8 @@ from geomix.schema import Params
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
 # The first sentence of the report compares these at their own temperatures.
 COMPARED = ("euclidean", "flat", "hyperbolic")
+# The row of the study `systems` that others are compared with, by what training knows.
+REFERENCES = {"given": "euclidean", "hidden": "infonce"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,7 +96,8 @@ def load(*keys: str, instead: str | None = None, path: Path = Path("params.yaml"
 
     Args:
         keys: Dotted names, such as `epochs` or `geometry.hybrid`.
-        instead: A key such as `benchmark.omniglot`, whose sections stand in for those of the same name among `keys`.
+        instead: A key such as `benchmark.omniglot`, whose sections stand in for those of the same name among `keys`, unless
+            they are null.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Returns:
@@ -106,7 +109,7 @@ def load(*keys: str, instead: str | None = None, path: Path = Path("params.yaml"
     content = validate(read_yaml(path)).model_dump()
     chosen: dict[str, Any] = {}
     if instead:
-        content |= load(instead, path=path)[instead]
+        content |= {key: value for key, value in load(instead, path=path)[instead].items() if value is not None}
     for key in keys:
         value: Any = content
         for step in key.split("."):
@@ -164,6 +167,9 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         "sweep.benchmarks.values": sweep.benchmarks.values,
         "benchmarks.datasets": params.benchmarks.datasets,
         "benchmarks.seeds": params.benchmarks.seeds,
+        "systems.seeds": params.systems.seeds,
+        "ensemble.systems": params.ensemble.systems,
+        "ensemble.weights": params.ensemble.weights,
     }
     mistakes = {
         key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
@@ -187,4 +193,28 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         unknown = [name for name in axes[key] if name not in params.geometry]
         if unknown:
             mistakes[key] = f"found {', '.join(unknown)}, expected names under geometry: {known}"
+    return mistakes | _system_mistakes(params)
+
+
+def _system_mistakes(params: Params) -> dict[str, str]:
+    """Find systems that lack their reference, a geometry or its numbers, and ensembles of what is not there."""
+    mistakes: dict[str, str] = {}
+    for name, system in params.system.items():
+        if system.geometry not in params.geometry:
+            known = ", ".join(params.geometry)
+            mistakes[f"system.{name}.geometry"] = f"found {system.geometry}, expected a name under geometry: {known}"
+            continue
+        spaces = params.geometry[system.geometry].values()
+        if system.lam is None and any(space.weight == "lam" for space in spaces):
+            mistakes[f"system.{name}.lam"] = "found nothing, expected a number, as the geometry has a weight lam"
+        if system.curvature is None and any(space.space == "ball" and space.curvature is None for space in spaces):
+            mistakes[f"system.{name}.curvature"] = "found nothing, expected a number, as the geometry has a ball without its own"
+    known = ", ".join(params.system)
+    for labels in {system.labels or params.labels for system in params.system.values()} | {"given"}:
+        if REFERENCES[labels] not in params.system:
+            what = f"as rows with labels {labels} are compared with it"
+            mistakes["system"] = f"found {known}, expected {REFERENCES[labels]} among them, {what}"
+    unknown = [name for name in params.ensemble.systems if name not in params.system]
+    if unknown:
+        mistakes["ensemble.systems"] = f"found {', '.join(unknown)}, expected names under system: {known}"
     return mistakes

@@ -2,29 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, model_validator
 
+from geomix.sections import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
+from geomix.studies import Compare, Ensemble, Report, Sweep, Systems
 
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
-    check(value)
-    return value
-
-
-Number = Annotated[float, WrapValidator(_as_written)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 class Split(Section):
@@ -169,7 +152,7 @@ class PeerLoss(Section):
 
     name: Literal["pytorch_metric_learning"]
     loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default={})
     rate_factor: Positive = 1
 
 
@@ -204,35 +187,6 @@ class Optim(Section):
     clip_norm: Positive
 
 
-class Compare(Section):
-    """The study of the headline settings; its geometries are stages of dvc.yaml."""
-
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
-class TauSweep(Section):
-    """The temperature study: its values, and what the other knobs are pinned to."""
-
-    values: Annotated[list[Positive], Field(min_length=1)]
-    curvature: Positive
-    lam: Positive
-
-
-class CurvatureSweep(Section):
-    """The curvature study, likewise; 0 is the flat limit."""
-
-    values: Annotated[list[NonNegative], Field(min_length=1)]
-    tau: Positive
-    lam: Positive
-
-
-class Runs(Section):
-    """Which geometries and seeds run at each value of a sweep."""
-
-    geometries: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
 class Benchmarks(Section):
     """The study over data sets; its temperatures are `sweep.benchmarks`, what each data set needs is under `benchmark`."""
 
@@ -253,26 +207,18 @@ class Benchmark(Section):
     optim: Optim
 
 
-class SweepRuns(Section):
-    """One `Runs` for each sweep."""
+class System(Section):
+    """A row of the study `systems`: what it is, its geometry, and sections that stand in for those at the top."""
 
-    tau: Runs
-    curvature: Runs
-
-
-class Sweep(Section):
-    """Studies that move one knob and pin the others."""
-
-    tau: TauSweep
-    curvature: CurvatureSweep
-    benchmarks: TauSweep
-    runs: SweepRuns
-
-
-class Report(Section):
-    """What the pages show."""
-
-    queries: Count
+    about: Annotated[str, Field(min_length=1)]
+    claim: str | None = None
+    geometry: Name
+    tau: Positive
+    curvature: Positive | None = None
+    lam: Positive | None = None
+    labels: Literal["given", "hidden"] | None = None
+    loss: Loss | None = None
+    batch: Batch | None = None
 
 
 class Params(Section):
@@ -301,4 +247,7 @@ class Params(Section):
     sweep: Sweep
     benchmarks: Benchmarks
     benchmark: dict[Dataset, Benchmark]
+    systems: Systems
+    ensemble: Ensemble
+    system: dict[Name, System]
     report: Report

@@ -1,6 +1,6 @@
 """Score the cells of a study: runs/<dataset>/<study> -> metrics.csv, per_query.npz, summary of the machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,35 @@ class Search:
     geometry: Geometry
 
 
-def searches(description: dict[str, Any], vectors: Sequence[str]) -> Iterator[Search]:
+@dataclass(frozen=True)
+class Cell:
+    """What is searched: vectors by `<split>_<vector>`, the geometry of the head if it has one, and what makes the cell."""
+
+    name: str
+    identity: dict[str, Any]
+    geometry: Geometry | None
+    vectors: Mapping[str, np.ndarray]
+
+
+def read_cell(folder: Path) -> Cell:
+    """Read a cell that was trained.
+
+    Raises:
+        InputError: If a file is missing.
+    """
+    description = read_json(folder / "geometry.json")
+    try:
+        vectors = np.load(folder / "embeddings.npz", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
+    geometry = geometry_from(description) if description.get("spaces") else None
+    return Cell(str(folder), description["cell"], geometry, vectors)
+
+
+def searches(geometry: Geometry | None, vectors: Sequence[str]) -> Iterator[Search]:
     """List the searches of a cell: the head in the geometry's own similarity, then every vector under cosine."""
-    if description.get("spaces"):
-        yield Search("head", "own", geometry_from(description))
+    if geometry:
+        yield Search("head", "own", geometry)
     for vector in vectors:
         yield Search(vector, "cosine", cosine())
 
@@ -60,7 +85,7 @@ def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
     return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
 
 
-def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+def score_cell(cell: Cell, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Search and score one cell.
 
     Yields:
@@ -68,13 +93,8 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
         `<split>/<vector>/<similarity>/`.
 
     Raises:
-        InputError: If a file is missing or does not fit the data set.
+        InputError: If the vectors do not fit the data set.
     """
-    description = read_json(folder / "geometry.json")
-    try:
-        embeddings = np.load(folder / "embeddings.npz", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
     for split in SCORED:
         samples = packed.samples.iloc[packed.rows(split)]
         queries, gallery = (np.searchsorted(packed.rows(split), rows) for rows in (packed.queries(split), packed.gallery(split)))
@@ -85,11 +105,11 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
         available = len(gallery) - excluded
         ranks = choose_ranks(packed.card["dataset"], available)
         k = min(available, max(*ranks, int(relevant.max())))
-        vectors = [name for name in VECTORS if f"{split}_{name}" in embeddings]
-        for search in searches(description, vectors):
-            points = torch.from_numpy(embeddings[f"{split}_{search.vector}"]).double()
+        vectors = [name for name in VECTORS if f"{split}_{name}" in cell.vectors]
+        for search in searches(cell.geometry, vectors):
+            points = torch.from_numpy(cell.vectors[f"{split}_{search.vector}"]).double()
             if len(points) != len(samples):
-                raise InputError(f"{folder}: found {len(points)} {split} embeddings, expected {len(samples)}: run train again")
+                raise InputError(f"{cell.name}: found {len(points)} {split} embeddings, expected {len(samples)}: run train again")
             if excluded:
                 found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
             else:
@@ -100,14 +120,16 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
             row |= {f"recall_at_1_{level}": float(np.nanmean(score["recall_at_1"])) for level, score in scores.items()}
             if search.similarity == "own":
-                row["curved"] = any("curvature" in space for space in description["spaces"])
+                row["curved"] = any("curvature" in space for space in search.geometry.describe()["spaces"])
                 row |= describe_points(search.geometry, points)
             kept = {name: values[name].astype(np.float32) for name in ("recall_at_1", "map_at_r")}
             kept["neighbours"] = found[:, :PICTURED].astype(np.int32)
             yield row, {f"{split}/{search.vector}/{search.similarity}/{name}": value for name, value in kept.items()}
 
 
-def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, name: str) -> None:
+def score_study(
+    runs: Path, cells: Sequence[str], packed: Packed, out: Path, name: str, ensembles: Mapping[str, Cell] | None = None
+) -> None:
     """Score all cells of a study in one process.
 
     Args:
@@ -116,18 +138,20 @@ def score_study(runs: Path, cells: Sequence[str], packed: Packed, out: Path, nam
         packed: The data set.
         out: Where metrics.csv (a row for each cell, split and search), per_query.npz and machine.json shall be.
         name: Of the study, for the progress bar.
+        ensembles: Further cells, made of those that were trained, by name.
     """
     torch.set_num_threads(1)  # sums of floats depend on it
     rows: list[dict[str, Any]] = []
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
-    for cell in tqdm(cells, desc=f"evaluate {name}", unit="cell", disable=None):
-        description = read_json(runs / cell / "geometry.json")
-        if description["machine"] not in machines:
-            machines.append(description["machine"])
-        for row, values in score_cell(runs / cell, packed):
-            rows.append({"cell": cell, **description["cell"], **row})
-            per_query |= {f"{cell}/{key}": value for key, value in values.items()}
+    made = dict(ensembles or {})
+    for place in tqdm([*cells, *made], desc=f"evaluate {name}", unit="cell", disable=None):
+        cell = made.get(place) or read_cell(runs / place)
+        if place not in made and (machine := read_json(runs / place / "geometry.json")["machine"]) not in machines:
+            machines.append(machine)
+        for row, values in score_cell(cell, packed):
+            rows.append({"cell": place, **cell.identity, **row})
+            per_query |= {f"{place}/{key}": value for key, value in values.items()}
     with new_folder(out) as folder:
         pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
         np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)

@@ -116,6 +116,32 @@ def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
     return place
 
 
+def draw_systems(groups: Mapping[str, pd.DataFrame], lines: Mapping[str, float]) -> bytes:
+    """Draw test R@1 of systems, sorted, with one s.d. to each side; a panel for labels given and one for labels hidden.
+
+    Args:
+        groups: By what training knows, rows of `over_seeds` with the names of the systems as index.
+        lines: Vertical lines, by name: shares.
+
+    Returns:
+        A PNG.
+    """
+    longest = max(len(rows) for rows in groups.values())
+    inches = (6.2 * len(groups), 0.26 * longest + 1.4)
+    figure, axes = plt.subplots(1, len(groups), figsize=inches, squeeze=False, sharex=True, layout="constrained")
+    for axis, (labels, rows) in zip(axes[0], groups.items(), strict=True):
+        ordered = rows.sort_values(CHOOSES, kind="stable")
+        spread = 100 * ordered[f"{CHOOSES}_sd"].fillna(0)
+        axis.errorbar(100 * ordered[CHOOSES], list(ordered.index), xerr=spread, fmt="o", color="black", markersize=4, capsize=2)
+        for (name, value), dash in zip(lines.items(), ("--", ":"), strict=False):
+            axis.axvline(100 * value, color="0.5", linewidth=1, linestyle=dash, label=name)
+        axis.set(title=f"labels {labels}", xlabel="test R@1, %")
+        axis.tick_params(axis="y", labelsize=8)
+        axis.grid(axis="x", alpha=0.25)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return to_png(figure)
+
+
 def draw_neighbours(queries: Sequence[Picture], neighbours: Mapping[str, Sequence[Sequence[Picture]]]) -> bytes:
     """Draw queries with their nearest images by geometry; a wrong class has a thick frame and a cross.
 

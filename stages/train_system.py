@@ -1,0 +1,45 @@
+"""Train a system with all its seeds: data/packed/<dataset> -> runs/<dataset>/systems/<system>/<seed>/ (a cell each)."""
+
+if __package__ != "stages":
+    raise SystemExit("error: start this stage from the root of the repository: python -m stages.train_system")
+
+from pathlib import Path
+
+from geomix.params import load
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Train the cells of the system that the command line names; its settings are in params.yaml."""
+    load()
+    arguments = Arguments()
+    arguments.add_argument("--system", required=True)
+    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+    system = load(f"system.{given.system}")[f"system.{given.system}"]
+    at = f"system.{given.system}"
+    params = load("epochs", "device", "backbone", "head", "loss", "labels", "batch", "crop", "augment", "optim", instead=at)
+    spaces = load(f"geometry.{system['geometry']}")[f"geometry.{system['geometry']}"]
+
+    from geomix.files import new_folder
+    from geomix.model.geometry import build_geometry
+    from geomix.samples import open_packed
+    from geomix.train.fit import fit
+    from geomix.train.save import save_run
+
+    packed = open_packed(given.data)
+    knobs = {key: system[key] for key in ("tau", "curvature", "lam")}
+    with new_folder(given.out) as folder:
+        for seed in given.seeds:
+            geometry = build_geometry(spaces, **knobs, dimensions=params["head"]["outputs"])
+            trained = fit(packed, geometry, params, seed, f"{given.system}/{seed}")
+            identity = {"system": given.system, "geometry": system["geometry"], "seed": seed, **knobs}
+            save_run(trained, packed, identity, params["crop"]["centre"], folder / str(seed))
+            last = trained.history[-1]
+            print(f"{given.system}/{seed}: {last['epoch']} epochs, loss {last['loss']:.3f}")
+
+
+if __name__ == "__main__":
+    run(main)
