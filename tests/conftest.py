@@ -1,10 +1,12 @@
 """What several tests use: a small packed data set, and the root of the repository."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from geomix.files import hash_file, write_json
 from geomix.samples import SPLITS, Packed, open_packed
@@ -69,6 +71,17 @@ def packed_folder(tmp_path: Path) -> Path:
 def kept_packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a small packed data set that all tests share and none changes."""
     return write_packed(tmp_path_factory.mktemp("shared") / "packed")
+
+
+@pytest.fixture
+def floats() -> Callable[[Packed, np.ndarray], torch.Tensor]:
+    """Give what turns rows of decoded images into floats in [-1, 1], (n, C, H, W)."""
+
+    def turn(packed: Packed, rows: np.ndarray) -> torch.Tensor:
+        assert isinstance(packed.images, np.ndarray)
+        return torch.from_numpy(packed.images[rows]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+    return turn
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("dataset", "folder", "folder.path: found nothing, expected a folder of images, as dataset is folder"),
         ("images.form", "raw", "images.form: found 'raw', expected 'auto', 'decoded' or 'encoded'"),
         ("backbone.pretrained", "yes", "backbone.pretrained: found 'yes', expected a valid boolean"),
+        ("labels", "none", "labels: found 'none', expected 'given' or 'hidden'"),
         ("crop.area", 0, "crop.area: found 0, expected greater than 0"),
         ("lam", True, "lam: found True, expected a valid number"),
         ("epochs", 2.5, "epochs: found 2.5, expected a valid integer"),

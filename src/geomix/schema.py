@@ -293,6 +293,7 @@ class Params(Section):
     head: Head
     geometry: dict[Name, Geometry]
     loss: Loss
+    labels: Literal["given", "hidden"]
     batch: Batch
     augment: Augment
     optim: Optim

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from geomix.errors import InputError
-from geomix.evaluate.score import score_study
+from geomix.evaluate.score import choose_ranks, score_study
 from geomix.files import write_json
 from geomix.samples import Packed
 
@@ -59,6 +59,34 @@ def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_pa
         labels = samples[level].to_numpy()
         expected = np.mean([labels[query] == labels[item] for query, item in enumerate(nearest)])
         assert metrics.loc["test", "head", "own"][f"recall_at_1_{level}"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "available", "expected"),
+    [
+        ("cub200", 5923, (1, 2, 4, 8)),
+        ("sop", 60501, (1, 10, 100, 1000)),
+        ("sop", 999, (1, 10, 100)),
+        ("inshop", 12612, (1, 10, 20, 30)),
+        ("folder", 7, (1, 2, 4)),
+    ],
+)
+def test_recall_is_reported_at_the_ranks_of_the_literature(dataset: str, available: int, expected: tuple[int, ...]) -> None:
+    assert choose_ranks(dataset, available) == expected
+
+
+def test_no_rank_is_above_the_length_of_the_gallery(packed: Packed, tmp_path: Path) -> None:
+    products = Packed(packed.samples, packed.images, packed.card | {"dataset": "sop"})
+    write_cell(tmp_path / "runs" / "cell", products, BALL, 3.0)
+    score_study(tmp_path / "runs", ["cell"], products, tmp_path / "out", "study")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
+    assert [name for name in metrics if "_at_1" in name] == [
+        "recall_at_1",
+        "recall_at_10",
+        "recall_at_1_kind",
+        "recall_at_1_group",
+    ]
+    assert (metrics["recall_at_10"] > metrics["recall_at_1"]).all()
 
 
 def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:

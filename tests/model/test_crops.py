@@ -1,7 +1,9 @@
 """Crops: torchvision's law of boxes, and the pixels that Pillow and torchvision give for a box."""
 
 import io
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -199,6 +201,27 @@ def test_what_a_device_would_do_is_near_what_threads_do(channels: int, mode: str
 )
 def test_a_box_has_at_least_a_pixel_and_stays_inside(box: tuple[float, ...], expected: tuple[int, ...]) -> None:
     assert crops.pixel_box(box, 7, 3) == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_on_the_cpu_as_many_threads_crop_as_torch_has(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    seen, crop = set(), crops.crop_file
+    meet = threading.Barrier(threads)
+
+    def note(content: bytes, box: Sequence[float], side: int, channels: int) -> Image.Image:
+        seen.add(threading.current_thread().name.split("_")[0])
+        meet.wait(10)  # as many at a time
+        return crop(content, box, side, channels)
+
+    monkeypatch.setattr(crops, "crop_file", note)
+    torch.set_num_threads(threads)
+    try:
+        crop_encoded([photograph(50, 50)] * 4, BOXES, FLIPS, 16, 3)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == ({threading.current_thread().name} if threads == 1 else {"crop"})
+    assert crops.count_threads(torch.device("cuda")) == min(8, os.cpu_count() or 1)
 
 
 def test_a_broken_file_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Embedding a split: the centre of every image, in order, independent of the batch."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 
 from geomix.model import embed as module
 from geomix.model.encoder import Encoder, build_encoder
-from geomix.model.images import to_floats
 from geomix.samples import Packed
 
 SETTINGS = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2}
@@ -33,14 +33,23 @@ def test_batches_do_not_change_the_embeddings(
         np.testing.assert_allclose(parts[name], vectors, rtol=1e-5, atol=1e-6)
 
 
-def test_square_images_are_seen_whole_and_others_by_their_centre(packed: Packed, encoder: Encoder) -> None:
-    assert isinstance(packed.images, np.ndarray)
+def test_square_images_are_seen_whole_and_others_by_their_centre(
+    packed: Packed, encoder: Encoder, floats: Callable[[Packed, np.ndarray], torch.Tensor]
+) -> None:
     rows = packed.rows("val")
     with torch.inference_mode():
-        expected = encoder(to_floats(packed.images[rows], CPU))[1].numpy()
+        expected = encoder(floats(packed, rows))[1].numpy()
     assert np.array_equal(module.embed(encoder, packed, "val", 1, CPU)["val_head"], expected)
     assert not np.allclose(module.embed(encoder, packed, "val", 0.5, CPU)["val_head"], expected)
     wide = replace(packed, samples=packed.samples.assign(aspect=["1"] * 25 + ["2"] * 35))
     seen = module.embed(encoder, wide, "val", 1, CPU)["val_head"]
     same = np.isclose(seen, expected, rtol=1e-4, atol=1e-5).all(1)
     assert same.tolist() == [True] * 5 + [False] * 15
+
+
+def test_images_read_ahead_give_the_same_embeddings(packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 7)
+    expected = module.embed(encoder, packed, "test", 0.5, CPU)
+    monkeypatch.setattr(module, "pays", lambda *_: True)
+    found = module.embed(encoder, packed, "test", 0.5, CPU)
+    assert all(np.array_equal(found[name], vectors) for name, vectors in expected.items())

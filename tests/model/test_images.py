@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from geomix.model.crops import WHOLE, crop_decoded
-from geomix.model.images import augment, load_batch, normalise, to_floats
+from geomix.model.images import augment, load_batch, normalise
 from geomix.samples import Encoded, Packed
 
 NOTHING = {"rotate": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "noise": 0.0}
@@ -18,15 +19,6 @@ NOTHING = {"rotate": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "noise": 0.0}
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def test_pixels_become_numbers_from_minus_one_to_one() -> None:
-    images = np.array([0, 255, 51], np.uint8).reshape(3, 1, 1, 1)
-    assert to_floats(images, torch.device("cpu")).flatten().tolist() == pytest.approx([-1, 1, -0.6])
-
-
-def test_channels_come_first() -> None:
-    assert to_floats(np.zeros((2, 3, 4, 5), np.uint8), torch.device("cpu")).shape == (2, 5, 3, 4)
 
 
 def test_no_strength_changes_nothing() -> None:
@@ -118,10 +110,12 @@ def encode(packed: Packed) -> Packed:
 
 
 @pytest.mark.parametrize("form", ["decoded", "encoded"])
-def test_whole_images_are_what_to_floats_gives_bit_for_bit(packed: Packed, form: str) -> None:
+def test_whole_images_are_their_pixels_from_minus_one_to_one_bit_for_bit(
+    packed: Packed, form: str, floats: Callable[[Packed, np.ndarray], torch.Tensor]
+) -> None:
     chosen = encode(packed) if form == "encoded" else packed
     found = load_batch(chosen, ROWS, WHOLE_BOXES, torch.zeros(4, dtype=torch.bool), HALF, CPU)
-    expected = to_floats(pixels_of(packed, ROWS), CPU)
+    expected = floats(packed, ROWS)
     assert torch.equal(found, expected)
     assert form == "encoded" or found.stride() == expected.stride()  # which kernels the network runs depends on it
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geomix.report import comparison
-from geomix.report.comparison import compare_geometries, comparison_page, level_rows, metric_rows, radius_rows
+from geomix.report.comparison import compare_geometries, comparison_page, level_rows, list_length, metric_rows, radius_rows
 from geomix.report.studies import Study, own, read_study
 from geomix.samples import Packed
 
@@ -27,6 +27,21 @@ def test_rows_name_the_vector_and_the_distance(results: Path) -> None:
     row = next(row for row in rows if row["geometry"] == "hybrid" and row["searched"] == "head, own similarity")
     assert float(row["rank correlation with cosine"]) < 0.999
     assert row["R@1"].startswith(f"{100 * means['hybrid']:.1f} ± ")
+
+
+def test_recall_stands_at_the_ranks_there_are_in_their_order(results: Path, packed: Packed) -> None:
+    study = read_study(results / "compare")
+    other = study.metrics.rename(
+        columns={"recall_at_2": "recall_at_1000", "recall_at_4": "recall_at_100", "recall_at_8": "recall_at_10"}
+    )
+    other.loc[other["split"] == "val", "recall_at_1000"] = np.nan  # a gallery shorter than that
+    names = ["R@1", "R@10", "R@100", "R@1000", "MRR", "MAP@R", "R-precision"]
+    test, val = (metric_rows([other], split)[0] for split in ("test", "val"))
+    assert [name for name in test if name in names] == names
+    assert test["R@1000"] == metric_rows([study.metrics], "test")[0]["R@2"]
+    assert val["R@1000"] == "-"
+    assert list_length(Study(other, {}, []), packed) == "of 1000"
+    assert list_length(Study(other[["recall_at_1"]], {}, []), packed) == "as long as the largest class"
 
 
 def test_differences_are_of_every_two_geometries(results: Path, packed: Packed) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from geomix.errors import InputError
-from geomix.report.studies import METRICS, choose, over_seeds, own, per_query, read_study
+from geomix.report.studies import choose, find_ranks, name_metrics, over_seeds, own, per_query, read_study
 
 
 def test_means_and_spreads_are_over_seeds(results: Path) -> None:
@@ -16,11 +16,19 @@ def test_means_and_spreads_are_over_seeds(results: Path) -> None:
     rows = metrics[
         metrics["cell"].isin(["flat-0.1-0", "flat-0.1-1"]) & (metrics["split"] == "test") & (metrics["similarity"] == "own")
     ]
-    for name in METRICS:
+    assert len(name_metrics(metrics)) == 7
+    for name in name_metrics(metrics):
         assert summary.loc[("flat", 0.1), name] == pytest.approx(rows[name].mean())
         assert summary.loc[("flat", 0.1), f"{name}_sd"] == pytest.approx(np.std(rows[name], ddof=1))
     assert summary.loc[("flat", 0.1), "seeds"] == 2
     assert list(summary.index.get_level_values(0).unique()) == ["euclidean", "flat", "hyperbolic", "hybrid"]
+
+
+def test_metrics_are_named_by_rising_k_whatever_their_order_and_sds_and_levels_are_none() -> None:
+    columns = ["map_at_r", "recall_at_100", "recall_at_1_kind", "recall_at_10", "recall_at_1", "recall_at_1_sd", "cell"]
+    table = pd.DataFrame(columns=columns)
+    assert find_ranks(table) == [1, 10, 100]
+    assert list(name_metrics(table).values()) == ["R@1", "R@10", "R@100", "MRR", "MAP@R", "R-precision"]
 
 
 def test_the_highest_val_score_chooses_and_edges_are_told() -> None:

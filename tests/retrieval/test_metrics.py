@@ -275,6 +275,19 @@ def test_hits_that_cannot_be_are_refused(
         metric(hits, relevant)
 
 
+def test_recall_is_given_at_the_ranks_asked_for() -> None:
+    hits = np.zeros((2, 30), bool)
+    hits[0, 9] = hits[1, 10] = True
+    found = score_queries(hits, np.array([1, 1]), (1, 10, 30))
+    assert {name: values.tolist() for name, values in found.items() if name.startswith("recall")} == {
+        "recall_at_1": [0, 0],
+        "recall_at_10": [1, 0],
+        "recall_at_30": [1, 1],
+    }
+    with pytest.raises(InputError, match="k = 31, expected"):
+        score_queries(hits, np.array([1, 1]), (1, 31))
+
+
 def test_lists_too_short_for_recall_at_8_are_refused() -> None:
     with pytest.raises(InputError, match="k = 8, expected"):
         score_queries(HITS[:, :7], np.array([1, 2, 3]))

@@ -1,18 +1,19 @@
-"""Batches: P classes, K images of each, no repetition, the same for the same seed."""
+"""Batches: P classes, K images of each, or two views of each image; no repetition, the same for the same seed."""
 
 import numpy as np
 import pytest
 import torch
 
 from geomix.errors import InputError
-from geomix.train.batches import ClassBatches
+from geomix.train.batches import ClassBatches, ImageBatches
+from geomix.train.losses import Table
 
 LABELS = np.array(["b", "a", "c", "a", "b", "c", "b", "a", "c", "d", "d", "d", "d"])
 
 
 def draw(seed: int, classes: int = 3, images: int = 2) -> list[list[int]]:
     batches = ClassBatches(LABELS, classes, images)
-    return [batch.sample.tolist() for batch in batches.epoch(torch.Generator().manual_seed(seed))]
+    return [images.tolist() for images, _ in batches.epoch(torch.Generator().manual_seed(seed))]
 
 
 def test_a_batch_is_view_major_without_repetition() -> None:
@@ -27,8 +28,9 @@ def test_a_batch_is_view_major_without_repetition() -> None:
 def test_a_batch_says_who_its_images_are() -> None:
     batches = ClassBatches(LABELS, 3, 2)
     assert batches.classes == 4
-    for batch in batches.epoch(torch.Generator().manual_seed(0)):
-        assert [sorted(set(LABELS)).index(label) for label in LABELS[batch.sample]] == batch.label.tolist()
+    for images, batch in batches.epoch(torch.Generator().manual_seed(0)):
+        assert [sorted(set(LABELS)).index(label) for label in LABELS[images]] == batch.label.tolist()
+        assert batch.sample.tolist() == images.tolist()
         assert batch.view.tolist() == [0, 0, 0, 1, 1, 1]
 
 
@@ -53,3 +55,34 @@ def test_the_seed_fixes_the_batches() -> None:
 def test_batches_larger_than_the_data_set_are_refused(classes: int, images: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ClassBatches(LABELS, classes, images)
+
+
+def draw_images(seed: int, length: int = 13, views: int = 8) -> list[tuple[torch.Tensor, Table]]:
+    return list(ImageBatches(length, views).epoch(torch.Generator().manual_seed(seed)))
+
+
+def test_without_labels_a_batch_has_two_views_of_each_image_view_major() -> None:
+    for images, batch in draw_images(0):
+        assert images[:4].tolist() == images[4:].tolist()
+        assert batch.label.tolist() == images.tolist()
+        assert batch.view.tolist() == [0] * 4 + [1] * 4
+
+
+def test_without_labels_each_view_is_a_sample_of_its_own_and_an_epoch_repeats_none() -> None:
+    batches = draw_images(0)
+    assert len(batches) == 13 // 4
+    samples = [sample for _, batch in batches for sample in batch.sample.tolist()]
+    assert len(set(samples)) == len(samples) == 24
+
+
+def test_without_labels_images_are_drawn_uniformly_and_the_seed_fixes_them() -> None:
+    drawn = torch.cat([images for seed in range(300) for images, _ in draw_images(seed)[:1]]).bincount(minlength=13)
+    assert drawn.float() / drawn.sum() == pytest.approx(torch.full((13,), 1 / 13), abs=0.02)
+    first, again, other = ([images.tolist() for images, _ in draw_images(seed)] for seed in (5, 5, 6))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("views", [9, 28])
+def test_views_that_no_images_give_are_refused(views: int) -> None:
+    with pytest.raises(InputError, match=f"batch: found classes \\* images = {views}, expected an even number of at most 26"):
+        ImageBatches(13, views)

@@ -1,16 +1,19 @@
 """Fit: the loss falls, the seed fixes everything, what is not finite stops before the update."""
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, build_geometry
 from geomix.samples import Packed
+from geomix.train import fit as module
 from geomix.train.fit import choose_device, fit, learning_rate
 
 HYBRID = {
@@ -66,6 +69,65 @@ def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -
     assert all(same)
     assert first.history == again.history
     assert first.history != other.history
+
+
+def weights(packed: Packed, settings: dict[str, Any], **changes: Any) -> list[Tensor]:
+    """Train and give the weights."""
+    return list(fit(packed, hybrid(), settings | changes, 0, "cell").encoder.state_dict().values())
+
+
+def test_hidden_labels_are_never_seen(packed: Packed, settings: dict[str, Any]) -> None:
+    labels = packed.samples["label"].where(packed.samples["split"] != "train", "one")
+    blank = Packed(packed.samples.assign(label=labels), packed.images, packed.card)
+    first, second = (weights(one, settings, labels="hidden") for one in (packed, blank))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    given = weights(packed, settings)
+    assert not torch.equal(first[-1], given[-1])
+    with pytest.raises(InputError, match="batch.classes"):
+        weights(blank, settings)
+
+
+def apart(packed: Packed) -> Packed:
+    """Give images that have nothing in common, unlike those of a class."""
+    tiles = np.random.default_rng(1).integers(0, 256, (len(packed.samples), 4, 4, 1), np.uint8)
+    return Packed(packed.samples, tiles.repeat(4, 1).repeat(4, 2), packed.card)
+
+
+@pytest.mark.parametrize("loss", ["pairwise_cross_entropy", "supervised_contrastive"])
+def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any], loss: str) -> None:
+    harder = {"augment": settings["augment"] | {"noise": 0.5}, "batch": {"classes": 10, "images": 4}}
+    changed = settings | harder | {"epochs": 30, "labels": "hidden", "loss": {"name": loss}}
+    run = fit(apart(packed), hybrid(), changed, 0, "cell")
+    assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
+
+
+def test_the_two_views_of_an_image_differ(packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[module.Table, Tensor]] = []
+    draw = module.draw_views
+
+    def note(*given: Any) -> Iterator[tuple[module.Table, Tensor]]:
+        for one in draw(*given):
+            seen.append(one)
+            yield one
+
+    monkeypatch.setattr(module, "draw_views", note)
+    fit(apart(packed), hybrid(), settings | {"labels": "hidden"}, 0, "cell")
+    assert len(seen) == 2 * (20 // 3)
+    for table, views in seen:
+        first, second = views[table.view == 0], views[table.view == 1]
+        gaps = (first[:, None] - second[None]).abs().mean((2, 3, 4))
+        assert (gaps.diag() > 0).all()
+        assert gaps.argmin(1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("labels", ["given", "hidden"])
+def test_batches_made_ahead_give_the_same_weights(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    changed = settings | {"labels": labels, "crop": {"area": 0.3, "flip": 0.5, "centre": 1}}
+    inline = weights(packed, changed)
+    monkeypatch.setattr(module, "pays", lambda *_: True)
+    assert all(torch.equal(a, b) for a, b in zip(inline, weights(packed, changed), strict=True))
 
 
 def test_only_the_train_split_is_touched(packed: Packed, settings: dict[str, Any]) -> None:

@@ -104,6 +104,25 @@ def test_peers_that_cannot_be_are_refused(geometry: Geometry, loss: str, argumen
         build(geometry, name="pytorch_metric_learning", loss=loss, arguments=arguments, rate_factor=1)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 1},
+        {"name": "pytorch_metric_learning", "loss": "ProxyNCALoss", "arguments": {}, "rate_factor": 1},
+        {"name": "pytorch_metric_learning", "loss": "ArcFaceLoss", "arguments": {"num_classes": 3}, "rate_factor": 1},
+    ],
+)
+def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str, Any]) -> None:
+    name = settings.get("loss", settings["name"])
+    with pytest.raises(InputError, match=f"labels: found hidden for the loss {name}, expected given"):
+        build_objective(settings, cosine(), None, 5, 0)
+
+
+def test_a_loss_of_pairs_takes_hidden_labels() -> None:
+    settings = {"name": "pytorch_metric_learning", "loss": "NTXentLoss", "arguments": {}, "rate_factor": 1}
+    assert not build_objective(settings, cosine(), None, 5, 0).own_parameters()
+
+
 def test_the_lowest_logit_is_that_of_opposite_points() -> None:
     hybrid = Geometry([Sphere(), Ball(0.5, 1, 2.3)], [1.0, 0.7], 0.2)
     opposite = torch.tensor([[9.0, 0.0], [-9.0, 0.0]])

@@ -1,5 +1,6 @@
 """Saved cells: complete, the same bytes every time, readable without training code."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from safetensors.torch import load_file
 from geomix.files import hash_file, read_json
 from geomix.model.encoder import build_encoder
 from geomix.model.geometry import build_geometry
-from geomix.model.images import to_floats
 from geomix.samples import Packed
 from geomix.train.fit import fit
 from geomix.train.save import save_baselines, save_run
@@ -34,7 +34,7 @@ def test_a_cell_has_the_same_bytes_every_time(packed: Packed, settings: dict[str
 
 
 def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
-    packed: Packed, settings: dict[str, Any], tmp_path: Path
+    packed: Packed, settings: dict[str, Any], tmp_path: Path, floats: Callable[[Packed, np.ndarray], torch.Tensor]
 ) -> None:
     train_and_save(packed, settings, tmp_path / "cell")
     encoder = build_encoder(settings["backbone"], 8, (16, 16, 1), seed=99)
@@ -42,7 +42,7 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
     embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
     for split in ("val", "test"):
         with torch.no_grad():
-            backbone, head = encoder.eval()(to_floats(np.asarray(packed.images)[packed.rows(split)], torch.device("cpu")))
+            backbone, head = encoder.eval()(floats(packed, packed.rows(split)))
         np.testing.assert_allclose(embeddings[f"{split}_backbone"], backbone, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(embeddings[f"{split}_head"], head, rtol=1e-5, atol=1e-6)
 

@@ -18,6 +18,7 @@ from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, sc
 from geomix.retrieval.search import nearest
 from geomix.samples import SCORED, Packed
 
+PUBLISHED_RANKS = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30)}  # the literature's, where not RANKS
 VECTORS = ("head", "backbone", "pixels")
 CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 PICTURED = 5  # neighbours kept for pictures
@@ -54,6 +55,11 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     }
 
 
+def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
+    """Give the K at which the recall of a data set is reported, ascending: the literature's, of those up to `available`."""
+    return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
+
+
 def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Search and score one cell.
 
@@ -76,7 +82,9 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
         codes = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
         asked, there = ({level: code[rows] for level, code in codes.items()} for rows in (queries, gallery))
         relevant = count_relevant(asked["label"], there["label"], excluded)
-        k = min(len(gallery) - excluded, max(*RANKS, int(relevant.max())))
+        available = len(gallery) - excluded
+        ranks = choose_ranks(packed.card["dataset"], available)
+        k = min(available, max(*ranks, int(relevant.max())))
         vectors = [name for name in VECTORS if f"{split}_{name}" in embeddings]
         for search in searches(description, vectors):
             points = torch.from_numpy(embeddings[f"{split}_{search.vector}"]).double()
@@ -86,7 +94,7 @@ def score_cell(folder: Path, packed: Packed) -> Iterator[tuple[dict[str, Any], d
                 found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
             else:
                 found = nearest(points[queries], points[gallery], search.geometry, k)
-            scores = score_levels(found, asked, there, excluded)
+            scores = score_levels(found, asked, there, excluded, ranks)
             values = scores.pop("label")
             row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}

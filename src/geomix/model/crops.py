@@ -25,6 +25,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 TRIES = 10
 MOST_RATIO = 4 / 3  # width over height of a random crop; its inverse is the least
 BLOCK = 32  # images resampled at a time: bounds memory, and stays in the cache
+THREADS = 8  # at most, that decode beside a CUDA device
 SPARE = 2  # a JPEG is decoded at a half, quarter or eighth if the crop still has so many times the pixels needed
 
 
@@ -87,8 +88,8 @@ def centre_crops(aspects: Tensor, share: float) -> Tensor:
 def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
     """Cut boxes out of squeezed images and resize them to squares, bilinear, antialiased where they shrink.
 
-    A whole image of the side asked for comes back exactly. On the CPU Pillow does it in threads and rounds to 1/255, several
-    times faster than the products that other devices take.
+    A whole image of the side asked for comes back exactly. On the CPU Pillow does it, in as many threads as torch has, and
+    rounds to 1/255, several times faster than the products that other devices take.
 
     Args:
         images: uint8, shape (N, S, S, C), on any device.
@@ -102,7 +103,10 @@ def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Ten
     if images.device.type != "cpu":
         return resize_by_products(images, boxes, flips, side)
     pixels, shares = images.numpy(), boxes.tolist()
-    squares = _work_on(len(images), lambda row: _resize_part(pixels[row], shares[row], side), flips, side, images.shape[3])
+    threads = count_threads(images.device)
+    squares = _work_on(
+        len(images), lambda row: _resize_part(pixels[row], shares[row], side), flips, side, images.shape[3], threads
+    )
     return squares.float().div_(255)
 
 
@@ -161,8 +165,8 @@ def crop_encoded(
 ) -> Tensor:
     """Decode files, cut boxes out of the originals and resize them to squares, bilinear, antialiased where they shrink.
 
-    On the CPU in threads, as many as there are cores: Pillow works outside Python's lock. On a CUDA device a batch of
-    ordinary JPEGs is decoded by torchvision there; should it fail, and for other files, this is done on the CPU.
+    On the CPU in as many threads as torch has: Pillow works outside Python's lock. On a CUDA device a batch of ordinary
+    JPEGs is decoded by torchvision there; should it fail, and for other files, this is done on the CPU, in up to 8 threads.
 
     Args:
         files: N files.
@@ -186,7 +190,8 @@ def crop_encoded(
         with suppress(RuntimeError):  # of nvJPEG: a kind of JPEG that it does not know
             return crop_on_device(files, boxes, flips, side, channels, device)
     shares = boxes.tolist()
-    squares = _work_on(len(files), lambda row: crop_file(files[row], shares[row], side, channels), flips, side, channels)
+    count, threads = len(files), count_threads(device)
+    squares = _work_on(count, lambda row: crop_file(files[row], shares[row], side, channels), flips, side, channels, threads)
     return squares.to(device)
 
 
@@ -247,21 +252,27 @@ def _is_plain_jpeg(content: bytes) -> bool:
     return image.format == "JPEG" and image.mode in ("L", "RGB") and find_orientation(image) == 1
 
 
-def _work_on(count: int, work: Callable[[int], Image.Image], flips: Tensor, side: int, channels: int) -> Tensor:
+def count_threads(device: torch.device) -> int:
+    """Give the threads that crop for a device: torch's own for the CPU, so that a cell of one thread stays at one."""
+    return torch.get_num_threads() if device.type == "cpu" else min(THREADS, os.cpu_count() or 1)
+
+
+def _work_on(count: int, work: Callable[[int], Image.Image], flips: Tensor, side: int, channels: int, threads: int) -> Tensor:
     """Make squares in threads, mirror some, and give all, uint8, (N, C, side, side)."""
     found = np.empty((count, channels, side, side), np.uint8)
     mirrored = flips.tolist()
 
     def make(row: int) -> None:
+        """Make the square of a row."""
         square = work(row)
         if mirrored[row]:
             square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         found[row] = np.asarray(square).reshape(side, side, channels).transpose(2, 0, 1)
 
-    list(_pool().map(make, range(count)))
+    list(map(make, range(count)) if threads == 1 else _pool(threads).map(make, range(count)))
     return torch.from_numpy(found)
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "crop")
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "crop")

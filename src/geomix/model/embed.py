@@ -6,6 +6,7 @@ import torch
 from geomix.model.crops import centre_crops
 from geomix.model.encoder import Encoder
 from geomix.model.images import load_batch
+from geomix.model.prefetch import pays, prefetch
 from geomix.samples import Packed
 
 BATCH = 512
@@ -32,6 +33,8 @@ def embed(encoder: Encoder, packed: Packed, split: str, centre: float, device: t
     flips = torch.zeros(len(rows), dtype=torch.bool)
     length = max(1, min(BATCH, PIXELS // encoder.side**2))
     blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
-    parts = [encoder(load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)) for block in blocks]
+    images = (load_batch(packed, rows[block], boxes[block], flips[block], encoder, device) for block in blocks)
+    with prefetch(images, pays(packed, device)) as ready:
+        parts = [encoder(views) for views in ready]
     backbone, head = (torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True))
     return {f"{split}_backbone": backbone, f"{split}_head": head}

@@ -42,7 +42,7 @@ def load_batch(packed: Packed, rows: np.ndarray, boxes: Tensor, flips: Tensor, e
 
     Returns:
         float32, shape (N, C, side, side). Whole images of that side are not resampled, and with mean and std of 0.5 they are
-        exactly what `to_floats` gives.
+        exactly their pixels / 127.5 - 1, in [-1, 1].
 
     Raises:
         InputError: If the file of an image is broken.
@@ -65,12 +65,6 @@ def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return pixels.to(torch.float32, copy=True).div_(255 * std).sub_(mean / std)
 
 
-def to_floats(images: np.ndarray, device: torch.device) -> Tensor:
-    """Turn packed images, uint8 (N, H, W, C), into floats (N, C, H, W) in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    return tensor.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
 def augment(images: Tensor, strength: Mapping[str, float], generator: torch.Generator, std: Tensor | float = 0.5) -> Tensor:
     """Change each image of a batch by its own random affine map, then add noise.
 
@@ -89,6 +83,7 @@ def augment(images: Tensor, strength: Mapping[str, float], generator: torch.Gene
     count = len(images)
 
     def uniform(limit: float, columns: int = 1) -> Tensor:
+        """Draw numbers from -limit to limit, (N, columns)."""
         return (torch.rand(count, columns, generator=generator) * 2 - 1) * limit
 
     angle = uniform(math.radians(strength["rotate"])).squeeze(1)

@@ -9,12 +9,11 @@ import pandas as pd
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.pictures import read_pictures
-from geomix.report.studies import BASELINES, METRICS, Study, average_baselines, over_seeds, own, per_query
+from geomix.report.studies import BASELINES, Study, average_baselines, find_ranks, name_metrics, over_seeds, own, per_query
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
 from geomix.samples import Packed
 
-METRIC_NAMES = dict(zip(METRICS, ("R@1", "R@2", "R@4", "R@8", "MRR", "MAP@R", "R-precision"), strict=True))
 SEARCHED = {
     ("head", "own"): "head, own similarity",
     ("head", "cosine"): "head, cosine",
@@ -43,7 +42,7 @@ def metric_rows(tables: Sequence[pd.DataFrame], split: str) -> list[dict[str, st
     for table in tables:
         part = table[table["split"] == split]
         for _, row in over_seeds(part, ["vector", "similarity", "geometry"]).iterrows():
-            metrics = {METRIC_NAMES[name]: percent(row[name], row[f"{name}_sd"]) for name in METRICS}
+            metrics = {called: percent(row[name], row[f"{name}_sd"]) for name, called in name_metrics(table).items()}
             searched = SEARCHED[row["vector"], row["similarity"]]
             correlation = f"{row['rank_correlation']:.4f}" if row["similarity"] == "own" else "-"
             name = BASELINES.get(row["geometry"], row["geometry"])
@@ -125,6 +124,13 @@ def searched_sentence(packed: Packed) -> str:
     return "Queries and gallery are other images of the same classes, as the data set's role column says."
 
 
+def list_length(study: Study, packed: Packed) -> str:
+    """Say how long the lists of neighbours are: as the largest class or, where that is more, the last K of recall."""
+    largest = packed.samples["label"].iloc[packed.gallery("test")].value_counts().max()
+    deepest = find_ranks(study.metrics)[-1]
+    return "as long as the largest class" if largest > deepest else f"of {deepest}"
+
+
 def comparison_page(
     compare: Study,
     sweep: Study,
@@ -183,7 +189,7 @@ def _write_page(
 Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was
 compared: the head's output in the similarity its geometry was trained with, the same output under cosine, the
 backbone's output under cosine. {searched_sentence(packed)}
-MRR, the mean reciprocal rank of the first relevant image, is 0 where a list, as long as the largest class, has none.
+MRR, the mean reciprocal rank of the first relevant image, is 0 where a list, {list_length(compare, packed)}, has none.
 
 ## At each geometry's own temperature
 

@@ -1,5 +1,6 @@
 """Results of a study as the pages need them: cells, means over seeds, the value that validation chose."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from geomix.files import read_json
 
 # The name of a baseline by its geometry in the results.
 BASELINES = {"pixels": "raw pixels", "untrained": "untrained network"}
-METRICS = ("recall_at_1", "recall_at_2", "recall_at_4", "recall_at_8", "reciprocal_rank", "map_at_r", "r_precision")
+METRICS = {"reciprocal_rank": "MRR", "map_at_r": "MAP@R", "r_precision": "R-precision"}  # besides recall at K
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
 DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
 
@@ -55,6 +56,16 @@ def own(metrics: pd.DataFrame, split: str) -> pd.DataFrame:
     return metrics[(metrics["split"] == split) & (metrics["similarity"] == "own")]
 
 
+def find_ranks(table: pd.DataFrame) -> list[int]:
+    """Give the K of the recalls among the columns of a table, ascending."""
+    return sorted(int(match[1]) for match in (re.fullmatch(r"recall_at_(\d+)", name) for name in table.columns) if match)
+
+
+def name_metrics(table: pd.DataFrame) -> dict[str, str]:
+    """Give the metrics among the columns of a table with their names for people: recall by rising K, then the others."""
+    return {f"recall_at_{k}": f"R@{k}" for k in find_ranks(table)} | METRICS
+
+
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Average over seeds.
 
@@ -67,7 +78,8 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         the points, and under `<metric>_sd` the standard deviation of each metric (n - 1; NaN for one seed).
     """
     described = [name for name in DESCRIBED if name in rows.columns]
-    measured = [*METRICS, *(name for name in rows.columns if name.startswith("recall_at_1_"))]  # and by level of the hierarchy
+    of_levels = [name for name in rows.columns if name.startswith("recall_at_1_")]  # of the hierarchy
+    measured = [*name_metrics(rows), *of_levels]
     groups = rows.groupby(list(by), sort=False, dropna=False)
     spreads = groups[measured].std().add_suffix("_sd")
     return groups[[*measured, *described]].mean().join(spreads).join(groups.size().rename("seeds")).reset_index()

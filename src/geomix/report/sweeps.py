@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from geomix.report.figures import draw_sweep
-from geomix.report.studies import METRICS, Study, average_baselines, choose, over_seeds, own
+from geomix.report.studies import Study, average_baselines, choose, name_metrics, over_seeds, own
 from geomix.report.text import join_words, markdown_table, number, percent, share
 
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine from which a geometry reorders nothing
@@ -69,20 +69,20 @@ def _scores(val: pd.Series, test: pd.Series) -> dict[str, str]:
 
 def sweep_csv(summaries: Mapping[str, pd.DataFrame], knob: str) -> str:
     """Give the numbers behind a sweep's figure as CSV: a row for each split, geometry and value."""
-    spreads = [f"{name}_sd" for name in METRICS]
+    table = pd.concat([summary.assign(split=split) for split, summary in summaries.items()])
+    metrics = list(name_metrics(table))
     columns = [
         "split",
         "geometry",
         knob,
         "seeds",
-        *METRICS,
-        *spreads,
+        *metrics,
+        *(f"{name}_sd" for name in metrics),
         "clipped_share",
         "radius_mean",
         "radius_sd",
         "rank_correlation",
     ]
-    table = pd.concat([summary.assign(split=split) for split, summary in summaries.items()])
     return str(table[columns].to_csv(index=False, float_format="%.6f"))
 
 

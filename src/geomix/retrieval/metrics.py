@@ -8,14 +8,14 @@ the number of all queries, in the tradition of Song et al. 2016 (arXiv:1511.0645
 Every function refuses input of other shapes, types or sizes than its docstring says with an `InputError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from geomix.errors import InputError
 
-RANKS = (1, 2, 4, 8)
+RANKS = (1, 2, 4, 8)  # K of recall, unless a data set has others
 
 
 def relevance(neighbours: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray) -> np.ndarray:
@@ -127,6 +127,7 @@ def r_precision(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
         Musgrave et al. 2020 (arXiv:2003.08505), section 3.2.
     """
     _check(hits, relevant)
+    hits = hits[:, : relevant.max()]
     inside = np.arange(hits.shape[1]) < relevant[:, None]
     return np.where(relevant > 0, (hits & inside).sum(1) / np.maximum(relevant, 1), np.nan)
 
@@ -148,27 +149,32 @@ def map_at_r(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
         Musgrave et al. 2020 (arXiv:2003.08505), section 3.2.
     """
     _check(hits, relevant)
+    hits = hits[:, : relevant.max()]  # (Q, k) floats are large where k is
     ranks = np.arange(1, hits.shape[1] + 1)
     counted = hits & (ranks <= relevant[:, None])
     precision = counted.cumsum(1) / ranks
     return np.where(relevant > 0, (precision * counted).sum(1) / np.maximum(relevant, 1), np.nan)
 
 
-def score_queries(hits: np.ndarray, relevant: np.ndarray) -> dict[str, np.ndarray]:
+def score_queries(hits: np.ndarray, relevant: np.ndarray, ranks: Sequence[int] = RANKS) -> dict[str, np.ndarray]:
     """Give every metric of every query.
 
     Args:
-        hits: Booleans (Q, at least max R and at least 8), from `relevance`.
+        hits: Booleans (Q, at least max R and the last rank), from `relevance`.
         relevant: R of each query, (Q,), from `count_relevant`.
+        ranks: The K of recall, ascending.
 
     Returns:
-        recall_at_1, 2, 4, 8, reciprocal_rank, map_at_r and r_precision, each (Q,) in [0, 1]; NaN where R is 0.
+        recall_at_<K> for each rank, reciprocal_rank, map_at_r and r_precision, each (Q,) in [0, 1]; NaN where R is 0.
 
     Raises:
         InputError: On other shapes or types, or more hits than relevant items. Lists shorter than R are refused, so that
             no metric is missing unnoticed; `score_levels` takes them.
     """
-    return _score_lists(hits, relevant) | {"map_at_r": map_at_r(hits, relevant), "r_precision": r_precision(hits, relevant)}
+    return _score_lists(hits, relevant, ranks) | {
+        "map_at_r": map_at_r(hits, relevant),
+        "r_precision": r_precision(hits, relevant),
+    }
 
 
 def score_levels(
@@ -176,6 +182,7 @@ def score_levels(
     query_levels: Mapping[str, np.ndarray],
     gallery_levels: Mapping[str, np.ndarray],
     excluded: bool,
+    ranks: Sequence[int] = RANKS,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Score the same lists at each level of a hierarchy of labels.
 
@@ -184,10 +191,11 @@ def score_levels(
     only the metrics that the first k decide, recall_at_k and reciprocal_rank; map_at_r and r_precision are left out.
 
     Args:
-        neighbours: Rows of the gallery, closest first, (Q, at least 8).
+        neighbours: Rows of the gallery, closest first, (Q, at least the last rank).
         query_levels: For each level its labels, (Q,).
         gallery_levels: For the same levels, (N,).
         excluded: Whether each query is itself an item of the gallery, which its list leaves out.
+        ranks: The K of recall, ascending.
 
     Returns:
         For each level, in the order of `query_levels`, what `score_queries` gives, or the part of it named above.
@@ -202,7 +210,7 @@ def score_levels(
         hits = relevance(neighbours, labels, gallery_levels[level])
         relevant = count_relevant(labels, gallery_levels[level], excluded)
         score = score_queries if relevant.max() <= hits.shape[1] else _score_lists
-        scores[level] = score(hits, relevant)
+        scores[level] = score(hits, relevant, ranks)
     return scores
 
 
@@ -228,9 +236,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(per_query.mean())
 
 
-def _score_lists(hits: np.ndarray, relevant: np.ndarray) -> dict[str, np.ndarray]:
-    """Give the metrics that lists of any length decide, of at least the last of RANKS."""
-    recalls = {f"recall_at_{k}": recall_at_k(hits, relevant, k) for k in RANKS}
+def _score_lists(hits: np.ndarray, relevant: np.ndarray, ranks: Sequence[int]) -> dict[str, np.ndarray]:
+    """Give the metrics that lists of any length decide, of at least the last rank."""
+    recalls = {f"recall_at_{k}": recall_at_k(hits, relevant, k) for k in ranks}
     return recalls | {"reciprocal_rank": reciprocal_rank(hits, relevant)}
 
 

@@ -1,4 +1,4 @@
-"""Batches of P classes and K images of each."""
+"""Batches: P classes and K images of each, or, where labels are hidden, two views of each image."""
 
 from collections.abc import Iterator
 
@@ -39,13 +39,56 @@ class ClassBatches:
         self.classes = len(counts)
         self.per_epoch = max(1, len(labels) // (classes * images))
 
-    def epoch(self, generator: torch.Generator) -> Iterator[Table]:
-        """Draw the batches of one epoch: each a table of K * P samples, labels being 0 to `classes` - 1."""
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, Table]]:
+        """Draw the batches of one epoch.
+
+        Yields:
+            The K * P images of a batch, as rows of the labels, int64; and who they are, labels being 0 to `classes` - 1.
+        """
         views = torch.arange(self._images).repeat_interleave(self._drawn)
         for _ in range(self.per_epoch):
             chosen = torch.randperm(self.classes, generator=generator)[: self._drawn]
             rows = torch.stack([self._draw(self._members[index], generator) for index in chosen.tolist()], 1).flatten()
-            yield Table(rows, self._labels[rows], views)
+            yield rows, Table(rows, self._labels[rows], views)
 
     def _draw(self, members: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return members[torch.randperm(len(members), generator=generator)[: self._images]]
+
+
+class ImageBatches:
+    """Draw batches for training without labels: two views of each of B images, first one view of all, then the other.
+
+    Images are drawn uniformly: a batch of P classes would tell which images differ in class. An epoch is as many batches as
+    the images fill, each image in one at most.
+    """
+
+    classes = None  # nobody knows them
+
+    def __init__(self, length: int, views: int) -> None:
+        """Take the sizes.
+
+        Args:
+            length: N, images to draw from.
+            views: 2 * B, the views in a batch.
+
+        Raises:
+            InputError: If the views are odd in number, or B is above N.
+        """
+        if views % 2 or views > 2 * length:
+            most = f"an even number of at most {2 * length}, as labels are hidden: two views of each image of the train split"
+            raise InputError(f"batch: found classes * images = {views}, expected {most}")
+        self._length, self._drawn = length, views // 2
+        self.per_epoch = length // self._drawn
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, Table]]:
+        """Draw the batches of one epoch.
+
+        Yields:
+            The images of a batch, int64 (2 * B,) in 0 ... N - 1, each twice; and who their views are: a sample for each
+            view of each image, the image as the label, and view 0 or 1.
+        """
+        views = torch.arange(2).repeat_interleave(self._drawn)
+        order = torch.randperm(self._length, generator=generator)
+        for chosen in order[: self.per_epoch * self._drawn].split(self._drawn):
+            images = chosen.repeat(2)
+            yield images, Table(images + views * self._length, images, views)

@@ -15,8 +15,10 @@ from geomix.model.crops import draw_crops, draw_flips
 from geomix.model.encoder import Encoder, build_encoder
 from geomix.model.geometry import Geometry, describe_radii
 from geomix.model.images import augment, load_batch
+from geomix.model.prefetch import pays, prefetch
 from geomix.samples import Packed
-from geomix.train.batches import ClassBatches
+from geomix.train.batches import ClassBatches, ImageBatches
+from geomix.train.losses import Table
 from geomix.train.objective import Objective, build_objective
 
 
@@ -88,25 +90,58 @@ def not_finite_is_final(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {error}; the update was not made") from None
 
 
+def draw_views(
+    packed: Packed,
+    batches: ClassBatches | ImageBatches,
+    params: Mapping[str, Any],
+    encoder: Encoder,
+    device: torch.device,
+    generator: torch.Generator,
+) -> Iterator[tuple[Table, Tensor]]:
+    """Draw the batches of an epoch, and read, crop and change their images: whatever is random in that is drawn here.
+
+    Args:
+        packed: The data set; only images of its train split are read.
+        batches: What draws them.
+        params: Keys crop and augment of params.yaml.
+        encoder: Whose side, mean and std the views shall have.
+        device: Where they shall be.
+        generator: On the CPU.
+
+    Yields:
+        Who the views of a batch are, on the CPU, and the views, float32 (n, C, side, side).
+    """
+    rows = packed.rows("train")
+    aspects = torch.from_numpy(packed.aspects[rows])
+    for images, table in batches.epoch(generator):
+        boxes = draw_crops(aspects[images], params["crop"]["area"], generator)
+        flips = draw_flips(len(table), params["crop"]["flip"], generator)
+        views = load_batch(packed, rows[images.numpy()], boxes, flips, encoder, device)
+        yield table, augment(views, params["augment"], generator, encoder.std)
+
+
 def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int, name: str) -> Run:
-    """Train an encoder so that the geometry's logits tell the classes of the train split apart.
+    """Train an encoder so that the geometry's logits tell the classes of the train split, or its images, apart.
 
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys epochs, device, backbone, head, loss, batch, crop, augment, optim of params.yaml.
+        params: Keys labels, epochs, device, backbone, head, loss, batch, crop, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
     Raises:
-        InputError: On batches larger than the data set, or a loss or gradient that is not finite (before the update).
+        InputError: On batches larger than the data set, a loss that learns something for each class where labels are hidden, or
+            a loss or gradient that is not finite (before the update).
     """
     device = choose_device(params["device"])
     rows = packed.rows("train")
-    aspects = packed.aspects[rows]
-    labels = packed.samples["label"].to_numpy()[rows]
-    batch, optim, crop = params["batch"], params["optim"], params["crop"]
-    batches = ClassBatches(labels, batch["classes"], batch["images"])
+    batch, optim = params["batch"], params["optim"]
+    batches: ClassBatches | ImageBatches
+    if params["labels"] == "given":
+        batches = ClassBatches(packed.samples["label"].to_numpy()[rows], batch["classes"], batch["images"])
+    else:
+        batches = ImageBatches(len(rows), batch["classes"] * batch["images"])
     encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
     geometry = geometry.to(device)
     objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
@@ -120,33 +155,30 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         losses: list[float] = []
         radii: list[Tensor] = []
         rate = 0.0
-        for table in batches.epoch(generator):
-            step = epoch * batches.per_epoch + len(losses) + 1
-            boxes = draw_crops(torch.from_numpy(aspects[table.sample.numpy()]), crop["area"], generator)
-            flips = draw_flips(len(table), crop["flip"], generator)
-            views = load_batch(packed, rows[table.sample.numpy()], boxes, flips, encoder, device)
-            views = augment(views, params["augment"], generator, encoder.std)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                _, embeddings = encoder(views)
-            embeddings = embeddings.float()
-            with not_finite_is_final(f"{name}: step {step}"):
-                points = geometry.place(embeddings)
-                loss = objective(embeddings, points, table.to(device))
-            if (norms := geometry.radii(points)) is not None:
-                radii.append(norms.detach())
-            refuse_infinite(loss, "loss", f"{name}: step {step}")
-            rate = learning_rate(step - 1, steps, optim["learning_rate"], optim["warmup"])
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(trained, optim["clip_norm"])
-            refuse_infinite(norm, "gradient norm", f"{name}: step {step}")
-            optimizer.step()
-            geometry.keep_in_range()
-            losses.append(loss.item())
-            bar.update(len(table))
-            bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
+        with prefetch(draw_views(packed, batches, params, encoder, device, generator), pays(packed, device)) as drawn:
+            for table, views in drawn:
+                step = epoch * batches.per_epoch + len(losses) + 1
+                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    _, embeddings = encoder(views)
+                embeddings = embeddings.float()
+                with not_finite_is_final(f"{name}: step {step}"):
+                    points = geometry.place(embeddings)
+                    loss = objective(embeddings, points, table.to(device))
+                if (norms := geometry.radii(points)) is not None:
+                    radii.append(norms.detach())
+                refuse_infinite(loss, "loss", f"{name}: step {step}")
+                rate = learning_rate(step - 1, steps, optim["learning_rate"], optim["warmup"])
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["factor"]
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                norm = nn.utils.clip_grad_norm_(trained, optim["clip_norm"])
+                refuse_infinite(norm, "gradient norm", f"{name}: step {step}")
+                optimizer.step()
+                geometry.keep_in_range()
+                losses.append(loss.item())
+                bar.update(len(table))
+                bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
         spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
         mean = sum(losses) / len(losses)
         history.append({"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **geometry.learned()})

@@ -24,7 +24,7 @@ class Table:
     Args:
         sample: Number of the embedding: a row and a column of the same number are the same embedding. Proxies and others
             that are no sample have numbers of their own, below 0 say.
-        label: Class.
+        label: Class; where labels are hidden, the image.
         view: Which of the views (images) of its class or of its image; only the losses by views read it.
 
     Raises:
@@ -254,6 +254,7 @@ class _LogSums(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, mask: Tensor, sizes: list[int], first: Tensor, second: Tensor, power: float
     ) -> tuple[Tensor, Tensor]:
+        """Sum; stretches are `sizes` columns long, pairs are (first, second). Keep each term's share for the gradient."""
         sums, shares = [], []
         for part, left_out in zip(logits.split(sizes, 1), mask.split(sizes, 1), strict=True):
             terms = part.masked_fill(left_out, -torch.inf)
@@ -274,6 +275,7 @@ class _LogSums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradient of the logits: power * share of the sum, and that of the pairs."""
         if torch.is_grad_enabled():
             raise RuntimeError("loss: found a derivative to be differentiated again, expected first derivatives only")
         first, second, *shares = ctx.saved_tensors

@@ -75,19 +75,21 @@ class PeerObjective(Objective):
         return cast(Tensor, self.peer(embeddings, batch.label))
 
 
-def build_objective(settings: Mapping[str, Any], geometry: Geometry, classes: int, dimensions: int, seed: int) -> Objective:
+def build_objective(
+    settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int
+) -> Objective:
     """Build the objective that section `loss` of params.yaml describes.
 
     Args:
         settings: The section.
         geometry: Whose logits are compared.
-        classes: Of the train split.
+        classes: Of the train split; None where labels are hidden.
         dimensions: D of the embeddings.
         seed: Of proxies.
 
     Raises:
         InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine.
+            the cosine; if a loss learns something for each class and labels are hidden.
     """
     name = settings["name"]
     if name == "pairwise_cross_entropy":
@@ -98,11 +100,18 @@ def build_objective(settings: Mapping[str, Any], geometry: Geometry, classes: in
         options = {"beta": settings["beta"], "tau_plus": settings["tau_plus"], "lowest": geometry.lowest_logit}
         return Objective(geometry, partial(hard_contrastive, **options))
     if name == "proxy_anchor":
-        return ProxyObjective(geometry, classes, dimensions, seed, settings["margin"], settings["rate_factor"])
+        return ProxyObjective(geometry, _known(classes, name), dimensions, seed, settings["margin"], settings["rate_factor"])
     return PeerObjective(geometry, _build_peer(settings, geometry, classes, dimensions, seed), settings["rate_factor"])
 
 
-def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int, dimensions: int, seed: int) -> nn.Module:
+def _known(classes: int | None, loss: str) -> int:
+    """Refuse a loss of classes where labels are hidden."""
+    if classes is None:
+        raise InputError(f"labels: found hidden for the loss {loss}, expected given, as it learns something for each class")
+    return classes
+
+
+def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int) -> nn.Module:
     """Build a loss of pytorch-metric-learning; what it takes of classes, dimensions and temperature is filled in."""
     if not geometry.is_cosine:
         spaces = ", ".join(part["space"] for part in geometry.describe()["spaces"])
@@ -114,6 +123,8 @@ def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int, d
         known = ", ".join(name for name in dir(losses) if name.endswith("Loss"))
         raise InputError(f"loss.loss: found {settings['loss']}, expected one of pytorch-metric-learning: {known}")
     takes = inspect.signature(kind.__init__).parameters
+    if "num_classes" in takes:
+        _known(classes, settings["loss"])
     known_here = {"num_classes": classes, "embedding_size": dimensions, "temperature": geometry.tau}
     arguments = {key: value for key, value in known_here.items() if key in takes} | settings["arguments"]
     try:
