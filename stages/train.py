@@ -22,8 +22,8 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    at = cell.instead
-    params = load("epochs", "device", "backbone", "head", "loss", "labels", "batch", "crop", "augment", "optim", instead=at)
+    params = load("device", "head", "loss", "labels")
+    params |= load("epochs", "backbone", "batch", "crop", "augment", "optim", instead=cell.instead)
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
     from geomix.model.geometry import build_geometry
