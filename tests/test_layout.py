@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from bench.page import TABLES, write_page
-from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells
+from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells, system_cells
 from geomix.params import load, read_yaml
 from geomix.schema import Benchmark
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
 STUDIES = sorted(path.parent.name for path in ROOT.glob("studies/*/dvc.yaml"))
 ALL = STAGES | {
-    f"{study}: {name}": stage
+    f"{study}: {name}": stage.get("do", stage)
     for study in STUDIES
     for name, stage in read_yaml(ROOT / "studies" / study / "dvc.yaml")["stages"].items()
 }
@@ -33,7 +33,7 @@ DATASET_PAGES = {
     *("temperature.csv", "temperature.md", "temperature.png"),
 }
 # A docstring; and what `params:` covers.
-FREE = {"src/geomix/__init__.py", "src/geomix/params.py", "src/geomix/schema.py"}
+FREE = {f"src/geomix/{name}.py" for name in ("__init__", "params", "schema", "sections", "studies")}
 PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
 
 
@@ -104,6 +104,7 @@ def keys_read(stage: dict[str, Any]) -> set[str]:
             replaced = set(Benchmark.model_fields) if node.keywords and "instead" in options else set()
             for argument in map(ast.unparse, node.args):
                 key = re.sub(r"\{\w+\.(\w+)\}", lambda name: options.get(name[1], ""), argument.removeprefix("f").strip("'\""))
+                key = re.sub(r"\{system\[.(\w+).\]\}", r"${item.\1}", key)  # of the entry that foreach is at
                 keys.add(f"{options['instead']}.{key}" if key in replaced else key)
     return keys
 
@@ -165,7 +166,8 @@ def test_evaluate_names_the_cells_that_train_writes() -> None:
     for study in ("tau", "curvature"):
         axes = runs[study]["geometries"], sweep[study]["values"], runs[study]["seeds"]
         expected |= {f"{study}/{cell}" for cell in sweep_cells(*axes)}
-    assert cells_below(f"runs/{params['dataset']}") - {"baselines"} == expected
+    found = {path for path in cells_below(f"runs/{params['dataset']}") if not path.startswith("systems/")}
+    assert found - {"baselines"} == expected
     assert baseline_cells(seeds)[0] == "pixels"
 
 
@@ -177,6 +179,18 @@ def test_evaluate_names_the_cells_of_the_benchmarks() -> None:
     for dataset in study["datasets"]:
         expected = set(sweep_cells(geometries_of(stages[1]), values, study["seeds"]))
         assert cells_below(f"runs/benchmarks/{dataset}/cells") == expected
+
+
+def test_evaluate_names_the_cells_of_the_systems() -> None:
+    params = load("dataset", "systems.seeds", "system", path=ROOT / "params.yaml")
+    below = cells_below(f"runs/{params['dataset']}/systems")
+    assert {path.split("/")[0] for path in system_cells(params["system"], params["systems.seeds"])} == below
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_no_stage_of_the_default_flow_needs_what_a_study_makes(study: str) -> None:
+    below = (f"runs/${{dataset}}/{study}", f"results/${{dataset}}/{study}", f"reports/{study}")
+    assert not [dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith(below)]
 
 
 def test_dvc_lock_is_of_this_code_and_these_params() -> None:
@@ -199,11 +213,12 @@ def absent(path: str, what: str) -> bool:
 
 def test_every_page_is_in_git_and_nothing_else_is() -> None:
     command = ["git", "ls-files", "reports"]
+    systems = {"reports/benchmarks/systems.csv", *(path for out in ALL["systems: report"]["outs"] for path in out)}
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", *(f"{name}.csv" for name in TABLES))]
     datasets = load("benchmarks.datasets", path=ROOT / "params.yaml")["benchmarks.datasets"]
     benchmarks += [f"reports/benchmarks/{dataset}/{page}" for dataset in datasets for page in DATASET_PAGES]
-    assert sorted(found) == sorted([*benchmarks, *(path for out in STAGES["report"]["outs"] for path in out)])
+    assert sorted(set(found) - systems) == sorted([*benchmarks, *(path for out in STAGES["report"]["outs"] for path in out)])
 
 
 def test_the_page_of_the_benchmarks_is_made_of_the_committed_csvs(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
         ("sweep.tau.values", [0.1, 0.2, 0.1], "sweep.tau.values: found .*, expected each value once"),
+        ("systems.seeds", [1, 1], "systems.seeds: found .*, expected each value once"),
+        ("system.flat.geometry", "round", "system.flat.geometry: found round, expected a name under geometry: euclidean"),
+        (
+            "system.hypvit.curvature",
+            None,
+            "system.hypvit.curvature: found nothing, expected a number, as the geometry has a ball",
+        ),
+        ("system.hypmix.lam", None, "system.hypmix.lam: found nothing, expected a number, as the geometry has a weight lam"),
+        ("system.flat.size", 1, "system.flat.size: found a parameter of this name"),
+        ("ensemble.systems", ["flat", "round"], "ensemble.systems: found round, expected names under system: euclidean"),
+        ("ensemble.weights", [0.5, 1.5], "ensemble.weights.1: found 1.5, expected less than or equal to 1"),
         ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
         (
             "sweep.runs.curvature.geometries",
@@ -75,6 +86,20 @@ def test_a_conv_stem_beside_weights_from_elsewhere_is_refused(raw: dict[str, Any
     raw["backbone"] |= {"stem": "conv", "pretrained": True}
     with pytest.raises(InputError, match="backbone.stem: found conv beside pretrained or a checkpoint, expected patch"):
         validate(raw)
+
+
+@pytest.mark.parametrize(("labels", "reference"), [("given", "euclidean"), ("hidden", "infonce")])
+def test_systems_without_their_reference_are_refused(raw: dict[str, Any], labels: str, reference: str) -> None:
+    raw["ensemble"]["systems"] = ["flat", "hypvit"]
+    del raw["system"][reference]
+    with pytest.raises(InputError, match=f"expected {reference} among them, as rows with labels {labels} are compared with it"):
+        validate(raw)
+
+
+def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null(root: Path) -> None:
+    found = load("loss", "labels", instead="system.supervised_contrastive", path=root / "params.yaml")
+    assert found == {"loss": {"name": "supervised_contrastive"}, "labels": "given"}
+    assert load("labels", instead="system.infonce", path=root / "params.yaml") == {"labels": "hidden"}
 
 
 def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:

@@ -14,6 +14,12 @@ from geomix.files import hash_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {
+    r"^system:\n(?:  .*\n)+": """system:
+  euclidean: {about: Plain., geometry: euclidean, tau: 0.1}
+  hypvit: {about: Ball., geometry: hyperbolic, tau: 0.2, curvature: 0.1, labels: hidden}
+  infonce: {about: Views., geometry: euclidean, tau: 0.1, labels: hidden}
+""",
+    r"^systems: .*": "systems: {seeds: [0]}",
     r"^epochs: .*": "epochs: 1",
     r"^split: .*": "split: {seed: 0, train: 0.05, val: 0.02, test: 0.03}",
     r"^  patch: .*": "  patch: 16",
@@ -138,6 +144,20 @@ def test_the_study_over_data_sets_runs_and_answers(clone: Path) -> None:
     assert page.startswith("# glyphs: does curved space help?")
     assert "4 cells, each trained from scratch for 1 pass over" in page
     assert not executed(run(clone, "dvc", "repro", "studies/benchmarks/dvc.yaml").stdout)
+
+
+def test_the_study_over_systems_runs_and_compares(clone: Path) -> None:
+    result = run(clone, "dvc", "repro", "studies/systems/dvc.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = {name.removeprefix("studies/systems/dvc.yaml:") for name in executed(result.stdout)}
+    assert names == {"train@euclidean", "train@hypvit", "train@infonce", "evaluate_systems", "report"}
+    page = (clone / "reports/systems.md").read_text()
+    assert page.startswith("# glyphs: the literature's systems side by side")
+    assert re.search(r"^\| euclidean +\| nothing ", page, re.MULTILINE)
+    assert re.search(r"^\| ensemble: similarities \| similarities of euclidean and hypvit fused", page, re.MULTILINE)
+    plain = [clone / "runs/glyphs" / name / "embeddings.npz" for name in ("systems/euclidean/0", "compare/euclidean-0")]
+    assert hash_file(plain[0]) == hash_file(plain[1])
+    assert not executed(run(clone, "dvc", "repro", "studies/systems/dvc.yaml").stdout)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-STAGES = ("check", "download", "preprocess", "train", "baselines", "evaluate", "report")
+STAGES = ("check", "download", "preprocess", "train", "train_system", "baselines", "evaluate", "report", "report_systems")
 
 
 def run_stage(folder: Path, stage: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -87,6 +87,11 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
             "train",
             ["--geometry", "hybrid", "--seed", "0", "--tau", "0.1", "--data", "data", "--out", "out"],
             "geometry: found no curvature, expected one for a ball (--curvature)",
+        ),
+        (
+            "train_system",
+            ["--system", "round", "--seeds", "0", "1", "--data", "data", "--out", "out"],
+            "system.round: not there; known here: euclidean",
         ),
         ("preprocess", ["--dataset", "glyphs", "--raw", "raw", "--out", "out"], "raw/manifest.json: not found"),
         ("report", ["--results", "results", "--data", "data", "--out", "reports"], "data/card.json: not found"),

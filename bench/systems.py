@@ -1,0 +1,88 @@
+"""Benchmark of the systems: loss and gradient of each, beside those of plain euclidean. `python -m bench.systems`."""
+
+if __package__ != "bench":
+    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.systems")
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import ROOT, inputs
+from bench.command import parse_options
+from bench.measure import Call, Case, Implementation, Ratio, Size, measure_case, set_threads
+from geomix.model.geometry import build_geometry
+from geomix.params import REFERENCES, load
+from geomix.report.systems import settle
+from geomix.train.losses import Table
+from geomix.train.objective import build_objective
+from stages import run
+
+REFERENCE = REFERENCES["given"]
+
+
+def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: int) -> Callable[[Size], Call]:
+    """Give a call from embeddings to loss and gradient, all else that the loss learns included.
+
+    Args:
+        settings: Of the system, from `settle`.
+        spaces: The entry of section `geometry`.
+        dimensions: D of the embeddings.
+    """
+
+    def build(size: Size) -> Call:
+        classes, views = (3 if size == "tiny" else settings["batch"]["classes"]), settings["batch"]["images"]
+        hidden = settings["labels"] == "hidden"
+        if hidden:
+            classes, views = classes * views // 2, 2
+        embeddings, table = inputs.draw_batch(classes, views, dimensions).requires_grad_(), inputs.batch_table(classes, views)
+        knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
+        geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
+        objective = build_objective(settings["loss"], geometry, None if hidden else classes, dimensions, 0)
+        learned = [embeddings, *geometry.parameters(), *objective.parameters()]
+
+        def call() -> tuple[float, Tensor]:
+            value = objective(embeddings, geometry.place(embeddings), Table(table.sample, table.label, table.view))
+            return value.item(), torch.autograd.grad(value, learned, allow_unused=True)[0]
+
+        return call
+
+    return build
+
+
+def cases(quick: bool) -> list[Case]:
+    """Give one case: all systems in turn, so that what else the machine does meets all alike."""
+    params = load("system", "geometry", "head", "loss", "labels", "batch", path=ROOT / "params.yaml")
+    dimensions = params["head"]["outputs"]
+    parts = []
+    for name, entry in params["system"].items():
+        settings = settle(entry, params)
+        if quick:
+            settings["batch"] = {"classes": 4, "images": 2}
+        parts.append(Implementation(name, system(settings, params["geometry"][entry["geometry"]], dimensions)))
+    if quick:  # a process for each takes seconds
+        parts = [one for one in parts if one.name in (REFERENCE, "hypvit")]
+    ratios = tuple(Ratio(one.name, REFERENCE) for one in parts if one.name != REFERENCE)
+    batch = params["batch"]
+    title = f"{batch['classes']} classes x {batch['images']} images, {dimensions} dimensions"
+    return [Case("systems", title, tuple(parts), ratios)]
+
+
+def main() -> None:
+    """Measure and write systems.csv."""
+    options = parse_options()
+    options = replace(options, budget=options.budget * (1 if options.quick else 6))  # one case, of many systems
+
+    from bench.page import table_text, write_csv  # not in the processes whose memory is measured
+
+    set_threads(options.threads)
+    table = write_csv(
+        "systems", [row for case in cases(options.quick) for row in measure_case("systems", case, options)], options
+    )
+    print(table_text("systems", "systems", table))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""The benchmark of the systems has a line for each but the reference, in the columns that the page reads."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.measure import Options, measure_case
+from bench.page import write_csv
+from bench.systems import REFERENCE, cases, system
+from geomix.params import load
+from geomix.report.systems import read_costs, settle
+
+
+def test_every_system_is_timed_beside_plain_euclidean(root: Path) -> None:
+    (case,) = cases(quick=False)
+    names = list(load("system", path=root / "params.yaml")["system"])
+    assert [one.name for one in case.implementations] == names
+    assert [(ratio.implementation, ratio.baseline) for ratio in case.ratios] == [
+        (name, REFERENCE) for name in names if name != REFERENCE
+    ]
+
+
+def test_the_page_reads_what_is_written(tmp_path: Path) -> None:
+    (case,) = cases(quick=True)
+    options = Options(True, tmp_path, 1, 0.01)
+    write_csv("systems", measure_case("systems", replace(case, memory=False), options), options)
+    costs = read_costs(tmp_path / "systems.csv")
+    assert list(costs) == ["hypvit"]
+    assert costs["hypvit"][0] > 0
+
+
+@pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "infonce"])
+def test_a_call_gives_a_loss_and_its_gradient(root: Path, name: str) -> None:
+    params = load("system", "geometry", "loss", "labels", "batch", path=root / "params.yaml")
+    entry = params["system"][name]
+    value, gradient = system(settle(entry, params), params["geometry"][entry["geometry"]], 8)("tiny")()
+    assert value > 0
+    assert gradient.shape == ((6 if entry["labels"] == "hidden" else 3) * (2 if entry["labels"] == "hidden" else 4), 8)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() > 0
