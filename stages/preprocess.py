@@ -10,7 +10,7 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Decode, split and pack."""
+    """Decode, split and pack; vectors of the user are split and kept."""
     params = load("split", "images")
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
@@ -18,10 +18,15 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
-    from geomix.preprocess.pack import pack
-    from geomix.preprocess.readers import READERS
+    if given.dataset == "embeddings":
+        from geomix.preprocess.embeddings import pack_embeddings
 
-    pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
+        pack_embeddings(given.raw, given.out, params["split"])
+    else:
+        from geomix.preprocess.pack import pack
+        from geomix.preprocess.readers import READERS
+
+        pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and a folder without a path."""
+    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and data without path or backbone."""
     sweep, runs = params.sweep, params.sweep.runs
     axes: dict[str, list[Any]] = {
         "compare.seeds": params.compare.seeds,
@@ -164,6 +164,11 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     }
     if params.dataset == "folder" and not params.folder.path:
         mistakes["folder.path"] = "found nothing, expected a folder of images, as dataset is folder"
+    if params.dataset == "embeddings" and not params.embeddings.path:
+        mistakes["embeddings.path"] = "found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings"
+    if (params.dataset == "embeddings") != (params.backbone.name == "mlp"):
+        expected = "mlp" if params.dataset == "embeddings" else "the name of a Vision Transformer of timm"
+        mistakes["backbone.name"] = f"found {params.backbone.name}, expected {expected}, as dataset is {params.dataset}"
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

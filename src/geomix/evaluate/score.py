@@ -18,7 +18,7 @@ from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, sc
 from geomix.retrieval.search import nearest
 from geomix.samples import SCORED, Packed
 
-VECTORS = ("head", "backbone", "pixels")
+VECTORS = ("head", "backbone", "pixels", "vectors")
 CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 PICTURED = 5  # neighbours kept for pictures
 

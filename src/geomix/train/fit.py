@@ -106,8 +106,10 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     aspects = packed.aspects[rows]
     labels = packed.samples["label"].to_numpy()[rows]
     batch, optim, crop = params["batch"], params["optim"], params["crop"]
+    if packed.form == "vectors":
+        crop = {"area": 1, "flip": 0}  # draws nothing
     batches = ClassBatches(labels, batch["classes"], batch["images"])
-    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments).to(device)
     geometry = geometry.to(device)
     objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
     optimizer = build_optimizer(encoder, geometry, objective, optim)
