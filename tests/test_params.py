@@ -35,7 +35,7 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("tau", "abc", "tau: found 'abc', expected a valid number"),
         ("tau", math.inf, "tau: found inf, expected a finite number"),
         ("dataset", "folder", "folder.path: found nothing, expected a folder of images, as dataset is folder"),
-        ("backbone.name", "mlp", "backbone.name: found mlp, expected the name of a Vision Transformer .*, as dataset is glyphs"),
+        ("backbone.name", "mlp", "backbone.name: found mlp, expected the name of a .*, as dataset is glyphs"),
         ("images.form", "raw", "images.form: found 'raw', expected 'auto', 'decoded' or 'encoded'"),
         ("backbone.pretrained", "yes", "backbone.pretrained: found 'yes', expected a valid boolean"),
         ("crop.area", 0, "crop.area: found 0, expected greater than 0"),

@@ -148,7 +148,7 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and data without path or backbone."""
+    """Find axes with a value twice (two cells, one place) or name an unknown geometry, and data lacking path or backbone."""
     sweep, runs = params.sweep, params.sweep.runs
     axes: dict[str, list[Any]] = {
         "compare.seeds": params.compare.seeds,

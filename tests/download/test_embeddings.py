@@ -167,7 +167,9 @@ def test_a_parquet_that_is_no_good_is_refused_in_one_line(tmp_path: Path, column
         ("bad.npy", "own.csv", r"bad\.npy: found no array"),
     ],
 )
-def test_a_file_that_is_not_there_or_no_such_file_is_refused(tmp_path: Path, name: str, table: str | None, message: str) -> None:
+def test_a_file_that_is_not_there_or_of_another_kind_is_refused(
+    tmp_path: Path, name: str, table: str | None, message: str
+) -> None:
     write_array(tmp_path)
     write_parquet(tmp_path, v0=VECTORS[:, 0])
     for other in ("bad.npy", "bad.parquet"):

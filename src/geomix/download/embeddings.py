@@ -35,7 +35,7 @@ def save_embeddings(path: Path, table: str | None, out: Path) -> None:
     if not path.is_file() or path.suffix not in (".npy", ".parquet"):
         raise InputError(f"embeddings.path: found no file {path} ending in .npy or .parquet, expected one of vectors")
     if (path.suffix == ".npy") != bool(table):
-        expected = "a table of labels beside a .npy" if path.suffix == ".npy" else "null beside a .parquet, which has the labels"
+        expected = "a table of labels beside a .npy" if path.suffix == ".npy" else "null beside a .parquet, which has labels"
         raise InputError(f"embeddings.table: found {table or 'nothing'}, expected {expected}")
     with new_folder(out) as folder:
         if table:
