@@ -18,7 +18,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
+Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder", "embeddings"]
 
 
 class Section(BaseModel):
@@ -56,6 +56,13 @@ class Folder(Section):
     table: str | None
 
 
+class Embeddings(Section):
+    """The user's own vectors: a .npy with a table of labels beside it, or one .parquet."""
+
+    path: str | None
+    table: str | None
+
+
 class Images(Section):
     """How images are packed; auto and null are the data set's defaults."""
 
@@ -73,7 +80,7 @@ class Crop(Section):
 
 
 class Backbone(Section):
-    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint; null takes the model's own number."""
+    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint, or mlp; null takes the model's own number."""
 
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
@@ -89,7 +96,7 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
-        if self.width and self.heads and self.width % self.heads:
+        if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
             raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained or a checkpoint, not both")
@@ -286,6 +293,7 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda"]
     download: Download
     folder: Folder
+    embeddings: Embeddings
     images: Images
     split: Split
     crop: Crop

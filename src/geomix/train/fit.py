@@ -113,9 +113,10 @@ def draw_views(
     """
     rows = packed.rows("train")
     aspects = torch.from_numpy(packed.aspects[rows])
+    crop = {"area": 1, "flip": 0} if packed.form == "vectors" else params["crop"]  # vectors draw nothing
     for images, table in batches.epoch(generator):
-        boxes = draw_crops(aspects[images], params["crop"]["area"], generator)
-        flips = draw_flips(len(table), params["crop"]["flip"], generator)
+        boxes = draw_crops(aspects[images], crop["area"], generator)
+        flips = draw_flips(len(table), crop["flip"], generator)
         views = load_batch(packed, rows[images.numpy()], boxes, flips, encoder, device)
         yield table, augment(views, params["augment"], generator, encoder.std)
 
@@ -142,7 +143,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         batches = ClassBatches(packed.samples["label"].to_numpy()[rows], batch["classes"], batch["images"])
     else:
         batches = ImageBatches(len(rows), batch["classes"] * batch["images"])
-    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments).to(device)
     geometry = geometry.to(device)
     objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
     optimizer = build_optimizer(encoder, geometry, objective, optim)

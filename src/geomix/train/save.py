@@ -46,7 +46,10 @@ def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
 
 
 def read_pixels(packed: Packed, split: str) -> np.ndarray:
-    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels."""
+    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels.
+
+    Vectors are given as they are, float32 (n, D).
+    """
     rows = packed.rows(split)
     if not isinstance(packed.images, Encoded):
         return np.asarray(packed.images[rows]).reshape(len(rows), -1)
@@ -79,7 +82,7 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
 
 
 def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path) -> None:
-    """Write the cells that need no training: raw pixels, and an untrained encoder for each seed.
+    """Write the cells that need no training: raw pixels or vectors (in `pixels`), and an untrained encoder for each seed.
 
     Args:
         packed: The data set.
@@ -89,10 +92,12 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[in
     """
     device = choose_device(params["device"])
     with new_folder(out) as folder:
-        pixels = {f"{split}_pixels": read_pixels(packed, split) for split in SCORED}
-        _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, describe_machine(device))
+        raw = "vectors" if packed.form == "vectors" else "pixels"
+        pixels = {f"{split}_{raw}": read_pixels(packed, split) for split in SCORED}
+        _save_baseline(folder / "pixels", {"geometry": raw}, pixels, describe_machine(device))
         for seed in seeds:
-            encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+            outputs, shape = params["head"]["outputs"], packed.image_shape
+            encoder = build_encoder(params["backbone"], outputs, shape, seed, packed.moments).to(device)
             vectors = embed_scored(encoder, packed, params["crop"]["centre"], device)
             cell = {"geometry": "untrained", "seed": seed}
             _save_baseline(folder / f"untrained-{seed}", cell, vectors, describe_origin(encoder, device))
