@@ -93,19 +93,22 @@ def test_one_ancestor_for_all_gives_no_loss_and_no_gradient() -> None:
     assert (gradient == 0).all()
 
 
-def test_blocks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    distances, noise = normal(6, 8).abs(), gumbel(2, 2, 3, 8)
-    results = []
-    for block in (1, 2**20):
-        monkeypatch.setitem(hier.BLOCK, "cpu", block)
-        left = list(noise.unbind(1)) if block == 1 else [noise.transpose(0, 1).flatten(0, 1)]
-        leaf = distances.clone().requires_grad_()
-        parts = iter(left)
-        mean = hier._MeanOverTriplets.apply(leaf, TRIPLETS, 0.1, lambda *shape, parts=parts: next(parts).reshape(shape))
-        results.append((mean.detach(), torch.autograd.grad(3 * mean, leaf)[0]))
-    whole, through = triplet_loss(leaf, TRIPLETS, noise, 0.1)
-    (gradient,) = torch.autograd.grad(3 * (whole + through) / 6, leaf)
-    torch.testing.assert_close(results[0], (whole.detach() / 6, gradient))
+@pytest.mark.parametrize("block", [1, 2 * 24, 2**20])
+def test_blocks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setitem(hier.BLOCK, "cpu", block)
+    triplets = draw_triplets(mutual_neighbours((near := normal(9, 9)) + near.T, 5), 3, torch.Generator().manual_seed(0))
+    distances, noise, drawn = normal(9, 8).abs().requires_grad_(), gumbel(2, len(triplets[0]), 3, 8), 0
+
+    def draw(*shape: int) -> Tensor:
+        nonlocal drawn
+        drawn += shape[1]
+        return noise[:, drawn - shape[1] : drawn]
+
+    mean = hier._MeanOverTriplets.apply(distances, triplets, 0.1, draw)
+    whole, through = triplet_loss(distances, triplets, noise, 0.1)
+    count = triplets[1].numel()
+    (found,), (wanted,) = (torch.autograd.grad(scalar, distances) for scalar in (3 * mean, 3 * (whole + through) / count))
+    torch.testing.assert_close((mean.detach(), found), (whole.detach() / count, wanted))
 
 
 @pytest.mark.parametrize("neighbours", [2, 4, 30])

@@ -114,6 +114,7 @@ def build_riemannian(hierarchy: Hierarchy, rate: float) -> torch.optim.Optimizer
         hierarchy: The regulariser.
         rate: Before the factor of the group, `rate_factor`.
     """
+    hierarchy.proxies.manifold.to(hierarchy.proxies.device)  # its curvature is no parameter of the hierarchy's
     optimizer: torch.optim.Optimizer = geoopt.optim.RiemannianAdam(
         [{"params": [hierarchy.proxies], "factor": hierarchy.rate_factor}], lr=rate
     )
