@@ -41,7 +41,8 @@ class Hierarchy(nn.Module):
         self.settings, self.seed = settings, seed
         self.weight, self.rate_factor = settings["weight"], settings["rate_factor"]
         self.ball = Ball(settings["curvature"], 1.0, settings["clip_radius"])
-        normal = torch.randn(settings["proxies"], dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        first = torch.Generator().manual_seed(seed)
+        normal = torch.randn(settings["proxies"], dimensions, generator=first, dtype=torch.float64)
         start = self.ball.place(normal * (START * settings["clip_radius"] / dimensions**0.5))
         manifold = geoopt.PoincareBallExact(torch.tensor(self.ball.curvature, dtype=torch.float64))
         self.proxies = geoopt.ManifoldParameter(expmap0(start, self.ball.curvature), manifold=manifold)
@@ -90,7 +91,8 @@ class Hierarchy(nn.Module):
     def _term(self, distances: Tensor, closeness: Tensor) -> Tensor:
         """Give the mean loss of triplets of points, from their distances to the proxies (N, P) and to each other (N, N)."""
         generator = self._generator_on(distances.device)
-        triplets = draw_triplets(mutual_neighbours(closeness, self.settings["neighbours"]), self.settings["triplets"], generator)
+        mutual = mutual_neighbours(closeness, self.settings["neighbours"])
+        triplets = draw_triplets(mutual, self.settings["triplets"], generator)
         if not triplets[1].numel():
             return distances.sum() * 0
 
@@ -170,7 +172,7 @@ def draw_triplets(mutual: Tensor, count: int, generator: torch.Generator) -> Tri
     if not len(anchors):
         return anchors, anchors.new_empty(0, count), anchors.new_empty(0, count)
     partners, strangers = (
-        torch.multinomial(choices[anchors].float(), count, replacement=True, generator=generator) for choices in (mutual, strange)
+        torch.multinomial(rows[anchors].float(), count, replacement=True, generator=generator) for rows in (mutual, strange)
     )
     return anchors, partners, strangers
 
