@@ -2,29 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, model_validator
 
-
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
-    check(value)
-    return value
-
-
-Number = Annotated[float, WrapValidator(_as_written)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder", "embeddings"]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+from geomix.sections import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
 
 
 class Split(Section):
@@ -176,13 +156,36 @@ class PeerLoss(Section):
 
     name: Literal["pytorch_metric_learning"]
     loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default={})
     rate_factor: Positive = 1
 
 
 Loss = Annotated[
     PairwiseCrossEntropy | SupervisedContrastive | HardContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")
 ]
+
+
+class NoRegulariser(Section):
+    """The loss alone."""
+
+    name: Literal["none"]
+
+
+class Hier(Section):
+    """HIER: learned proxies in a ball of their own, a hierarchy above the samples."""
+
+    name: Literal["hier"]
+    weight: Positive
+    proxies: Annotated[int, Field(ge=2)]
+    neighbours: Annotated[int, Field(ge=2)]
+    triplets: Count
+    margin: NonNegative
+    curvature: Positive
+    clip_radius: Positive
+    rate_factor: Positive
+
+
+Regulariser = Annotated[NoRegulariser | Hier, Field(discriminator="name")]
 
 
 class Batch(Section):
@@ -301,6 +304,7 @@ class Params(Section):
     head: Head
     geometry: dict[Name, Geometry]
     loss: Loss
+    regulariser: Regulariser
     labels: Literal["given", "hidden"]
     batch: Batch
     augment: Augment

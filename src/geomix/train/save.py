@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from geomix.model.embed import embed
 from geomix.model.encoder import Encoder, build_encoder
 from geomix.samples import SCORED, Encoded, Packed
 from geomix.train.fit import Run, choose_device
+
+if TYPE_CHECKING:
+    from geomix.train.hier import Hierarchy
 
 PIXELS, FILES = 32, 512  # side of the raw pixels of images kept as files; so many are decoded at a time
 
@@ -62,7 +65,7 @@ def read_pixels(packed: Packed, split: str) -> np.ndarray:
 
 
 def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
-    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz.
+    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz; tree.csv where a tree was learned.
 
     Args:
         run: What training left behind.
@@ -78,7 +81,25 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": origin})
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
+        if run.hierarchy:
+            embeddings |= _save_tree(run.hierarchy, embeddings, folder, run.device)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
+
+
+def _save_tree(
+    hierarchy: "Hierarchy", embeddings: Mapping[str, np.ndarray], folder: Path, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Write tree.csv: each proxy, its parent (-1 for the root) and how many samples of each split it is nearest to.
+
+    Returns:
+        The nearest proxy of each sample, `<split>_proxy`.
+    """
+    heads = {split: torch.from_numpy(embeddings[f"{split}_head"]).to(device) for split in SCORED}
+    nearest = {split: hierarchy.nearest(head).cpu().numpy() for split, head in heads.items()}
+    parents = hierarchy.grow().cpu().numpy()
+    members = {split: np.bincount(proxies, minlength=len(parents)) for split, proxies in nearest.items()}
+    pd.DataFrame({"proxy": range(len(parents)), "parent": parents, **members}).to_csv(folder / "tree.csv", index=False)
+    return {f"{split}_proxy": proxies for split, proxies in nearest.items()}
 
 
 def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path) -> None:
