@@ -17,7 +17,7 @@ from geomix.model.geometry import build_geometry
 from geomix.params import REFERENCES, load
 from geomix.report.systems import settle
 from geomix.train.losses import Table
-from geomix.train.objective import build_objective
+from geomix.train.objective import build_objective, regularise
 from stages import run
 
 REFERENCE = REFERENCES["given"]
@@ -41,6 +41,7 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
         knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
         geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
         objective = build_objective(settings["loss"], geometry, None if hidden else classes, dimensions, 0)
+        objective = regularise(objective, settings["regulariser"], dimensions, 0)
         learned = [embeddings, *geometry.parameters(), *objective.parameters()]
 
         def call() -> tuple[float, Tensor]:
@@ -54,7 +55,7 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
 
 def cases(quick: bool) -> list[Case]:
     """Give one case: all systems in turn, so that what else the machine does meets all alike."""
-    params = load("system", "geometry", "head", "loss", "labels", "batch", path=ROOT / "params.yaml")
+    params = load("system", "geometry", "head", "loss", "regulariser", "labels", "batch", path=ROOT / "params.yaml")
     dimensions = params["head"]["outputs"]
     parts = []
     for name, entry in params["system"].items():

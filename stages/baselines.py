@@ -1,4 +1,4 @@
-"""Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels, untrained networks)."""
+"""Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels or vectors, untrained networks)."""
 
 if __package__ != "stages":
     raise SystemExit("error: start this stage from the root of the repository: python -m stages.baselines")
@@ -10,7 +10,7 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Write raw pixels and untrained networks in the form of cells."""
+    """Write raw pixels or vectors and untrained networks in the form of cells."""
     load()
     arguments = Arguments()
     arguments.add_argument("--seeds", choices=("compare", "benchmarks"), required=True, help="the study whose seeds are taken")
@@ -25,7 +25,7 @@ def main() -> None:
     from geomix.train.save import save_baselines
 
     save_baselines(open_packed(given.data), params, seeds, given.out)
-    print("baselines: raw pixels and untrained networks")
+    print("baselines: raw pixels or vectors and untrained networks")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from stages import Arguments, run
 
 def main() -> None:
     """Draw, copy or fetch the data set."""
-    params = load("download", "folder")
+    params = load("download", "folder", "embeddings")
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
     arguments.add_argument("--out", type=Path, required=True)
@@ -25,6 +25,10 @@ def main() -> None:
         from geomix.download.folder import save_folder
 
         save_folder(Path(params["folder"]["path"]), params["folder"]["table"], given.out)
+    elif given.dataset == "embeddings":
+        from geomix.download.embeddings import save_embeddings
+
+        save_embeddings(Path(params["embeddings"]["path"]), params["embeddings"]["table"], given.out)
     else:
         from geomix.download.fetch import fetch
 

@@ -10,7 +10,7 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Decode, split and pack."""
+    """Decode, split and pack; vectors of the user are split and kept."""
     load()
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
@@ -20,10 +20,15 @@ def main() -> None:
     given = arguments.parse_args()
     params = load("split", "images", instead=given.instead)
 
-    from geomix.preprocess.pack import pack
-    from geomix.preprocess.readers import READERS
+    if given.dataset == "embeddings":
+        from geomix.preprocess.embeddings import pack_embeddings
 
-    pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
+        pack_embeddings(given.raw, given.out, params["split"])
+    else:
+        from geomix.preprocess.pack import pack
+        from geomix.preprocess.readers import READERS
+
+        pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
 
 
 if __name__ == "__main__":

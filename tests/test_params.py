@@ -35,6 +35,7 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("tau", "abc", "tau: found 'abc', expected a valid number"),
         ("tau", math.inf, "tau: found inf, expected a finite number"),
         ("dataset", "folder", "folder.path: found nothing, expected a folder of images, as dataset is folder"),
+        ("backbone.name", "mlp", "backbone.name: found mlp, expected the name of a .*, as dataset is glyphs"),
         ("images.form", "raw", "images.form: found 'raw', expected 'auto', 'decoded' or 'encoded'"),
         ("backbone.pretrained", "yes", "backbone.pretrained: found 'yes', expected a valid boolean"),
         ("labels", "none", "labels: found 'none', expected 'given' or 'hidden'"),
@@ -110,6 +111,19 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
         validate(raw)
     keys = [re.match(r"params\.yaml: (\S+): ", line).group(1) for line in str(caught.value).splitlines()]  # type: ignore[union-attr]
     assert sorted(keys) == ["batch.classes", "optim", "tau"]
+
+
+def test_embeddings_need_a_path_and_an_mlp(raw: dict[str, Any]) -> None:
+    set_key(raw, "dataset", "embeddings")
+    with pytest.raises(InputError) as caught:
+        validate(raw)
+    assert str(caught.value).splitlines() == [
+        "params.yaml: embeddings.path: found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings",
+        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp, as dataset is embeddings",
+    ]
+    set_key(raw, "embeddings.path", "own.parquet")
+    raw["backbone"] |= {"name": "mlp", "width": 30, "heads": 4}
+    assert validate(raw).embeddings.table is None
 
 
 @pytest.mark.parametrize("content", [None, [1], "text"])

@@ -47,6 +47,29 @@ def test_systems_after_each_other_leave_nothing_of_the_first(path: Path) -> None
     assert read_yaml(path)["tau"] == 0.2
 
 
+@pytest.mark.parametrize("after", ["sphvit", "hypmix"])
+def test_a_regulariser_and_its_loss_go_with_their_system(path: Path, after: str) -> None:
+    apply_preset(f"cars-{after}", PRESETS, path)
+    alone = read_yaml(path)
+    told = apply_preset("cars-hier", PRESETS, path)
+    params = read_yaml(path)
+    assert "published R@1: 88.3" in told
+    assert params["loss"] == {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 10000}
+    assert (params["regulariser"]["name"], params["regulariser"]["proxies"]) == ("hier", 512)
+    assert params["batch"] == {"classes": 88, "images": 2}
+    apply_preset(f"cars-{after}", PRESETS, path)
+    back = read_yaml(path)
+    assert (back["loss"], back["regulariser"], back["batch"]) == (alone["loss"], alone["regulariser"], alone["batch"])
+
+
+@pytest.mark.parametrize("name", ["cub-hier", "sop-hier", "inshop-hier"])
+def test_hier_has_batches_of_ninety_classes(name: str, path: Path) -> None:
+    apply_preset(name, PRESETS, path)
+    params = read_yaml(path)
+    assert params["batch"] == {"classes": 90, "images": 2}
+    assert 1 / params["tau"] == 32
+
+
 def test_an_unknown_preset_is_refused_with_those_there_are_and_changes_nothing(path: Path) -> None:
     before = path.read_text()
     with pytest.raises(InputError, match="preset: found 'cub-resnet', expected <data>-<system>, data being cars, cub"):

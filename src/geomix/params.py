@@ -183,6 +183,11 @@ def _study_mistakes(params: Params) -> dict[str, str]:
         )
     if params.backbone.stem == "conv" and (params.backbone.pretrained or params.backbone.checkpoint):
         mistakes["backbone.stem"] = "found conv beside pretrained or a checkpoint, expected patch"
+    if params.dataset == "embeddings" and not params.embeddings.path:
+        mistakes["embeddings.path"] = "found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings"
+    if (params.dataset == "embeddings") != (params.backbone.name == "mlp"):
+        expected = "mlp" if params.dataset == "embeddings" else "the name of a Vision Transformer of timm"
+        mistakes["backbone.name"] = f"found {params.backbone.name}, expected {expected}, as dataset is {params.dataset}"
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

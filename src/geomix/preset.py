@@ -13,6 +13,7 @@ from geomix.files import replace_file
 from geomix.params import read_yaml, validate
 
 WIDTH = 10**6  # columns: no line is broken
+LINE = 78  # columns: DVC breaks longer mappings
 
 
 def apply_preset(name: str, presets: Path, path: Path) -> str:
@@ -35,7 +36,8 @@ def apply_preset(name: str, presets: Path, path: Path) -> str:
     yaml.preserve_quotes = True
     content = yaml.load(path.read_text(encoding="utf-8"))
     before = read_yaml(path)
-    for overlay in (data["params"], system["params"]):
+    own = system.get("for", {}).get(name.partition("-")[0], {})
+    for overlay in (data["params"], system["params"], own):
         _lay_over(content, overlay)
     buffer = io.StringIO()
     yaml.dump(content, buffer)
@@ -58,15 +60,20 @@ def _lay_over(target: Any, overlay: Mapping[str, Any]) -> None:
     """Set keys one by one; a mapping with other keys, such as another loss, is replaced as a whole."""
     for key, value in overlay.items():
         old = target.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and (set(value) <= set(old)):
+        if isinstance(value, dict) and isinstance(old, dict) and _fits(value, old):
             _lay_over(old, value)
         elif isinstance(value, dict):
             new = CommentedMap(value)
-            if isinstance(old, CommentedMap) and old.fa.flow_style():
+            if len(f"{key}: {value}".replace("'", "")) <= LINE:
                 new.fa.set_flow_style()
             target[key] = new
         else:
             target[key] = value
+
+
+def _fits(value: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Say whether a mapping sets keys of another, and not another kind of thing, as another loss is."""
+    return set(value) <= set(old) and ("name" not in value or len(value) == len(old))
 
 
 def _changes(before: Any, after: Any, prefix: str = "") -> Iterator[str]:

@@ -6,6 +6,7 @@ the original. `card.json` has counts, shapes, hashes and the form of the images:
 
     decoded    images.npy: uint8, shape (N, side, side, C), the whole images squeezed to squares
     encoded    images.bin: the original files end to end; offsets.npy: int64, shape (N, 2), begin and end of each
+    vectors    vectors.npy: float32, shape (N, D), no images at all but vectors of the user, without an aspect
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from geomix.files import hash_file, read_json
 SPLITS = ("train", "val", "test")
 SCORED = ("val", "test")  # embedded after training and searched
 ROLES = ("query", "gallery")
-FORMS = ("decoded", "encoded")
+FORMS = ("decoded", "encoded", "vectors")
+BLOCK = 2**22  # numbers summed at a time
 COLUMNS = ("id", "label", "split")
 CARD = ("dataset", "levels", "image_shape", "sha256", "counts")
 
@@ -54,18 +56,20 @@ class Packed:
 
     @property
     def form(self) -> str:
-        """How the images are kept: decoded or encoded."""
-        return "encoded" if isinstance(self.images, Encoded) else "decoded"
+        """How the images are kept: decoded or encoded; or vectors."""
+        if isinstance(self.images, Encoded):
+            return "encoded"
+        return "vectors" if self.images.ndim == 2 else "decoded"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the images; encoded ones have no height and width in common: 0."""
+        """Height, width and channels of the images; 0, 0 where encoded, which have none in common; 1, 1, D of vectors."""
         height, width, channels = self.card["image_shape"]
         return height, width, channels
 
     @property
     def channels(self) -> int:
-        """Channels of the images as the network sees them, 1 or 3."""
+        """Channels of the images as the network sees them, 1 or 3; of vectors D."""
         return self.image_shape[2]
 
     def rows(self, split: str) -> np.ndarray:
@@ -86,6 +90,21 @@ class Packed:
         if "aspect" not in self.samples:
             return np.ones(len(self.samples))
         return self.samples["aspect"].to_numpy().astype(np.float64)
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and standard deviation of each column of the vectors of train, float64 (D,); nothing for images.
+
+        A column that does not vary, to float32, has the deviation 1.
+        """
+        if isinstance(self.images, Encoded) or self.images.ndim != 2:
+            return None
+        rows, step = self.rows("train"), max(1, BLOCK // self.channels)
+        blocks = [rows[start : start + step] for start in range(0, len(rows), step)]
+        mean = sum(self.images[block].sum(0, dtype=np.float64) for block in blocks) / len(rows)
+        squares = sum(np.square(self.images[block] - mean).sum(0) for block in blocks)
+        deviation = np.sqrt(squares / len(rows))
+        return mean, np.where(deviation > 1e-6 * np.abs(mean), deviation, 1)
 
     def _rows_but(self, split: str, role: str) -> np.ndarray:
         rows = self.rows(split)
@@ -145,7 +164,8 @@ def open_packed(folder: Path) -> Packed:
             raise InputError(
                 f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)"
             )
-    images = _open_files(folder) if form == "encoded" else np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    name = "vectors.npy" if form == "vectors" else "images.npy"
+    images = _open_files(folder) if form == "encoded" else np.load(folder / name, mmap_mode="r", allow_pickle=False)
     if len(images) != len(samples):
         raise InputError(f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many")
     return Packed(samples, images, card)

@@ -4,10 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from geomix.sections import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
+from geomix.sections import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
 from geomix.studies import Compare, Ensemble, Report, Sweep, Systems
-
-Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder"]
 
 
 class Split(Section):
@@ -39,6 +37,13 @@ class Folder(Section):
     table: str | None
 
 
+class Embeddings(Section):
+    """The user's own vectors: a .npy with a table of labels beside it, or one .parquet."""
+
+    path: str | None
+    table: str | None
+
+
 class Images(Section):
     """How images are packed; auto and null are the data set's defaults."""
 
@@ -56,7 +61,7 @@ class Crop(Section):
 
 
 class Backbone(Section):
-    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint; null takes the model's own number."""
+    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint, or mlp; null takes the model's own number."""
 
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
@@ -72,7 +77,7 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
-        if self.width and self.heads and self.width % self.heads:
+        if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
             raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained or a checkpoint, not both")
@@ -161,6 +166,29 @@ Loss = Annotated[
 ]
 
 
+class NoRegulariser(Section):
+    """The loss alone."""
+
+    name: Literal["none"]
+
+
+class Hier(Section):
+    """HIER: learned proxies in a ball of their own, a hierarchy above the samples."""
+
+    name: Literal["hier"]
+    weight: Positive
+    proxies: Annotated[int, Field(ge=2)]
+    neighbours: Annotated[int, Field(ge=2)]
+    triplets: Count
+    margin: NonNegative
+    curvature: Positive
+    clip_radius: Positive
+    rate_factor: Positive
+
+
+Regulariser = Annotated[NoRegulariser | Hier, Field(discriminator="name")]
+
+
 class Batch(Section):
     """P classes and K images of each."""
 
@@ -218,6 +246,7 @@ class System(Section):
     lam: Positive | None = None
     labels: Literal["given", "hidden"] | None = None
     loss: Loss | None = None
+    regulariser: Regulariser | None = None
     batch: Batch | None = None
 
 
@@ -232,6 +261,7 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda"]
     download: Download
     folder: Folder
+    embeddings: Embeddings
     images: Images
     split: Split
     crop: Crop
@@ -239,6 +269,7 @@ class Params(Section):
     head: Head
     geometry: dict[Name, Geometry]
     loss: Loss
+    regulariser: Regulariser
     labels: Literal["given", "hidden"]
     batch: Batch
     augment: Augment

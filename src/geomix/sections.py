@@ -1,6 +1,6 @@
 """What the schema of params.yaml is made of: numbers with their ranges, and the base of its sections."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -18,6 +18,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder", "embeddings"]
 
 
 class Section(BaseModel):

@@ -31,9 +31,9 @@ def test_the_page_reads_what_is_written(tmp_path: Path) -> None:
     assert costs["hypvit"][0] > 0
 
 
-@pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "infonce"])
+@pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "hier", "infonce"])
 def test_a_call_gives_a_loss_and_its_gradient(root: Path, name: str) -> None:
-    params = load("system", "geometry", "loss", "labels", "batch", path=root / "params.yaml")
+    params = load("system", "geometry", "loss", "regulariser", "labels", "batch", path=root / "params.yaml")
     entry = params["system"][name]
     value, gradient = system(settle(entry, params), params["geometry"][entry["geometry"]], 8)("tiny")()
     assert value > 0

@@ -15,6 +15,7 @@ from geomix.model.geometry import Geometry, build_geometry
 from geomix.samples import Packed
 from geomix.train import fit as module
 from geomix.train.fit import choose_device, fit, learning_rate
+from geomix.train.hier import Hierarchy
 
 HYBRID = {
     "cosine": {"space": "sphere", "weight": 1},
@@ -59,6 +60,23 @@ LOSSES = [
 def test_every_loss_falls_in_a_sum_of_spaces(packed: Packed, settings: dict[str, Any], loss: dict[str, Any]) -> None:
     run = fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss}, 0, "cell")
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
+
+
+HIER = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets": 4, "margin": 0.1}
+HIER |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
+
+
+def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(packed: Packed, settings: dict[str, Any]) -> None:
+    loss = {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0}
+    runs = [fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss, "regulariser": HIER}, 0, "cell") for _ in range(2)]
+    assert runs[0].history == runs[1].history
+    assert runs[0].history[-1]["loss"] < 0.8 * runs[0].history[0]["loss"]
+    first, again = (run.hierarchy for run in runs)
+    assert first is not None
+    assert again is not None
+    assert torch.equal(first.proxies, again.proxies)
+    moved = (first.points() - Hierarchy(HIER, 8, 0).points()).norm(dim=1)
+    assert (moved > 0.01).all()
 
 
 def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:

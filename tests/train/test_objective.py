@@ -11,8 +11,9 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry, cosine
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball
+from geomix.train.hier import Hierarchy
 from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
-from geomix.train.objective import Objective, build_objective
+from geomix.train.objective import Objective, build_objective, regularise
 
 BATCH = Table(torch.arange(6), torch.tensor([0, 2, 1, 0, 2, 1]), torch.tensor([0, 0, 0, 1, 1, 1]))
 BALL = Geometry([Ball(0.5, 1, 2.3)], [1.0], 0.2)
@@ -121,6 +122,30 @@ def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str
 def test_a_loss_of_pairs_takes_hidden_labels() -> None:
     settings = {"name": "pytorch_metric_learning", "loss": "NTXentLoss", "arguments": {}, "rate_factor": 1}
     assert not build_objective(settings, cosine(), None, 5, 0).own_parameters()
+
+
+HIER = {"name": "hier", "weight": 0.5, "proxies": 6, "neighbours": 3, "triplets": 4, "margin": 0.1}
+HIER |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 50}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"name": "pairwise_cross_entropy"}, {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 1}],
+    ids=lambda settings: settings["name"],
+)
+def test_a_regulariser_is_added_to_any_loss_and_none_changes_nothing(settings: dict[str, Any]) -> None:
+    points = BALL.place(embeddings())
+    plain, none, hier = (
+        regularise(build(BALL, **settings), section, 5, 0) for section in ({"name": "none"}, {"name": "none"}, HIER)
+    )
+    loss = plain(embeddings(), points, BATCH)
+    assert torch.equal(none(embeddings(), points, BATCH), loss)
+    assert none.hierarchy is None
+    expected = loss + Hierarchy(HIER, 5, 0)(embeddings(), BATCH)
+    torch.testing.assert_close(hier(embeddings(), points, BATCH), expected)
+    assert expected > loss
+    assert hier.hierarchy is not None
+    assert len(hier.own_parameters()) == len(plain.own_parameters())
 
 
 def test_the_lowest_logit_is_that_of_opposite_points() -> None:

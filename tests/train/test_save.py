@@ -57,6 +57,22 @@ def test_the_description_says_what_the_geometry_became(packed: Packed, settings:
     assert len(pd.read_csv(tmp_path / "cell" / "history.csv")) == settings["epochs"]
 
 
+def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    hier = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets": 4, "margin": 0.1}
+    hier |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
+    train_and_save(packed, settings | {"regulariser": hier}, tmp_path / "cell")
+    tree = pd.read_csv(tmp_path / "cell" / "tree.csv")
+    assert list(tree.columns) == ["proxy", "parent", "val", "test"]
+    assert tree["proxy"].tolist() == list(range(8))
+    assert (tree["parent"] == -1).sum() == 1
+    embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
+    for split in ("val", "test"):
+        assert np.bincount(embeddings[f"{split}_proxy"], minlength=8).tolist() == tree[split].tolist()
+    assert tree["val"].sum() == 20
+
+
 def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,7 +21,7 @@ OFFICIAL_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold: the same files give the same bytes
 
 
-def _some(names: Iterable[str], most: int = 5) -> str:
+def some(names: Iterable[str], most: int = 5) -> str:
     """Give the first names of many as text, and how many more there are."""
     listed = list(names)
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
@@ -42,10 +42,10 @@ def list_classes(path: Path) -> tuple[pd.DataFrame, int]:
     inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     stray = [entry.name for entry in inside if entry.is_file() and entry.suffix.lower() in SUFFIXES]
     if stray:
-        raise InputError(f"{path}: found {_some(stray)} outside class folders, expected each image in the folder of its class")
+        raise InputError(f"{path}: found {some(stray)} outside class folders, expected each image in the folder of its class")
     classes = [entry for entry in inside if entry.is_dir()]
     if classes and all(entry.name.lower() in OFFICIAL_FOLDERS for entry in classes):
-        names = _some(entry.name for entry in classes)
+        names = some(entry.name for entry in classes)
         raise InputError(f"{path}: found folders {names}, expected class folders (folder.table lists images with a split)")
     rows, ignored = [], sum(entry.is_file() for entry in inside)
     for folder in classes:
@@ -59,7 +59,7 @@ def list_classes(path: Path) -> tuple[pd.DataFrame, int]:
         raise InputError(f"{path}: found no images, expected class folders of {', '.join(SUFFIXES)}")
     broken = [ascii(row["path"]) for row in rows if row["path"].encode("utf-8", "ignore").decode() != row["path"]]
     if broken:
-        raise InputError(f"{path}: found name {_some(broken)}, expected names in UTF-8")
+        raise InputError(f"{path}: found name {some(broken)}, expected names in UTF-8")
     return pd.DataFrame(rows), ignored
 
 
@@ -78,21 +78,61 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
         InputError: If the file or a column is missing, or with up to five of the values that are no good.
     """
     file = path / table
-    try:
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8", skipinitialspace=True)
-    except OSError:
-        raise InputError(f"folder.table: found no file {file}, expected a CSV with columns path and label") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: found no table ({' '.join(str(error).split())}), expected CSV in UTF-8") from None
-    rows = rows.fillna("")
-    missing = [column for column in COLUMNS if column not in rows.columns]
-    if missing:
-        raise InputError(f"{file}: found columns {', '.join(rows.columns)}; expected {', '.join(missing)} too")
+    rows = read_csv(file, "folder.table", COLUMNS)
     taken = [column for column in RESERVED if column in rows.columns]
     if taken:
         raise InputError(f"{file}: found column {', '.join(taken)}, expected another name for a level")
     rows["path"] = [str(PurePosixPath(name)) if name else "" for name in rows["path"]]
-    _check_values(file, path, rows)
+    _check_paths(file, path, rows)
+    return settle_splits(file, rows, COLUMNS)
+
+
+def read_csv(file: Path, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV file of the user, every value as text.
+
+    Args:
+        file: Where it is.
+        key: That names it in params.yaml, for the message.
+        columns: That it must have.
+
+    Raises:
+        InputError: If the file or a column is missing, or it is no CSV.
+    """
+    try:
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8", skipinitialspace=True)
+    except OSError:
+        raise InputError(f"{key}: found no file {file}, expected a CSV with columns {' and '.join(columns)}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: found no table ({' '.join(str(error).split())}), expected CSV in UTF-8") from None
+    missing = [column for column in columns if column not in rows.columns]
+    if missing:
+        raise InputError(f"{file}: found columns {', '.join(rows.columns)}; expected {', '.join(missing)} too")
+    return rows.fillna("")
+
+
+def settle_splits(file: Path, rows: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
+    """Check splits, roles and levels of the user's table, and write queries and galleries as roles of test.
+
+    Args:
+        file: The table's, for the message.
+        rows: The table, with label, all of it text.
+        others: Its columns that are neither split, role nor a level.
+
+    Returns:
+        The table; a column split or role that is empty all through is left out.
+
+    Raises:
+        InputError: With up to five of the values that are no good.
+    """
+    for column, known in {"split": SPLITS if "role" in rows else (*SPLITS, *ROLES), "role": ROLES}.items():
+        unknown = sorted(set(rows[column]) - {*known, ""}) if column in rows else []
+        if unknown:
+            raise InputError(f"{file}: found {column} {some(unknown)}; expected {', '.join(known)} or nothing")
+    for level in rows.columns.difference([*others, "split", "role"]):
+        values = rows[["label", level]].drop_duplicates()["label"]
+        several = values[values.duplicated()].drop_duplicates()
+        if len(several):
+            raise InputError(f"{file}: found class {some(several)} with several values of {level}, expected one of a level")
     if "split" in rows and "role" not in rows:
         rows["role"] = rows["split"].where(rows["split"].isin(ROLES), "")
         rows["split"] = rows["split"].mask(rows["split"].isin(ROLES), "test")
@@ -100,32 +140,23 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     return rows.drop(columns=empty)
 
 
-def _check_values(file: Path, path: Path, rows: pd.DataFrame) -> None:
-    """Check each value of the user's table."""
+def _check_paths(file: Path, path: Path, rows: pd.DataFrame) -> None:
+    """Check that each row of the user's table has a label and names a file of its own in the folder."""
     names = rows["path"]
     if not len(rows):
         raise InputError(f"{file}: found no rows, expected one for each image")
     blank = [str(row) for row in np.flatnonzero(names.eq("") | rows["label"].eq("")) + 1]
     if blank:
-        raise InputError(f"{file}: found no path or no label in row {_some(blank)}, expected both")
+        raise InputError(f"{file}: found no path or no label in row {some(blank)}, expected both")
     outside = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
     if outside:
-        raise InputError(f"{file}: found path {_some(outside)}, expected paths inside {path}")
+        raise InputError(f"{file}: found path {some(outside)}, expected paths inside {path}")
     twice = names[names.duplicated()].drop_duplicates()
     if len(twice):
-        raise InputError(f"{file}: found path {_some(twice)} twice, expected each image once")
+        raise InputError(f"{file}: found path {some(twice)} twice, expected each image once")
     missing = [name for name in names if not (path / name).is_file()]
     if missing:
-        raise InputError(f"{file}: found no file {_some(missing)}, expected {len(rows)} files in {path}")
-    for column, known in {"split": SPLITS if "role" in rows else (*SPLITS, *ROLES), "role": ROLES}.items():
-        unknown = sorted(set(rows[column]) - {*known, ""}) if column in rows else []
-        if unknown:
-            raise InputError(f"{file}: found {column} {_some(unknown)}; expected {', '.join(known)} or nothing")
-    for level in rows.columns.difference([*COLUMNS, "split", "role"]):
-        values = rows[["label", level]].drop_duplicates()["label"]
-        several = values[values.duplicated()].drop_duplicates()
-        if len(several):
-            raise InputError(f"{file}: found class {_some(several)} with several values of {level}, expected one of a level")
+        raise InputError(f"{file}: found no file {some(missing)}, expected {len(rows)} files in {path}")
 
 
 def write_zip(target: Path, path: Path, names: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from geomix.retrieval.search import nearest
 from geomix.samples import SCORED, Packed
 
 PUBLISHED_RANKS = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30)}  # the literature's, where not RANKS
-VECTORS = ("head", "backbone", "pixels")
+VECTORS = ("head", "backbone", "pixels", "vectors")
 CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 PICTURED = 5  # neighbours kept for pictures
 

@@ -1,15 +1,17 @@
-"""The network: a Vision Transformer of timm, untrained or with weights from elsewhere, and one linear head."""
+"""The network: a Vision Transformer of timm, untrained or with weights from elsewhere, or an MLP; and one linear head."""
 
 import difflib
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
+from geomix.model.mlp import NAME, build_mlp
 from geomix.model.stem import choose_stem
 from geomix.model.weights import Weights, describe_mismatch, describe_shape, load_checkpoint, load_pretrained
 
@@ -31,20 +33,29 @@ class Encoder(nn.Module):
     """Backbone and head: images (N, C, side, side) -> features of the backbone (N, width) and embeddings (N, outputs).
 
     Images are normalised by the caller: (pixels in [0, 1] - mean) / std, with `mean` and `std` of shape (C,), which are
-    not among the saved weights. `weights` says where the backbone's first weights are from.
+    not among the saved weights unless they are of the data, as those of vectors (N, C) are: these come in place of images.
+    `weights` says where the backbone's first weights are from.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, backbone: nn.Module, width: int, outputs: int, side: int, mean: Tensor, std: Tensor, weights: dict[str, str]
+        self,
+        backbone: nn.Module,
+        width: int,
+        outputs: int,
+        side: int,
+        mean: Tensor,
+        std: Tensor,
+        weights: dict[str, str],
+        of_data: bool = False,
     ) -> None:
         super().__init__()
         self.side = side
         self.weights = weights
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        self.register_buffer("mean", mean, persistent=of_data)
+        self.register_buffer("std", std, persistent=of_data)
         self.backbone = backbone
         self.head = nn.Linear(width, outputs)
         nn.init.orthogonal_(self.head.weight)
@@ -56,7 +67,13 @@ class Encoder(nn.Module):
         return features, self.head(features)
 
 
-def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[int, int, int], seed: int) -> Encoder:
+def build_encoder(
+    backbone: Mapping[str, Any],
+    outputs: int,
+    image_shape: tuple[int, int, int],
+    seed: int,
+    moments: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Encoder:
     """Build an encoder before training; the same seed gives the same weights.
 
     Features are what the timm model pools and norms before its classifier: the class token, the mean of the class and the
@@ -68,13 +85,17 @@ def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[
         outputs: D of the embeddings.
         image_shape: Height, width, channels of the packed images; height and width 0 where they are packed encoded.
         seed: Of the initial weights, the head's with a pretrained backbone.
+        moments: Of vectors, mean and standard deviation of each of their D numbers, (D,); None for images. The backbone must
+            be mlp with them, and no other takes it.
 
     Raises:
-        InputError: If timm has no Vision Transformer of this name or cannot build it in this shape or with this stem, patches
-            do not divide the image, or weights cannot be had or do not fit.
+        InputError: If the backbone does not fit the data, timm has no Vision Transformer of this name or cannot build it in
+            this shape or with this stem, patches do not divide the image, or weights cannot be had or do not fit.
     """
     settings: dict[str, Any] = {**DEFAULTS, **dict.fromkeys(ARCHITECTURE), **backbone}
     name = settings["name"]
+    if moments or name == NAME:
+        return _build_for_vectors(settings, outputs, moments, seed)
     published = find_model(name)
     own = describe_model(name)
     shape = {key: own[key] if settings[key] is None else settings[key] for key in ARCHITECTURE}
@@ -108,6 +129,17 @@ def build_encoder(backbone: Mapping[str, Any], outputs: int, image_shape: tuple[
     if channels != len(mean):
         mean, std = (moment.mean().expand(channels).clone() for moment in (mean, std))
     return Encoder(network, shape["width"], outputs, side, mean, std, weights.origin if weights else {"source": "scratch"})
+
+
+def _build_for_vectors(
+    settings: Mapping[str, Any], outputs: int, moments: tuple[np.ndarray, np.ndarray] | None, seed: int
+) -> Encoder:
+    if not moments or settings["name"] != NAME:
+        expected = f"{NAME} for vectors" if moments else "the name of a Vision Transformer of timm for images"
+        raise InputError(f"backbone.name: found {settings['name']}, expected {expected}")
+    mean, std = (torch.from_numpy(moment).float() for moment in moments)
+    network, width = build_mlp(settings, len(mean), seed)
+    return Encoder(network, width, outputs, 1, mean, std, {"source": "scratch"}, of_data=True)
 
 
 def find_model(name: str) -> dict[str, Any]:

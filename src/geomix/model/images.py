@@ -1,4 +1,4 @@
-"""Images as the network sees them: crops, normalised, and random changes for training."""
+"""Images as the network sees them: crops, normalised, and random changes for training. Vectors are standardised alone."""
 
 import math
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def load_batch(packed: Packed, rows: np.ndarray, boxes: Tensor, flips: Tensor, e
 
     Returns:
         float32, shape (N, C, side, side). Whole images of that side are not resampled, and with mean and std of 0.5 they are
-        exactly their pixels / 127.5 - 1, in [-1, 1].
+        exactly their pixels / 127.5 - 1, in [-1, 1]. Vectors have shape (N, C), and no boxes.
 
     Raises:
         InputError: If the file of an image is broken.
@@ -52,6 +52,8 @@ def load_batch(packed: Packed, rows: np.ndarray, boxes: Tensor, flips: Tensor, e
         files = [packed.images.read(row) for row in rows]
         return normalise(crop_encoded(files, boxes, flips, side, packed.channels, device), encoder.mean, encoder.std)
     images = torch.from_numpy(np.ascontiguousarray(packed.images[rows])).to(device)
+    if images.ndim == 2:
+        return (images - encoder.mean.to(device)) / encoder.std.to(device)
     untouched = images.shape[1:3] == (side, side) and not flips.any() and bool((boxes == boxes.new_tensor(WHOLE)).all())
     if untouched:
         return normalise(images.permute(0, 3, 1, 2).contiguous(), encoder.mean, encoder.std)
@@ -69,17 +71,20 @@ def augment(images: Tensor, strength: Mapping[str, float], generator: torch.Gene
     """Change each image of a batch by its own random affine map, then add noise.
 
     Args:
-        images: Shape (N, C, H, W), normalised.
+        images: Shape (N, C, H, W), normalised; or standardised vectors (N, C), which get noise alone.
         strength: Section `augment` of params.yaml: the largest rotation in degrees, zoom, shear and shift as shares,
             and the standard deviation of the noise for pixels in [0, 1].
         generator: On the CPU, so that every device draws the same changes.
-        std: What the pixels were divided by, a number or shape (C,); 0.5 for values in [-1, 1].
+        std: What the pixels were divided by, a number or shape (C,); 0.5 for values in [-1, 1]. The noise of vectors has the
+            deviation asked for whatever they were divided by.
 
     Returns:
-        Shape (N, C, H, W). What comes in from outside repeats the border. Where nothing may change nothing is drawn.
+        The shape of the images. What comes in from outside repeats the border. Where nothing may change nothing is drawn.
     """
     if not any(strength.values()):
         return images
+    if images.ndim == 2:
+        return images + strength["noise"] * torch.randn(images.shape, generator=generator).to(images.device)
     count = len(images)
 
     def uniform(limit: float, columns: int = 1) -> Tensor:

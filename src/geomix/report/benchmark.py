@@ -25,20 +25,20 @@ from geomix.report.text import join_words, markdown_table, number
 from geomix.samples import Packed, open_packed
 
 
-def gain_over_pixels(chosen: pd.DataFrame, baselines: Study) -> str:
-    """Say by how many points of test R@1 each geometry is above raw pixels.
+def gain_over_raw(chosen: pd.DataFrame, baselines: Study) -> str:
+    """Say by how many points of test R@1 each geometry is above raw pixels or vectors.
 
     Args:
         chosen: Rows of `at_chosen_tau` on test.
-        baselines: Raw pixels and the untrained network.
+        baselines: Raw pixels or vectors, and the untrained network.
     """
     scores = average_baselines(baselines, "test").set_index("geometry")[CHOOSES]
-    pixels = float(scores[BASELINES["pixels"]])
-    gains = {row["geometry"]: row[CHOOSES] - pixels for _, row in chosen.iterrows()}
+    raw = next(name for name in scores.index if name != BASELINES["untrained"])
+    gains = {row["geometry"]: row[CHOOSES] - scores[raw] for _, row in chosen.iterrows()}
     listed = join_words([f"{name} by {100 * gain:+.1f} points" for name, gain in gains.items()])
     lost = [name for name, gain in gains.items() if gain <= 0]
     failed = f" **Training did not help in {join_words(lost)}.**" if lost else ""
-    return f"Test R@1 differs from that of raw pixels in {listed}.{failed}"
+    return f"Test R@1 differs from that of {raw} in {listed}.{failed}"
 
 
 def budget(packed: Packed, params: Mapping[str, Any], cells: int) -> str:
@@ -87,7 +87,7 @@ def build_benchmark(results: Path, data: Path, params: Mapping[str, Any]) -> dic
 
 {markdown_table(summary_rows(chosen, None, baselines))}
 
-Temperatures that validation chose. {edge_sentences(best, "tau")} {gain_over_pixels(chosen, baselines)}
+Temperatures that validation chose. {edge_sentences(best, "tau")} {gain_over_raw(chosen, baselines)}
 
 {_details(own_tau, sweep, baselines, packed, params, differences)}
 """

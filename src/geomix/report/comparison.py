@@ -12,6 +12,7 @@ from geomix.report.pictures import read_pictures
 from geomix.report.studies import BASELINES, Study, average_baselines, find_ranks, name_metrics, over_seeds, own, per_query
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
+from geomix.report.vectors import draw_labels
 from geomix.samples import Packed
 
 SEARCHED = {
@@ -19,6 +20,7 @@ SEARCHED = {
     ("head", "cosine"): "head, cosine",
     ("backbone", "cosine"): "backbone, cosine",
     ("pixels", "cosine"): "pixels, cosine",
+    ("vectors", "cosine"): "vectors, cosine",
 }
 
 
@@ -99,7 +101,10 @@ def level_rows(chosen: pd.DataFrame, baselines: Study, levels: Sequence[str]) ->
 
 
 def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> bytes:
-    """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed."""
+    """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed.
+
+    Of vectors the labels are drawn.
+    """
     rows, gallery = packed.queries("test"), packed.gallery("test")
     chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
     cells = own(study.metrics, "test")
@@ -110,18 +115,22 @@ def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> b
         """Give images with their classes."""
         return list(zip(read_pictures(packed, of), labels[of], strict=True))
 
-    lists = {
-        geometry: [pictures(gallery[found]) for found in study.per_query[f"{cell}/test/head/own/neighbours"][chosen]]
+    nearest = {
+        geometry: [gallery[found] for found in study.per_query[f"{cell}/test/head/own/neighbours"][chosen]]
         for geometry, cell in zip(first["geometry"], first["cell"], strict=True)
     }
-    return draw_neighbours(pictures(rows[chosen]), lists)
+    if packed.form == "vectors":
+        names = {geometry: [labels[found].tolist() for found in lists] for geometry, lists in nearest.items()}
+        return draw_labels(labels[rows[chosen]].tolist(), names)
+    drawn = {geometry: [pictures(found) for found in lists] for geometry, lists in nearest.items()}
+    return draw_neighbours(pictures(rows[chosen]), drawn)
 
 
 def searched_sentence(packed: Packed) -> str:
     """Say what is searched for what."""
     if np.array_equal(packed.queries("test"), packed.gallery("test")):
         return "A query is never its own neighbour (excluded by row); all others of its split are."
-    return "Queries and gallery are other images of the same classes, as the data set's role column says."
+    return "Queries and gallery are other samples of the same classes, as the data set's role column says."
 
 
 def list_length(study: Study, packed: Packed) -> str:
@@ -145,7 +154,7 @@ def comparison_page(
         compare: The headline study.
         sweep: The temperature study.
         cells: The cells of the sweep at each geometry's val-chosen tau.
-        baselines: Raw pixels and the untrained network.
+        baselines: Raw pixels or vectors, and the untrained network.
         packed: For the picture.
         queries: In the picture.
     """
@@ -189,7 +198,7 @@ def _write_page(
 Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was
 compared: the head's output in the similarity its geometry was trained with, the same output under cosine, the
 backbone's output under cosine. {searched_sentence(packed)}
-MRR, the mean reciprocal rank of the first relevant image, is 0 where a list, {list_length(compare, packed)}, has none.
+MRR, the mean reciprocal rank of the first relevant sample, is 0 where a list, {list_length(compare, packed)}, has none.
 
 ## At each geometry's own temperature
 
@@ -205,7 +214,7 @@ not corrected for their number. Beside them the gap of each seed.
 
 ## By level of the hierarchy
 
-The same lists at the same temperatures, scored at each level of the hierarchy: there every image of the query's group is
+The same lists at the same temperatures, scored at each level of the hierarchy: there every sample of the query's group is
 relevant, so coarser levels are easier. Each geometry in its own similarity, the baselines under cosine.
 
 {markdown_table(level_rows(chosen, baselines, packed.card["levels"]))}
@@ -226,12 +235,12 @@ Val classes; there are fewer to confuse, so these scores are not comparable with
 
 {markdown_table(radius_rows(compare))}
 
-## Queries and their nearest images
+## Queries and their nearest neighbours
 
-![Queries and their five nearest images by geometry](neighbours.png)
+![Queries and their five nearest neighbours by geometry](neighbours.png)
 
-Test queries drawn at random, with their five nearest images in each geometry's own similarity (seed
-{seed}, tau {number(tau)}). An image of another class has a thick frame and a cross.
+Test queries drawn at random, with their five nearest neighbours in each geometry's own similarity (seed
+{seed}, tau {number(tau)}). One of another class has a cross.
 
 Numbers: [comparison.csv](comparison.csv).
 """

@@ -1,4 +1,4 @@
-"""dataset.md: what the images are, how they are split, and how they hang together."""
+"""dataset.md: what the images or vectors are, how they are split, and how they hang together."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,23 @@ import pandas as pd
 from geomix.report.figures import draw_samples
 from geomix.report.pictures import read_pictures
 from geomix.report.text import markdown_table
+from geomix.report.vectors import GROUPS, POINTS, draw_map
 from geomix.samples import SPLITS, Packed
 
 ROWS, COLUMNS, FACES = 6, 12, 2  # of the picture; FACES images of one class stand side by side
+
+ROW = """\
+A row for each of the largest groups of the coarsest level, from its largest family of classes on; under each image its
+class and the split of that class."""
+MAP = f"""\
+The two directions in which the test vectors vary most, standardised by the columns of train as the network sees them; at
+most {POINTS:,} of them, the {GROUPS} largest groups of the coarsest level by name."""
 
 
 def count_rows(packed: Packed) -> list[dict[str, str]]:
     """Give a row of counts for each split."""
     counts = packed.card["counts"]
-    names = ["images", "classes", *(f"{level} groups" for level in packed.card["levels"])]
+    names = [_kind(packed), "classes", *(f"{level} groups" for level in packed.card["levels"])]
     return [{"split": split} | dict(zip(names, (f"{n:,}" for n in counts[split].values()), strict=True)) for split in SPLITS]
 
 
@@ -56,27 +64,36 @@ def related(packed: Packed) -> str:
     return f" Their groups are not: {count} of {len(test)} test classes share their {levels[-1]} with one of train."
 
 
+def _kind(packed: Packed) -> str:
+    return "vectors" if packed.form == "vectors" else "images"
+
+
+def _shape(packed: Packed) -> str:
+    height, width, channels = packed.image_shape
+    if packed.form == "vectors":
+        return f"of {channels:,} numbers"
+    size = f"of {height} x {width} pixels" if height else "kept as they came"
+    return f"{size}, {'grey' if channels == 1 else 'colour'}"
+
+
 def dataset_page(packed: Packed) -> dict[str, bytes]:
     """Write dataset.md, samples.png and dataset.csv."""
-    card = packed.card
-    height, width, channels = card["image_shape"]
-    shape = f"of {height} x {width} pixels" if height else "kept as they came"
+    card, vectors = packed.card, packed.form == "vectors"
     levels = " -> ".join([*card["levels"], "class"])
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
     each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
     page = f"""# Data set: {card["dataset"]}
 
-{len(packed.samples):,} images {shape}, {"grey" if channels == 1 else "colour"}, in
-{packed.samples["label"].nunique():,} classes of {each} images. Hierarchy: {levels}.
+{len(packed.samples):,} {_kind(packed)} {_shape(packed)}, in
+{packed.samples["label"].nunique():,} classes of {each} {_kind(packed)}. Hierarchy: {levels}.
 
 {markdown_table(count_rows(packed))}
 
 No class is in two splits.{related(packed)} Training sees train alone; settings are chosen on val; test is only scored.
 
-![Samples with their hierarchy](samples.png)
+![{"A map of the test vectors" if vectors else "Samples with their hierarchy"}](samples.png)
 
-A row for each of the largest groups of the coarsest level, from its largest family of classes on; under each image its
-class and the split of that class.
+{MAP if vectors else ROW}
 
 Numbers: [dataset.csv](dataset.csv).
 """
@@ -84,5 +101,5 @@ Numbers: [dataset.csv](dataset.csv).
     return {
         "dataset.md": page.encode(),
         "dataset.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
-        "samples.png": draw_samples(list(sample_rows(packed))),
+        "samples.png": draw_map(packed) if vectors else draw_samples(list(sample_rows(packed))),
     }

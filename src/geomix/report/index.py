@@ -15,7 +15,7 @@ PAGES = {
     "comparison.md": "the geometries side by side: all metrics, baselines, intervals, queries with their neighbours",
     "temperature.md": "R@1 over the temperature",
     "curvature.md": "R@1 over the curvature, down to the flat limit",
-    "dataset.md": "the images and their splits",
+    "dataset.md": "the data set and its splits",
 }
 
 
@@ -104,7 +104,7 @@ def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame | None, baselines:
         )
     for _, row in average_baselines(baselines, "test").iterrows():
         name = row["geometry"]
-        searched = "pixels, cosine" if name == BASELINES["pixels"] else "head, cosine"
+        searched = f"{'head' if name == BASELINES['untrained'] else name.removeprefix('raw ')}, cosine"
         rows.append(dict.fromkeys(rows[0], "-") | {"geometry": name, "searched": searched, **_scores(row)})
     return rows
 
@@ -177,9 +177,9 @@ Curvatures that validation chose. {curvatures}
 
 {pages}
 
-Settings were chosen on val classes alone; test classes only scored. A query is never its own neighbour; all other images
-of its split are searched. R@1 is the share of queries whose nearest image is of the query's class; MAP@R averages the
-precision over the first R ranks, R being the number of images of that class. `flat` is the ball's limit at curvature 0
+Settings were chosen on val classes alone; test classes only scored. A query is never its own neighbour; all other samples
+of its split are searched. R@1 is the share of queries whose nearest sample is of the query's class; MAP@R averages the
+precision over the first R ranks, R being the number of samples of that class. `flat` is the ball's limit at curvature 0
 with the same features, scale and clip radius: what it reaches too needs no curvature. "No difference found" means that
 the 95 % interval holds zero; it is a result.
 """

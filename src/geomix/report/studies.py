@@ -12,7 +12,7 @@ from geomix.errors import InputError
 from geomix.files import read_json
 
 # The name of a baseline by its geometry in the results.
-BASELINES = {"pixels": "raw pixels", "untrained": "untrained network"}
+BASELINES = {"pixels": "raw pixels", "vectors": "raw vectors", "untrained": "untrained network"}
 METRICS = {"reciprocal_rank": "MRR", "map_at_r": "MAP@R", "r_precision": "R-precision"}  # besides recall at K
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
 DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
@@ -108,6 +108,7 @@ def choose(summary: pd.DataFrame, knob: str) -> pd.DataFrame:
 
 
 def average_baselines(baselines: Study, split: str) -> pd.DataFrame:
-    """Average raw pixels and the head of the untrained network, both under cosine, over seeds; a row for each."""
-    rows = baselines.metrics[(baselines.metrics["split"] == split) & baselines.metrics["vector"].isin(["pixels", "head"])]
+    """Average raw pixels or vectors and the head of the untrained network, both under cosine, over seeds; a row for each."""
+    searched = baselines.metrics["vector"].isin(["pixels", "vectors", "head"])
+    rows = baselines.metrics[(baselines.metrics["split"] == split) & searched]
     return over_seeds(rows, ["geometry"]).replace({"geometry": BASELINES})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,10 @@ from geomix.model.prefetch import pays, prefetch
 from geomix.samples import Packed
 from geomix.train.batches import ClassBatches, ImageBatches
 from geomix.train.losses import Table
-from geomix.train.objective import Objective, build_objective
+from geomix.train.objective import Objective, build_objective, regularise
+
+if TYPE_CHECKING:
+    from geomix.train.hier import Hierarchy
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Run:
     geometry: Geometry
     history: list[dict[str, float]]
     device: torch.device
+    hierarchy: "Hierarchy | None" = None
 
 
 def choose_device(name: str) -> torch.device:
@@ -69,8 +73,13 @@ def refuse_infinite(value: Tensor, what: str, where: str) -> None:
         raise InputError(f"{where}: found {what} {value.item()}, expected a finite one; the update was not made")
 
 
-def build_optimizer(encoder: nn.Module, geometry: Geometry, objective: Objective, optim: Mapping[str, Any]) -> torch.optim.AdamW:
-    """Build AdamW: weight decay on matrices of the encoder alone; `factor` of a group multiplies its learning rate."""
+def build_optimizers(
+    encoder: nn.Module, geometry: Geometry, objective: Objective, optim: Mapping[str, Any]
+) -> list[torch.optim.Optimizer]:
+    """Build AdamW and, where a hierarchy has proxies on a ball, Riemannian Adam, whose steps are geodesics.
+
+    Weight decay is on matrices of the encoder alone; `factor` of a group multiplies its learning rate.
+    """
     encoders, others = list(encoder.parameters()), list(geometry.parameters())
     groups = [
         ([weight for weight in encoders if weight.ndim > 1], optim["weight_decay"], 1.0),
@@ -78,7 +87,12 @@ def build_optimizer(encoder: nn.Module, geometry: Geometry, objective: Objective
         (objective.own_parameters(), 0.0, objective.rate_factor),
     ]
     settings = [{"params": weights, "weight_decay": decay, "factor": factor} for weights, decay, factor in groups if weights]
-    return torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)]
+    if objective.hierarchy:
+        from geomix.train.hier import build_riemannian
+
+        optimizers.append(build_riemannian(objective.hierarchy, optim["learning_rate"]))
+    return optimizers
 
 
 @contextmanager
@@ -113,9 +127,10 @@ def draw_views(
     """
     rows = packed.rows("train")
     aspects = torch.from_numpy(packed.aspects[rows])
+    crop = {"area": 1, "flip": 0} if packed.form == "vectors" else params["crop"]  # vectors draw nothing
     for images, table in batches.epoch(generator):
-        boxes = draw_crops(aspects[images], params["crop"]["area"], generator)
-        flips = draw_flips(len(table), params["crop"]["flip"], generator)
+        boxes = draw_crops(aspects[images], crop["area"], generator)
+        flips = draw_flips(len(table), crop["flip"], generator)
         views = load_batch(packed, rows[images.numpy()], boxes, flips, encoder, device)
         yield table, augment(views, params["augment"], generator, encoder.std)
 
@@ -126,7 +141,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys labels, epochs, device, backbone, head, loss, batch, crop, augment, optim of params.yaml.
+        params: Keys epochs, device, backbone, head, loss, regulariser, labels, batch, crop, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
@@ -142,11 +157,13 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         batches = ClassBatches(packed.samples["label"].to_numpy()[rows], batch["classes"], batch["images"])
     else:
         batches = ImageBatches(len(rows), batch["classes"] * batch["images"])
-    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments).to(device)
     geometry = geometry.to(device)
-    objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
-    optimizer = build_optimizer(encoder, geometry, objective, optim)
-    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+    objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed)
+    objective = regularise(objective, params["regulariser"], params["head"]["outputs"], seed).to(device)
+    optimizers = build_optimizers(encoder, geometry, objective, optim)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    trained = [weight for group in groups for weight in group["params"]]
     generator = torch.Generator().manual_seed(seed)
     steps = params["epochs"] * batches.per_epoch
     history: list[dict[str, float]] = []
@@ -168,13 +185,15 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
                     radii.append(norms.detach())
                 refuse_infinite(loss, "loss", f"{name}: step {step}")
                 rate = learning_rate(step - 1, steps, optim["learning_rate"], optim["warmup"])
-                for group in optimizer.param_groups:
+                for group in groups:
                     group["lr"] = rate * group["factor"]
-                optimizer.zero_grad(set_to_none=True)
+                for optimizer in optimizers:
+                    optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = nn.utils.clip_grad_norm_(trained, optim["clip_norm"])
                 refuse_infinite(norm, "gradient norm", f"{name}: step {step}")
-                optimizer.step()
+                for optimizer in optimizers:
+                    optimizer.step()
                 geometry.keep_in_range()
                 losses.append(loss.item())
                 bar.update(len(table))
@@ -183,4 +202,4 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         mean = sum(losses) / len(losses)
         history.append({"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **geometry.learned()})
     bar.close()
-    return Run(encoder, geometry, history, device)
+    return Run(encoder, geometry, history, device, objective.hierarchy)

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,23 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
 from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 
+if TYPE_CHECKING:
+    from geomix.train.hier import Hierarchy
+
 
 class Objective(nn.Module):
     """The loss of a batch compared with itself, in a geometry."""
 
     rate_factor = 1.0
     """Times the learning rate of what the objective learns itself."""
+    hierarchy: "Hierarchy | None"
+    """The regulariser HIER; its proxies have a learning rate of their own."""
 
     def __init__(self, geometry: Geometry, loss: Callable[[Tensor, Table, Table], Tensor] | None = None) -> None:
         super().__init__()
         self._geometry = [geometry]  # in a list: its parameters are not the objective's
         self._loss = loss
+        self.hierarchy = None
 
     @property
     def geometry(self) -> Geometry:
@@ -31,8 +37,8 @@ class Objective(nn.Module):
         return self._geometry[0]
 
     def own_parameters(self) -> list[nn.Parameter]:
-        """Give what the objective learns besides encoder and geometry."""
-        return list(self.parameters())
+        """Give what the objective learns besides encoder and geometry, without the regulariser's proxies."""
+        return [weight for name, weight in self.named_parameters() if not name.startswith("hierarchy.")]
 
     def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
         """Give the loss, a scalar.
@@ -109,6 +115,23 @@ def _known(classes: int | None, loss: str) -> int:
     if classes is None:
         raise InputError(f"labels: found hidden for the loss {loss}, expected given, as it learns something for each class")
     return classes
+
+
+def regularise(objective: Objective, settings: Mapping[str, Any], dimensions: int, seed: int) -> Objective:
+    """Add what section `regulariser` of params.yaml describes to the loss that an objective gives, whichever it is.
+
+    Args:
+        objective: It is changed, and given back.
+        settings: The section.
+        dimensions: D of the embeddings.
+        seed: Of what the regulariser learns and draws.
+    """
+    if settings["name"] == "hier":
+        from geomix.train.hier import Hierarchy
+
+        hierarchy = objective.hierarchy = Hierarchy(settings, dimensions, seed)
+        objective.register_forward_hook(lambda _, given, loss: loss + hierarchy(given[0], given[2]))
+    return objective
 
 
 def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int) -> nn.Module:

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from geomix.model.embed import embed
 from geomix.model.encoder import Encoder, build_encoder
 from geomix.samples import SCORED, Encoded, Packed
 from geomix.train.fit import Run, choose_device
+
+if TYPE_CHECKING:
+    from geomix.train.hier import Hierarchy
 
 PIXELS, FILES = 32, 512  # side of the raw pixels of images kept as files; so many are decoded at a time
 
@@ -46,7 +49,10 @@ def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
 
 
 def read_pixels(packed: Packed, split: str) -> np.ndarray:
-    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels."""
+    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels.
+
+    Vectors are given as they are, float32 (n, D).
+    """
     rows = packed.rows(split)
     if not isinstance(packed.images, Encoded):
         return np.asarray(packed.images[rows]).reshape(len(rows), -1)
@@ -59,7 +65,7 @@ def read_pixels(packed: Packed, split: str) -> np.ndarray:
 
 
 def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
-    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz.
+    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz; tree.csv where a tree was learned.
 
     Args:
         run: What training left behind.
@@ -75,11 +81,29 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": origin})
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
+        if run.hierarchy:
+            embeddings |= _save_tree(run.hierarchy, embeddings, folder, run.device)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
 
 
+def _save_tree(
+    hierarchy: "Hierarchy", embeddings: Mapping[str, np.ndarray], folder: Path, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Write tree.csv: each proxy, its parent (-1 for the root) and how many samples of each split it is nearest to.
+
+    Returns:
+        The nearest proxy of each sample, `<split>_proxy`.
+    """
+    heads = {split: torch.from_numpy(embeddings[f"{split}_head"]).to(device) for split in SCORED}
+    nearest = {split: hierarchy.nearest(head).cpu().numpy() for split, head in heads.items()}
+    parents = hierarchy.grow().cpu().numpy()
+    members = {split: np.bincount(proxies, minlength=len(parents)) for split, proxies in nearest.items()}
+    pd.DataFrame({"proxy": range(len(parents)), "parent": parents, **members}).to_csv(folder / "tree.csv", index=False)
+    return {f"{split}_proxy": proxies for split, proxies in nearest.items()}
+
+
 def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path) -> None:
-    """Write the cells that need no training: raw pixels, and an untrained encoder for each seed.
+    """Write the cells that need no training: raw pixels or vectors (in `pixels`), and an untrained encoder for each seed.
 
     Args:
         packed: The data set.
@@ -89,10 +113,12 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[in
     """
     device = choose_device(params["device"])
     with new_folder(out) as folder:
-        pixels = {f"{split}_pixels": read_pixels(packed, split) for split in SCORED}
-        _save_baseline(folder / "pixels", {"geometry": "pixels"}, pixels, describe_machine(device))
+        raw = "vectors" if packed.form == "vectors" else "pixels"
+        pixels = {f"{split}_{raw}": read_pixels(packed, split) for split in SCORED}
+        _save_baseline(folder / "pixels", {"geometry": raw}, pixels, describe_machine(device))
         for seed in seeds:
-            encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
+            outputs, shape = params["head"]["outputs"], packed.image_shape
+            encoder = build_encoder(params["backbone"], outputs, shape, seed, packed.moments).to(device)
             vectors = embed_scored(encoder, packed, params["crop"]["centre"], device)
             cell = {"geometry": "untrained", "seed": seed}
             _save_baseline(folder / f"untrained-{seed}", cell, vectors, describe_origin(encoder, device))
