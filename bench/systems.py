@@ -33,10 +33,8 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
     """
 
     def build(size: Size) -> Call:
-        classes, views = (3 if size == "tiny" else settings["batch"]["classes"]), settings["batch"]["images"]
         hidden = settings["labels"] == "hidden"
-        if hidden:
-            classes, views = classes * views // 2, 2
+        classes, views = shape_of_batch(settings, size)
         embeddings, table = inputs.draw_batch(classes, views, dimensions).requires_grad_(), inputs.batch_table(classes, views)
         knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
         geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
@@ -51,6 +49,12 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
         return call
 
     return build
+
+
+def shape_of_batch(settings: Mapping[str, Any], size: Size) -> tuple[int, int]:
+    """Give classes and their images in a batch; where labels are hidden, images and their two views."""
+    classes, images = (3 if size == "tiny" else settings["batch"]["classes"]), settings["batch"]["images"]
+    return (classes, images) if settings["labels"] == "given" else (classes * images // 2, 2)
 
 
 def cases(quick: bool) -> list[Case]:

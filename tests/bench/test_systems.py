@@ -8,7 +8,7 @@ import torch
 
 from bench.measure import Options, measure_case
 from bench.page import write_csv
-from bench.systems import REFERENCE, cases, system
+from bench.systems import REFERENCE, cases, shape_of_batch, system
 from geomix.params import load
 from geomix.report.systems import read_costs, settle
 
@@ -29,6 +29,12 @@ def test_the_page_reads_what_is_written(tmp_path: Path) -> None:
     costs = read_costs(tmp_path / "systems.csv")
     assert list(costs) == ["hypvit"]
     assert costs["hypvit"][0] > 0
+
+
+def test_hidden_labels_make_two_views_of_each_image_in_a_batch_as_large() -> None:
+    settings = {"batch": {"classes": 32, "images": 4}, "labels": "given"}
+    assert shape_of_batch(settings, "timed") == (32, 4)
+    assert shape_of_batch(settings | {"labels": "hidden"}, "timed") == (64, 2)
 
 
 @pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "hier", "infonce"])

@@ -11,7 +11,10 @@ from geomix.evaluate.cells import system_cells
 from geomix.evaluate.ensembles import build_ensembles
 from geomix.evaluate.score import score_study
 from geomix.report.figures import draw_systems
+from geomix.report.intervals import paired_difference
+from geomix.report.studies import per_query, read_study
 from geomix.report.systems import REFERENCES, build_systems, list_changes, read_costs, say_corrections, settle
+from geomix.report.text import gap
 from geomix.samples import open_packed
 from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
 
@@ -75,19 +78,19 @@ def test_each_system_is_in_the_table_of_its_labels(page: str) -> None:
     assert list(table(page, "Labels hidden")) == ["infonce", "ball_hidden", *baselines]
 
 
-def test_scores_are_those_of_the_results(page: str, scored: Path) -> None:
+def test_scores_are_those_of_the_results(page: str, scored: Path, kept_packed: Path) -> None:
     metrics = pd.read_csv(scored / "systems" / "metrics.csv")
     rows = metrics[(metrics["system"] == "hypvit") & (metrics["split"] == "test") & (metrics["similarity"] == "own")]
     row = table(page, "Labels given")["hypvit"]
     assert row["test R@1, %"].startswith(f"{100 * rows['recall_at_1'].mean():.1f} ±")
     assert row["test MAP@R, %"].startswith(f"{100 * rows['map_at_r'].mean():.1f} ±")
-    gap = 100 * (
-        rows["recall_at_1"].mean()
-        - metrics[metrics["cell"].str.startswith("euclidean/")]
-        .query("split == 'test' and similarity == 'own'")["recall_at_1"]
-        .mean()
-    )
-    assert row["R@1 minus euclidean's, points [95 % interval]"].startswith(f"{gap:+.1f} [")
+    study = read_study(scored / "systems")
+    hits = [per_query(study, system_cells([name], SEEDS), "test", "recall_at_1") for name in ("hypvit", "euclidean")]
+    packed = open_packed(kept_packed)
+    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
+    difference = paired_difference(hits[0], hits[1], classes)
+    assert row["R@1 minus euclidean's, points [95 % interval]"] == gap(difference)
+    assert row["verdict"] == difference.verdict
 
 
 def test_the_reference_is_not_compared_with_itself(page: str) -> None:
