@@ -13,7 +13,7 @@ def main() -> None:
     """Build all pages, then write them."""
     numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
     data = load("images", "split", "crop", "augment")
-    sections = load("backbone", "head", "geometry", "loss", "batch", "optim", "compare", "sweep")
+    sections = load("backbone", "head", "geometry", "loss", "negatives", "batch", "optim", "compare", "sweep")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)

@@ -21,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    params = load("epochs", "device", "backbone", "head", "loss", "batch", "crop", "augment", "optim")
+    params = load("epochs", "device", "backbone", "head", "loss", "negatives", "batch", "crop", "augment", "optim")
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
     from geomix.model.geometry import build_geometry

@@ -164,6 +164,10 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     }
     if params.dataset == "folder" and not params.folder.path:
         mistakes["folder.path"] = "found nothing, expected a folder of images, as dataset is folder"
+    if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
+        mistakes["negatives.rule"] = (
+            f"found {params.negatives.rule} with loss {params.loss.name}, expected uniform with this loss"
+        )
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"

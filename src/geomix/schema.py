@@ -2,28 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Field, model_validator
 
-
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Check a number but keep it as written: cells are named by it, and DVC tells 1 from 1.0."""
-    check(value)
-    return value
-
-
-Number = Annotated[float, WrapValidator(_as_written)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys, infinities and values of another type are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+from geomix.negatives import Negatives
+from geomix.sections import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
 
 
 class Split(Section):
@@ -146,14 +128,6 @@ class SupervisedContrastive(Section):
     name: Literal["supervised_contrastive"]
 
 
-class HardContrastive(Section):
-    """HCL: negatives weighted by their own hardness."""
-
-    name: Literal["hard_contrastive"]
-    beta: NonNegative
-    tau_plus: Annotated[Number, Field(ge=0, lt=1)]
-
-
 class ProxyAnchor(Section):
     """Learned proxies, one for each training class; the margin is in similarities."""
 
@@ -167,13 +141,11 @@ class PeerLoss(Section):
 
     name: Literal["pytorch_metric_learning"]
     loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
-    arguments: dict[str, Any] = {}
+    arguments: Annotated[dict[str, Any], Field(default_factory=dict)]
     rate_factor: Positive = 1
 
 
-Loss = Annotated[
-    PairwiseCrossEntropy | SupervisedContrastive | HardContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")
-]
+Loss = Annotated[PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")]
 
 
 class Batch(Section):
@@ -273,6 +245,7 @@ class Params(Section):
     head: Head
     geometry: dict[Name, Geometry]
     loss: Loss
+    negatives: Negatives
     batch: Batch
     augment: Augment
     optim: Optim

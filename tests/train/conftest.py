@@ -25,6 +25,7 @@ def settings() -> dict[str, Any]:
         },
         "head": {"outputs": 8},
         "loss": {"name": "pairwise_cross_entropy"},
+        "negatives": {"rule": "uniform"},
         "batch": {"classes": 3, "images": 2},
         "crop": {"area": 1, "flip": 0, "centre": 1},
         "augment": {"rotate": 3, "zoom": 0.03, "shear": 0.03, "shift": 0.02, "noise": 0.02},

@@ -12,6 +12,7 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry, build_geometry
 from geomix.samples import Packed
 from geomix.train.fit import choose_device, fit, learning_rate
+from geomix.train.objective import RuleObjective
 
 HYBRID = {
     "cosine": {"space": "sphere", "weight": 1},
@@ -47,7 +48,6 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(pa
 
 LOSSES = [
     {"name": "supervised_contrastive"},
-    {"name": "hard_contrastive", "beta": 1.0, "tau_plus": 0.0},
     {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0},
 ]
 
@@ -56,6 +56,30 @@ LOSSES = [
 def test_every_loss_falls_in_a_sum_of_spaces(packed: Packed, settings: dict[str, Any], loss: dict[str, Any]) -> None:
     run = fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss}, 0, "cell")
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
+
+
+RULES = [
+    {"rule": "hard", "beta": 1.0, "tau_plus": 0.0, "anneal": "down"},
+    {"rule": "false_negative_elimination", "margin": 0.2, "prior": 0.0001, "suspicious": 0.001},
+    {"rule": "doubly_contrastive", "clusters": 6, "temperature": 0.5, "weight": 1, "rate_factor": 1},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["rule"])
+def test_a_rule_trains_and_hears_of_every_epoch(
+    packed: Packed, settings: dict[str, Any], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, int]] = []
+    start = RuleObjective.start_epoch
+
+    def hear(objective: RuleObjective, epoch: int, epochs: int) -> None:
+        heard.append((epoch, epochs))
+        start(objective, epoch, epochs)
+
+    monkeypatch.setattr(RuleObjective, "start_epoch", hear)
+    run = fit(packed, hybrid(), settings | {"epochs": 8, "negatives": rule}, 0, "cell")
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    assert heard == [(epoch, 8) for epoch in range(8)]
 
 
 def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:

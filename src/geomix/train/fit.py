@@ -94,7 +94,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys epochs, device, backbone, head, loss, batch, crop, augment, optim of params.yaml.
+        params: Keys epochs, device, backbone, head, loss, negatives, batch, crop, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
@@ -109,7 +109,8 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     batches = ClassBatches(labels, batch["classes"], batch["images"])
     encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed).to(device)
     geometry = geometry.to(device)
-    objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed).to(device)
+    outputs, negatives = params["head"]["outputs"], params["negatives"]
+    objective = build_objective(params["loss"], geometry, batches.classes, outputs, seed, negatives).to(device)
     optimizer = build_optimizer(encoder, geometry, objective, optim)
     trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     generator = torch.Generator().manual_seed(seed)
@@ -117,6 +118,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     history: list[dict[str, float]] = []
     bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
     for epoch in range(params["epochs"]):
+        objective.start_epoch(epoch, params["epochs"])
         losses: list[float] = []
         radii: list[Tensor] = []
         rate = 0.0
