@@ -10,7 +10,7 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
 from geomix.train.losses import Table, equal_pairs
 from geomix.train.negatives.rule import Rule
-from geomix.train.negatives.weights import positive_means
+from geomix.train.negatives.weights import BLOCK, positive_means
 
 ENOUGH = 200  # positives from which the running statistics of an epoch are believed
 
@@ -53,7 +53,8 @@ def draw_negatives(
     row, positive = pairs
     order, start, end = view_bounds(columns, torch.stack([rows.view[row], columns.view[positive]]))
     ordered = weights if torch.equal(order, order.sort().values) else weights[:, order]
-    sums = torch.cat([weights.new_zeros(len(rows), 1), ordered.cumsum(1)], 1)  # (N, M + 1), the weight before a column
+    sums = weights.new_zeros(len(rows), len(columns) + 1)  # the weight before a column
+    torch.cumsum(ordered, 1, out=sums[:, 1:])
     begin, finish = sums[row, start], sums[row, end]
     mass = finish - begin  # (2, T)
     drawn = torch.rand(len(row), generator=generator, dtype=weights.dtype).to(weights.device) * mass.sum(0)
@@ -186,16 +187,22 @@ class FalseNegativeElimination(Rule):
 
     def weights(self, logits: Tensor, rows: Table, columns: Table, tau: float) -> Tensor:
         """Give the weights of the draw, (N, M), in [0, 1]; 0 in the row's own class."""
-        scores = logits * tau
-        weights = (scores - positive_means(logits, rows, columns).unsqueeze(1) * tau).square_().mul_(-0.5).exp_()
+        means = positive_means(logits, rows, columns).unsqueeze(1) * tau
+        weights = torch.empty_like(logits)
+        for part, mean, into in zip(*(given.split(BLOCK) for given in (logits, means, weights)), strict=True):
+            self._weigh(part * tau, mean, into)
+        weights[equal_pairs(rows.label, columns.label)] = 0
+        return weights
+
+    def _weigh(self, scores: Tensor, means: Tensor, out: Tensor) -> None:
+        """Write the weights of some rows, whatever their class."""
+        torch.sub(scores, means, out=out).square_().mul_(-0.5).exp_()
         if self.epoch > 0 and self.positives.count >= ENOUGH:
             match = self._match(scores)
             kept = torch.ge(scores, self.positives.mean - self.margin, out=torch.empty_like(scores))
             suspected = torch.gt(match, self.suspicious, out=torch.empty_like(scores))  # factors: torch.where takes longer
-            weights += suspected.mul_((-0.5 * match).exp_().sub_(weights))
-            weights *= kept
-        weights[equal_pairs(rows.label, columns.label)] = 0
-        return weights
+            out += match.mul_(-0.5).exp_().sub_(out).mul_(suspected)
+            out *= kept
 
     def _match(self, scores: Tensor) -> Tensor:
         """Give the probability of a match, by Bayes' rule: the sigmoid of log odds, a quadratic in x = score - mean_+."""

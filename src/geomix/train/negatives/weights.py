@@ -15,6 +15,7 @@ from torch import Tensor
 
 from geomix.train.losses import Table, equal_pairs, pairwise_cross_entropy
 
+BLOCK = 32  # rows at a time: what a core's cache holds
 Weights = Callable[[Tensor, Table, Table], Tensor]
 
 
@@ -25,14 +26,14 @@ def weigh(logits: Tensor, rows: Table, columns: Table, weights: Weights) -> Tens
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M.
-        weights: From logits, rows and columns to log-weights (N, M).
+        weights: From logits, rows and columns to log-weights (N, M), a new tensor each time.
 
     Returns:
         Scalar, mean over terms.
     """
     with torch.no_grad():
         log_weights = weights(logits.detach(), rows, columns)
-    return pairwise_cross_entropy(log_weights + logits, rows, columns)
+    return pairwise_cross_entropy(log_weights.add_(logits), rows, columns)
 
 
 def positive_means(logits: Tensor, rows: Table, columns: Table) -> Tensor:
@@ -63,13 +64,15 @@ def ambiguous_weights(logits: Tensor, rows: Table, columns: Table, *, a: float, 
         SimANS (arXiv:2210.11773), which samples 15 negatives by these weights; here all count, by their weights.
     """
     first, second = equal_pairs(rows.label, columns.label)
-    apart = (logits - positive_means(logits, rows, columns).unsqueeze(1)).mul_(tau)
-    log_weights = apart.sub_(b).square_().mul_(-a)
-    if top is not None and top < logits.shape[1]:
-        masked = logits.clone()
-        masked[first, second] = torch.finfo(logits.dtype).min
-        short = masked.sub_(_largest(masked, top))  # below 0 for those that do not count
-        log_weights += torch.threshold_(short, -torch.finfo(short.dtype).tiny, -torch.inf).clamp_max_(0)
+    masked = logits.clone()
+    masked[first, second] = torch.finfo(logits.dtype).min
+    means = positive_means(logits, rows, columns).unsqueeze(1)
+    log_weights = torch.empty_like(logits)
+    for part, mean, into, short in zip(*(given.split(BLOCK) for given in (logits, means, log_weights, masked)), strict=True):
+        torch.sub(part, mean, out=into).mul_(tau).sub_(b).square_().mul_(-a)
+        if top is not None and top < logits.shape[1]:
+            short.sub_(_largest(short, top))  # below 0 for those that do not count
+            into += torch.threshold_(short, -torch.finfo(short.dtype).tiny, -torch.inf).clamp_max_(0)
     log_weights[first, second] = 0
     return log_weights
 
@@ -115,7 +118,9 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, alpha: floa
     ranks = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)
     table = _bayesian((ranks / sizes.unsqueeze(1)).clamp_max(1), alpha, beta, tau_plus).log()
     by_rank = table.expand(len(rows), -1) if len(sizes) == 1 else table[which]
-    log_weights = torch.empty_like(logits).scatter_(1, _order(masked), by_rank)
+    log_weights = torch.empty_like(logits)
+    for part, by_its_rank, into in zip(*(given.split(BLOCK) for given in (masked, by_rank, log_weights)), strict=True):
+        into.scatter_(1, _order(part), by_its_rank)
     log_weights[first, second] = 0
     return log_weights
 
