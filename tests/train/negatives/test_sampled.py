@@ -27,7 +27,7 @@ def generator() -> torch.Generator:
 
 
 def elimination() -> FalseNegativeElimination:
-    return FalseNegativeElimination(margin=0.2, prior=0.01, suspicious=0.02, generator=generator())
+    return FalseNegativeElimination(margin=0.2, prior=0.4, suspicious=0.4, generator=generator())
 
 
 def density(score: float, seen: Tensor) -> float:
@@ -84,8 +84,9 @@ def test_columns_are_drawn_alike(batch: Table) -> None:
 def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(batch: Table) -> None:
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     unlike = batch.label.unsqueeze(1) != batch.label
+    logits += 0.5 * ~unlike
     mine, others = logits[positive_pairs(batch, batch)] * TAU, logits[unlike] * TAU
-    rule = elimination()
+    rule, branches = elimination(), set()
     for epoch in (0, 1):
         rule.start_epoch(epoch, 2)
         for _ in range(8):  # 240 positives
@@ -99,11 +100,13 @@ def test_elimination_equals_its_definition_before_and_after_the_statistics_are_u
                 score = float(logits[r, q]) * TAU
                 expected = math.exp(-0.5 * (score - mean) ** 2)
                 if epoch:
-                    like, not_like = density(score, mine) * 0.01, density(score, others) * 0.99
+                    like, not_like = density(score, mine) * 0.4, density(score, others) * 0.6
                     match = like / (like + not_like)
-                    expected = math.exp(-0.5 * match) if match > 0.02 else expected
+                    expected = math.exp(-0.5 * match) if match > 0.4 else expected
                     expected = 0.0 if score < float(mine.mean()) - 0.2 else expected
+                    branches.add((match > 0.4, expected == 0.0))
                 assert float(weights[r, q]) == pytest.approx(expected, rel=1e-9)
+    assert len(branches) >= 3
 
 
 def test_elimination_is_a_triplet_loss_over_drawn_negatives(batch: Table) -> None:
