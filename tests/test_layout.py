@@ -33,7 +33,7 @@ DATASET_PAGES = {
     *("temperature.csv", "temperature.md", "temperature.png"),
 }
 # A docstring; and what `params:` covers.
-FREE = {"src/geomix/__init__.py", "src/geomix/params.py", "src/geomix/schema.py", "src/geomix/sections.py"}
+FREE = {f"src/geomix/{name}.py" for name in ("__init__", "negatives", "params", "schema", "sections")}
 PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
 
 

@@ -51,6 +51,15 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
+        ("negatives.rule", "easy", "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'"),
+        ("negatives", {"rule": "hard", "beta": -1, "tau_plus": 0}, "negatives.beta: found -1, expected greater than or equal"),
+        ("negatives", {"rule": "bayesian", "alpha": 0, "beta": 1, "tau_plus": 0}, "negatives.alpha: found 0, expected greater"),
+        ("negatives", {"rule": "limited", "count": 0}, "negatives.count: found 0, expected greater"),
+        (
+            "negatives",
+            {"rule": "mixed_importance", "similarity": 0.5, "uncertainty": 0.5, "distance": 0.2},
+            "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance, not 1.2",
+        ),
         ("sweep.tau.values", [0.1, 0.2, 0.1], "sweep.tau.values: found .*, expected each value once"),
         ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
         (
@@ -75,6 +84,14 @@ def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], k
 def test_a_conv_stem_beside_weights_from_elsewhere_is_refused(raw: dict[str, Any]) -> None:
     raw["backbone"] |= {"stem": "conv", "pretrained": True}
     with pytest.raises(InputError, match="backbone.stem: found conv beside pretrained or a checkpoint, expected patch"):
+        validate(raw)
+
+
+def test_a_rule_for_negatives_with_another_loss_is_refused(raw: dict[str, Any]) -> None:
+    set_key(raw, "negatives", {"rule": "debiased", "tau_plus": 0.1})
+    validate(raw)
+    set_key(raw, "loss", {"name": "supervised_contrastive"})
+    with pytest.raises(InputError, match="negatives.rule: found debiased with loss supervised_contrastive, expected uniform"):
         validate(raw)
 
 

@@ -182,6 +182,10 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     if (params.dataset == "embeddings") != (params.backbone.name == "mlp"):
         expected = "mlp" if params.dataset == "embeddings" else "the name of a Vision Transformer of timm"
         mistakes["backbone.name"] = f"found {params.backbone.name}, expected {expected}, as dataset is {params.dataset}"
+    if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
+        mistakes["negatives.rule"] = (
+            f"found {params.negatives.rule} with loss {params.loss.name}, expected uniform with this loss"
+        )
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
