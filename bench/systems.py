@@ -32,14 +32,15 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
         dimensions: D of the embeddings.
     """
 
-    def build(size: Size) -> Call:
+    def build(_: Size) -> Call:
         hidden = settings["labels"] == "hidden"
-        classes, views = shape_of_batch(settings, size)
+        classes, views = shape_of_batch(settings)
         embeddings, table = inputs.draw_batch(classes, views, dimensions).requires_grad_(), inputs.batch_table(classes, views)
         knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
         geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
-        objective = build_objective(settings["loss"], geometry, None if hidden else classes, dimensions, 0)
+        objective = build_objective(settings["loss"], geometry, None if hidden else classes, dimensions, 0, settings["negatives"])
         objective = regularise(objective, settings["regulariser"], dimensions, 0)
+        objective.start_epoch(1, 2)  # some rules rest in the first
         learned = [embeddings, *geometry.parameters(), *objective.parameters()]
 
         def call() -> tuple[float, Tensor]:
@@ -51,15 +52,15 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
     return build
 
 
-def shape_of_batch(settings: Mapping[str, Any], size: Size) -> tuple[int, int]:
+def shape_of_batch(settings: Mapping[str, Any]) -> tuple[int, int]:
     """Give classes and their images in a batch; where labels are hidden, images and their two views."""
-    classes, images = (3 if size == "tiny" else settings["batch"]["classes"]), settings["batch"]["images"]
+    classes, images = settings["batch"]["classes"], settings["batch"]["images"]
     return (classes, images) if settings["labels"] == "given" else (classes * images // 2, 2)
 
 
 def cases(quick: bool) -> list[Case]:
     """Give one case: all systems in turn, so that what else the machine does meets all alike."""
-    params = load("system", "geometry", "head", "loss", "regulariser", "labels", "batch", path=ROOT / "params.yaml")
+    params = load("system", "geometry", "head", "loss", "negatives", "regulariser", "labels", "batch", path=ROOT / "params.yaml")
     dimensions = params["head"]["outputs"]
     parts = []
     for name, entry in params["system"].items():

@@ -13,7 +13,7 @@ def main() -> None:
     """Build all pages, then write them."""
     numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
     data = load("images", "split", "crop", "augment")
-    sections = load("backbone", "head", "geometry", "loss", "regulariser", "labels", "batch", "optim", "compare")
+    sections = load("backbone", "head", "geometry", "loss", "negatives", "regulariser", "labels", "batch", "optim", "compare")
     sweeps = load("sweep.tau", "sweep.curvature", "sweep.runs")
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)

@@ -19,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     settings = load(f"benchmark.{given.dataset}")[f"benchmark.{given.dataset}"]
-    shared = load("device", "head", "loss", "regulariser", "labels", "geometry", "report", "sweep.benchmarks")
+    shared = load("device", "head", "loss", "negatives", "regulariser", "labels", "geometry", "report", "sweep.benchmarks")
 
     from geomix.files import new_folder
     from geomix.report.benchmark import build_benchmark

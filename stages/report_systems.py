@@ -19,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     training = load("epochs", "device", "backbone", "head", "crop", "augment", "optim")
-    replaced = load("loss", "regulariser", "labels", "batch")
+    replaced = load("loss", "negatives", "regulariser", "labels", "batch")
     study = load("geometry", "systems", "ensemble", "system")
 
     from geomix.report.pages import write_pages

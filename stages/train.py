@@ -22,7 +22,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()
-    params = load("device", "head", "loss", "regulariser", "labels")
+    params = load("device", "head", "loss", "negatives", "regulariser", "labels")
     params |= load("epochs", "backbone", "batch", "crop", "augment", "optim", instead=cell.instead)
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 

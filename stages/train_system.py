@@ -21,7 +21,7 @@ def main() -> None:
     system = load(f"system.{given.system}")[f"system.{given.system}"]
     at = f"system.{given.system}"
     params = load("epochs", "device", "backbone", "head", "crop", "augment", "optim")
-    params |= load("loss", "regulariser", "labels", "batch", instead=at)
+    params |= load("loss", "negatives", "regulariser", "labels", "batch", instead=at)
     spaces = load(f"geometry.{system['geometry']}")[f"geometry.{system['geometry']}"]
 
     from geomix.files import new_folder

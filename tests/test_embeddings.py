@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "backbone": {"name": "mlp", "pretrained": False, "checkpoint": None, "width": 32, "depth": 1, "drop_path": 0},
     "head": {"outputs": 8},
     "loss": {"name": "pairwise_cross_entropy"},
+    "negatives": {"rule": "uniform"},
     "regulariser": {"name": "none"},
     "labels": "given",
     "batch": {"classes": 5, "images": 4},

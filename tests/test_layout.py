@@ -33,7 +33,7 @@ DATASET_PAGES = {
     *("temperature.csv", "temperature.md", "temperature.png"),
 }
 # A docstring; and what `params:` covers.
-FREE = {f"src/geomix/{name}.py" for name in ("__init__", "params", "schema", "sections", "studies")}
+FREE = {f"src/geomix/{name}.py" for name in ("__init__", "negatives", "params", "schema", "sections", "studies")}
 PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
 
 

@@ -51,6 +51,15 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
+        ("negatives.rule", "easy", "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'"),
+        ("negatives", {"rule": "hard", "beta": -1, "tau_plus": 0}, "negatives.beta: found -1, expected greater than or equal"),
+        ("negatives", {"rule": "bayesian", "alpha": 0, "beta": 1, "tau_plus": 0}, "negatives.alpha: found 0, expected greater"),
+        ("negatives", {"rule": "limited", "count": 0}, "negatives.count: found 0, expected greater"),
+        (
+            "negatives",
+            {"rule": "mixed_importance", "similarity": 0.5, "uncertainty": 0.5, "distance": 0.2},
+            "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance, not 1.2",
+        ),
         ("sweep.tau.values", [0.1, 0.2, 0.1], "sweep.tau.values: found .*, expected each value once"),
         ("systems.seeds", [1, 1], "systems.seeds: found .*, expected each value once"),
         ("system.flat.geometry", "round", "system.flat.geometry: found round, expected a name under geometry: euclidean"),
@@ -60,6 +69,11 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
             "system.hypvit.curvature: found nothing, expected a number, as the geometry has a ball",
         ),
         ("system.hypmix.lam", None, "system.hypmix.lam: found nothing, expected a number, as the geometry has a weight lam"),
+        (
+            "system.proxy_anchor.negatives",
+            {"rule": "debiased", "tau_plus": 0.1},
+            "system.proxy_anchor.negatives: found debiased with loss proxy_anchor, expected uniform with this loss",
+        ),
         ("system.flat.size", 1, "system.flat.size: found a parameter of this name"),
         ("ensemble.systems", ["flat", "round"], "ensemble.systems: found round, expected names under system: euclidean"),
         ("ensemble.weights", [0.5, 1.5], "ensemble.weights.1: found 1.5, expected less than or equal to 1"),
@@ -101,6 +115,14 @@ def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null
     found = load("loss", "labels", instead="system.supervised_contrastive", path=root / "params.yaml")
     assert found == {"loss": {"name": "supervised_contrastive"}, "labels": "given"}
     assert load("labels", instead="system.infonce", path=root / "params.yaml") == {"labels": "hidden"}
+
+
+def test_a_rule_for_negatives_with_another_loss_is_refused(raw: dict[str, Any]) -> None:
+    set_key(raw, "negatives", {"rule": "debiased", "tau_plus": 0.1})
+    validate(raw)
+    set_key(raw, "loss", {"name": "supervised_contrastive"})
+    with pytest.raises(InputError, match="negatives.rule: found debiased with loss supervised_contrastive, expected uniform"):
+        validate(raw)
 
 
 def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:

@@ -188,6 +188,10 @@ def _study_mistakes(params: Params) -> dict[str, str]:
     if (params.dataset == "embeddings") != (params.backbone.name == "mlp"):
         expected = "mlp" if params.dataset == "embeddings" else "the name of a Vision Transformer of timm"
         mistakes["backbone.name"] = f"found {params.backbone.name}, expected {expected}, as dataset is {params.dataset}"
+    if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
+        mistakes["negatives.rule"] = (
+            f"found {params.negatives.rule} with loss {params.loss.name}, expected uniform with this loss"
+        )
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
         mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
@@ -209,6 +213,9 @@ def _system_mistakes(params: Params) -> dict[str, str]:
             known = ", ".join(params.geometry)
             mistakes[f"system.{name}.geometry"] = f"found {system.geometry}, expected a name under geometry: {known}"
             continue
+        rule = system.negatives.rule if system.negatives else "uniform"
+        if system.loss and system.loss.name != "pairwise_cross_entropy" and rule != "uniform":
+            mistakes[f"system.{name}.negatives"] = f"found {rule} with loss {system.loss.name}, expected uniform with this loss"
         spaces = params.geometry[system.geometry].values()
         if system.lam is None and any(space.weight == "lam" for space in spaces):
             mistakes[f"system.{name}.lam"] = "found nothing, expected a number, as the geometry has a weight lam"

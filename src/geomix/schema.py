@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from geomix.negatives import Negatives
 from geomix.sections import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
 from geomix.studies import Compare, Ensemble, Report, Sweep, Systems
 
@@ -136,14 +137,6 @@ class SupervisedContrastive(Section):
     name: Literal["supervised_contrastive"]
 
 
-class HardContrastive(Section):
-    """HCL: negatives weighted by their own hardness."""
-
-    name: Literal["hard_contrastive"]
-    beta: NonNegative
-    tau_plus: Annotated[Number, Field(ge=0, lt=1)]
-
-
 class ProxyAnchor(Section):
     """Learned proxies, one for each training class; the margin is in similarities."""
 
@@ -157,13 +150,11 @@ class PeerLoss(Section):
 
     name: Literal["pytorch_metric_learning"]
     loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
-    arguments: dict[str, Any] = Field(default={})
+    arguments: Annotated[dict[str, Any], Field(default_factory=dict)]
     rate_factor: Positive = 1
 
 
-Loss = Annotated[
-    PairwiseCrossEntropy | SupervisedContrastive | HardContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")
-]
+Loss = Annotated[PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")]
 
 
 class NoRegulariser(Section):
@@ -246,6 +237,7 @@ class System(Section):
     lam: Positive | None = None
     labels: Literal["given", "hidden"] | None = None
     loss: Loss | None = None
+    negatives: Negatives | None = None
     regulariser: Regulariser | None = None
     batch: Batch | None = None
 
@@ -269,6 +261,7 @@ class Params(Section):
     head: Head
     geometry: dict[Name, Geometry]
     loss: Loss
+    negatives: Negatives
     regulariser: Regulariser
     labels: Literal["given", "hidden"]
     batch: Batch

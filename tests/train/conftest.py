@@ -26,6 +26,7 @@ def settings() -> dict[str, Any]:
         },
         "head": {"outputs": 8},
         "loss": {"name": "pairwise_cross_entropy"},
+        "negatives": {"rule": "uniform"},
         "regulariser": {"name": "none"},
         "labels": "given",
         "batch": {"classes": 3, "images": 2},

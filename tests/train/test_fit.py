@@ -16,6 +16,7 @@ from geomix.samples import Packed
 from geomix.train import fit as module
 from geomix.train.fit import choose_device, fit, learning_rate
 from geomix.train.hier import Hierarchy
+from geomix.train.objective import RuleObjective
 
 HYBRID = {
     "cosine": {"space": "sphere", "weight": 1},
@@ -51,7 +52,6 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(pa
 
 LOSSES = [
     {"name": "supervised_contrastive"},
-    {"name": "hard_contrastive", "beta": 1.0, "tau_plus": 0.0},
     {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0},
 ]
 
@@ -77,6 +77,30 @@ def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(packed: Packed, 
     assert torch.equal(first.proxies, again.proxies)
     moved = (first.points() - Hierarchy(HIER, 8, 0).points()).norm(dim=1)
     assert (moved > 0.01).all()
+
+
+RULES = [
+    {"rule": "hard", "beta": 1.0, "tau_plus": 0.0, "anneal": "down"},
+    {"rule": "false_negative_elimination", "margin": 0.2, "prior": 0.0001, "suspicious": 0.001},
+    {"rule": "doubly_contrastive", "clusters": 6, "temperature": 0.5, "weight": 1, "rate_factor": 1},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["rule"])
+def test_a_rule_trains_and_hears_of_every_epoch(
+    packed: Packed, settings: dict[str, Any], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, int]] = []
+    start = RuleObjective.start_epoch
+
+    def hear(objective: RuleObjective, epoch: int, epochs: int) -> None:
+        heard.append((epoch, epochs))
+        start(objective, epoch, epochs)
+
+    monkeypatch.setattr(RuleObjective, "start_epoch", hear)
+    run = fit(packed, hybrid(), settings | {"epochs": 8, "negatives": rule}, 0, "cell")
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    assert heard == [(epoch, 8) for epoch in range(8)]
 
 
 def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Space, Sphere
 from geomix.model.tangent import Ball
-from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
 
@@ -74,27 +74,6 @@ def test_pairwise_cross_entropy_equals_its_definition(rows: Table, columns: Tabl
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)])
-@pytest.mark.parametrize(("beta", "tau_plus", "lowest"), [(0.0, 0.0, -9.0), (1.0, 0.1, -9.0), (2.0, 0.9, -0.3)])
-def test_hard_contrastive_equals_its_definition(rows: Table, columns: Table, beta: float, tau_plus: float, lowest: float) -> None:
-    logits = random_logits(len(rows), len(columns), 1.0)
-    terms = []
-    floors = 0
-    for positive, negatives in terms_by_definition(logits, rows, columns):
-        count = len(negatives)
-        if not count:
-            terms.append(0.0)
-            continue
-        weights = [math.exp(beta * value) for value in negatives]
-        summed = sum(w * math.exp(value) for w, value in zip(weights, negatives, strict=True)) / (sum(weights) / count)
-        corrected = (summed - tau_plus * count * math.exp(positive)) / (1 - tau_plus)
-        floors += corrected < count * math.exp(lowest)
-        terms.append(-math.log(math.exp(positive) / (math.exp(positive) + max(corrected, count * math.exp(lowest)))))
-    assert floors > 0 or tau_plus < 0.5
-    found = hard_contrastive(logits, rows, columns, beta=beta, tau_plus=tau_plus, lowest=lowest)
-    assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)])
 def test_supervised_contrastive_equals_its_definition(rows: Table, columns: Table) -> None:
     logits = random_logits(len(rows), len(columns))
     anchors = []
@@ -144,24 +123,6 @@ def test_loss_and_gradient_equal_the_released_code(setting: str) -> None:
     torch.testing.assert_close(output.grad, expected, rtol=0, atol=gradient_error * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("setting", settings("hcl"))
-def test_hard_contrastive_and_its_gradient_equal_the_released_code(setting: str) -> None:
-    given = numbers(setting)
-    views = [reference(f"{setting}/view{number}").requires_grad_() for number in (1, 2)]
-    cosine = Geometry([Sphere()], [1.0], given["temperature"])
-    points = cosine.place(torch.cat(views))
-    count = len(views[0])
-    batch = table(list(range(count)) * 2, [0] * count + [1] * count)
-    options = {"beta": given["beta"], "tau_plus": given["tau_plus"], "lowest": cosine.lowest_logit}
-    loss = hard_contrastive(cosine.similarity(points, points) / given["temperature"], batch, batch, **options)
-    loss.backward()
-    assert loss.item() == pytest.approx(float(REFERENCE[f"{setting}/loss"]), rel=1e-12)
-    for number, view in enumerate(views, 1):
-        assert view.grad is not None
-        expected = reference(f"{setting}/grad{number}")
-        torch.testing.assert_close(view.grad, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
-
-
 def test_supervised_contrastive_and_proxy_anchor_equal_pytorch_metric_learning() -> None:
     from pytorch_metric_learning import losses
 
@@ -183,7 +144,6 @@ def test_supervised_contrastive_and_proxy_anchor_equal_pytorch_metric_learning()
 
 LOSSES = {
     "pairwise": pairwise_cross_entropy,
-    "hard": lambda *given: hard_contrastive(*given, beta=1.0, tau_plus=0.1, lowest=-10.0),
     "supervised": supervised_contrastive,
 }
 
@@ -196,16 +156,11 @@ def test_order_of_rows_and_columns_does_not_matter(name: str) -> None:
     torch.testing.assert_close(LOSSES[name](logits[i][:, j], rows, columns), LOSSES[name](logits, ROWS, COLUMNS))
 
 
-@pytest.mark.parametrize("name", ["pairwise", "supervised"])
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_constant_added_to_a_row_changes_nothing(name: str) -> None:
     batch, logits = class_major(4, 3), random_logits(12, 12)
     shifted = logits + torch.arange(12, dtype=torch.float64).unsqueeze(1)
     torch.testing.assert_close(LOSSES[name](shifted, batch, batch), LOSSES[name](logits, batch, batch))
-
-
-def test_hard_contrastive_at_its_neutral_setting_is_the_pairwise_loss() -> None:
-    logits = random_logits(len(ROWS), len(COLUMNS))
-    torch.testing.assert_close(hard_contrastive(logits, ROWS, COLUMNS, beta=0), pairwise_cross_entropy(logits, ROWS, COLUMNS))
 
 
 def test_equal_logits_give_the_log_of_the_choices() -> None:
@@ -223,7 +178,7 @@ def test_gradients_equal_finite_differences(name: str) -> None:
     assert torch.autograd.gradcheck(lambda logits: proxy_anchor(logits, ROWS, proxies, margin=0.3), given)
 
 
-@pytest.mark.parametrize("name", ["pairwise", "supervised"])
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("scale", [10.0, 700.0])
 def test_float32_is_as_accurate_as_stated(name: str, scale: float) -> None:
     batch, logits = class_major(6, 3), random_logits(18, 18, scale)
@@ -259,13 +214,6 @@ def test_bad_input_is_refused(name: str) -> None:
     single = table([0, 1, 2], [0, 0, 0])
     with pytest.raises(InputError, match="found no row with a positive"):
         LOSSES[name](torch.zeros(3, 3), single, single)
-
-
-@pytest.mark.parametrize(("beta", "tau_plus"), [(-1.0, 0.0), (math.nan, 0.0), (1.0, 1.0), (1.0, -0.1)])
-def test_hard_contrastive_refuses_settings_out_of_range(beta: float, tau_plus: float) -> None:
-    batch = class_major(2, 2)
-    with pytest.raises(InputError, match="hard_contrastive: found beta .* expected beta >= 0"):
-        hard_contrastive(torch.zeros(4, 4), batch, batch, beta=beta, tau_plus=tau_plus)
 
 
 def test_several_proxies_of_a_class_are_refused() -> None:

@@ -12,7 +12,8 @@ from geomix.model.geometry import Geometry, cosine
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball
 from geomix.train.hier import Hierarchy
-from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.negatives.corrections import hard
 from geomix.train.objective import Objective, build_objective, regularise
 
 BATCH = Table(torch.arange(6), torch.tensor([0, 2, 1, 0, 2, 1]), torch.tensor([0, 0, 0, 1, 1, 1]))
@@ -23,8 +24,8 @@ def embeddings() -> torch.Tensor:
     return torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
 
 
-def build(geometry: Geometry, seed: int = 0, **settings: Any) -> Objective:
-    return build_objective(settings, geometry, 3, 5, seed)
+def build(geometry: Geometry, seed: int = 0, negatives: dict[str, Any] | None = None, **settings: Any) -> Objective:
+    return build_objective(settings, geometry, 3, 5, seed, negatives or {"rule": "uniform"})
 
 
 @pytest.mark.parametrize(
@@ -33,8 +34,8 @@ def build(geometry: Geometry, seed: int = 0, **settings: Any) -> Objective:
         ({"name": "pairwise_cross_entropy"}, pairwise_cross_entropy),
         ({"name": "supervised_contrastive"}, supervised_contrastive),
         (
-            {"name": "hard_contrastive", "beta": 2.0, "tau_plus": 0.3},
-            lambda *given: hard_contrastive(*given, beta=2.0, tau_plus=0.3, lowest=-4 * 2.3 / 0.2),
+            {"name": "pairwise_cross_entropy", "negatives": {"rule": "debiased", "tau_plus": 0.3}},
+            lambda *given: hard(*given, beta=0.0, tau_plus=0.3, lowest=-4 * 2.3 / 0.2),
         ),
     ],
 )
@@ -42,6 +43,20 @@ def test_an_objective_is_its_loss_of_the_batch_with_itself(settings: dict[str, A
     points = BALL.place(embeddings())
     found = build(BALL, **settings)(embeddings(), points, BATCH)
     torch.testing.assert_close(found, loss(BALL.logits(points, points), BATCH, BATCH))
+
+
+def test_a_rule_hears_of_epochs_and_hands_over_what_it_learns() -> None:
+    name = "pairwise_cross_entropy"
+    hcl = build(BALL, name=name, negatives={"rule": "hard", "beta": 2.0, "tau_plus": 0.1, "anneal": "down"})
+    hcl.start_epoch(1, 2)
+    points = BALL.place(embeddings())
+    expected = hard(BALL.logits(points, points), BATCH, BATCH, beta=1.0, tau_plus=0.1, lowest=BALL.lowest_logit)
+    torch.testing.assert_close(hcl(embeddings(), points, BATCH), expected)
+    assert not hcl.own_parameters()
+    settings = {"rule": "doubly_contrastive", "clusters": 4, "temperature": 0.5, "weight": 1, "rate_factor": 3.0}
+    doubly = build(BALL, name=name, negatives=settings)
+    assert [weight.shape for weight in doubly.own_parameters()] == [(4, 5)]
+    assert doubly.rate_factor == 3.0
 
 
 def test_proxies_are_placed_in_the_geometry_and_learned() -> None:
@@ -116,12 +131,17 @@ def test_peers_that_cannot_be_are_refused(geometry: Geometry, loss: str, argumen
 def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str, Any]) -> None:
     name = settings.get("loss", settings["name"])
     with pytest.raises(InputError, match=f"labels: found hidden for the loss {name}, expected given"):
-        build_objective(settings, cosine(), None, 5, 0)
+        build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"})
+
+
+def test_a_loss_that_takes_no_rule_for_negatives_refuses_one() -> None:
+    with pytest.raises(InputError, match="negatives.rule: found debiased with loss supervised_contrastive, expected uniform"):
+        build(cosine(), negatives={"rule": "debiased", "tau_plus": 0.1}, name="supervised_contrastive")
 
 
 def test_a_loss_of_pairs_takes_hidden_labels() -> None:
     settings = {"name": "pytorch_metric_learning", "loss": "NTXentLoss", "arguments": {}, "rate_factor": 1}
-    assert not build_objective(settings, cosine(), None, 5, 0).own_parameters()
+    assert not build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"}).own_parameters()
 
 
 HIER = {"name": "hier", "weight": 0.5, "proxies": 6, "neighbours": 3, "triplets": 4, "margin": 0.1}

@@ -141,7 +141,8 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys epochs, device, backbone, head, loss, regulariser, labels, batch, crop, augment, optim of params.yaml.
+        params: Keys epochs, device, backbone, head, loss, negatives, regulariser, labels, batch, crop, augment, optim of
+            params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
@@ -159,8 +160,9 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
         batches = ImageBatches(len(rows), batch["classes"] * batch["images"])
     encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments).to(device)
     geometry = geometry.to(device)
-    objective = build_objective(params["loss"], geometry, batches.classes, params["head"]["outputs"], seed)
-    objective = regularise(objective, params["regulariser"], params["head"]["outputs"], seed).to(device)
+    outputs, negatives = params["head"]["outputs"], params["negatives"]
+    objective = build_objective(params["loss"], geometry, batches.classes, outputs, seed, negatives)
+    objective = regularise(objective, params["regulariser"], outputs, seed).to(device)
     optimizers = build_optimizers(encoder, geometry, objective, optim)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     trained = [weight for group in groups for weight in group["params"]]
@@ -169,6 +171,7 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     history: list[dict[str, float]] = []
     bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
     for epoch in range(params["epochs"]):
+        objective.start_epoch(epoch, params["epochs"])
         losses: list[float] = []
         radii: list[Tensor] = []
         rate = 0.0

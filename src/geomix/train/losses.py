@@ -5,8 +5,9 @@ from other processes. All losses are means, in nats. Call them outside autocast.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -76,50 +77,8 @@ def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table) -> Tenso
         serves all pairs; the released code builds n(n-1) of them. It never meets a class twice in a view; where one does
         occur twice, its members are no negatives of each other here.
     """
-    anchors, positives, negatives, _ = _by_views(logits, rows, columns, [1.0])
-    return softplus(negatives[0] - positives).mean() if len(anchors) else _no_positive("pairwise_cross_entropy")
-
-
-def hard_contrastive(
-    logits: Tensor, rows: Table, columns: Table, *, beta: float, tau_plus: float = 0.0, lowest: float = -math.inf
-) -> Tensor:
-    r"""Weigh each negative by its own hardness: HCL over the terms of `pairwise_cross_entropy`.
-
-    With l_q the logits of a term's N negatives, l_p its positive's, and w_q = exp(beta * l_q):
-
-        Ng = max( ( sum w_q exp(l_q) / mean(w_q) - tau_plus N exp(l_p) ) / (1 - tau_plus),  N exp(lowest) )
-        term = -log  exp l_p / (exp l_p + Ng)
-
-    Args:
-        logits: Similarities over temperature, (N, M).
-        rows: The anchors, N.
-        columns: What they are compared with, M; as in `pairwise_cross_entropy`.
-        beta: Concentration, at least 0; at 0 this is the debiased loss.
-        tau_plus: Probability that a negative has the anchor's class, in [0, 1); 0 with labels. With beta 0 and tau_plus 0
-            this is `pairwise_cross_entropy`.
-        lowest: The lowest logit that the geometry can give (`Geometry.lowest_logit`); -1 / tau for the cosine.
-
-    Returns:
-        Scalar, mean over terms. The gradient flows through the weights.
-
-    Raises:
-        InputError: On other shapes or ranges, or where no row has a positive.
-
-    Source:
-        Robinson et al. 2021 (arXiv:2010.04592), and its released code for the floor.
-    """
-    if not 0 <= beta < math.inf or not 0 <= tau_plus < 1:
-        raise InputError(f"hard_contrastive: found beta {beta} and tau_plus {tau_plus}, expected beta >= 0 and 0 <= tau_plus < 1")
-    anchors, positives, (weighted, weights), counts = _by_views(logits, rows, columns, [1 + beta, beta])
-    if not len(anchors):
-        return _no_positive("hard_contrastive")
-    log_counts = counts.to(logits.dtype).clamp_min(1e-30).log()
-    sums = weighted - weights + log_counts  # log of sum w exp(l) / mean(w)
-    share = tau_plus * (log_counts + positives - sums).clamp_max(DROPPED).exp()
-    left = share < 1
-    corrected = sums + torch.where(left, torch.log1p(-torch.where(left, share, 0)), -torch.inf) - math.log1p(-tau_plus)
-    floor = (log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
-    return softplus(torch.maximum(corrected, floor) - positives).mean()
+    terms = collect_terms(logits, rows, columns)
+    return softplus(terms.negatives[0] - terms.positives).mean()
 
 
 def supervised_contrastive(logits: Tensor, rows: Table, columns: Table) -> Tensor:
@@ -145,13 +104,13 @@ def supervised_contrastive(logits: Tensor, rows: Table, columns: Table) -> Tenso
         Khosla et al. 2020 (arXiv:2004.11362), eq. 2 (L_out).
     """
     _check(logits, rows, columns)
-    itself = _mask(logits, *_equal_pairs(rows.sample, columns.sample))
-    first, second = _equal_pairs(rows.label, columns.label)
+    itself = _mask(logits, *equal_pairs(rows.sample, columns.sample))
+    first, second = equal_pairs(rows.label, columns.label)
     others = rows.sample[first] != columns.sample[second]
     first, second = first[others], second[others]
     if not len(first):
         return _no_positive("supervised_contrastive")
-    sums, positives = _LogSums.apply(logits, itself, [logits.shape[1]], first, second, 1.0)
+    sums, positives = _LogSums.apply(logits, itself, [logits.shape[1]], first, second, (1.0,))
     counts = torch.bincount(first, minlength=len(rows)).to(logits.dtype)
     means = logits.new_zeros(len(rows)).index_add(0, first, positives) / counts.clamp_min(1)
     return torch.where(counts > 0, sums.squeeze(1) - means, 0).sum() / (counts > 0).sum()
@@ -184,10 +143,10 @@ def proxy_anchor(logits: Tensor, rows: Table, columns: Table, *, margin: float) 
     _check(logits, rows, columns)
     if len(columns.label.unique()) != len(columns):
         raise InputError("proxy_anchor: found several proxies of a class, expected one for each")
-    first, second = _equal_pairs(columns.label, rows.label)  # proxy, sample
+    first, second = equal_pairs(columns.label, rows.label)  # proxy, sample
     if not len(first):
         return _no_positive("proxy_anchor")
-    negatives, positives = _LogSums.apply(logits.T, _mask(logits.T, first, second), [len(rows)], first, second, 1.0)
+    negatives, positives = _LogSums.apply(logits.T, _mask(logits.T, first, second), [len(rows)], first, second, (1.0,))
     pulls = margin - positives
     present, group = first.unique(return_inverse=True)
     highest = pulls.new_full((len(present),), -torch.inf).scatter_reduce(0, group, pulls.detach(), "amax")
@@ -196,38 +155,61 @@ def proxy_anchor(logits: Tensor, rows: Table, columns: Table, *, margin: float) 
     return pull + softplus(negatives.clamp_min(torch.finfo(logits.dtype).min / 2) + margin).mean()
 
 
-def _by_views(logits: Tensor, rows: Table, columns: Table, powers: list[float]) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-    """Collect the terms of the losses by views.
+@dataclass(frozen=True)
+class Terms:
+    """The T terms of the losses by views, each of a row r and a positive p.
 
-    Returns:
-        For each term, (T,): its row; its positive's logit; for each power b the log of the sum of exp(b * logit) over its
-        negatives; and the number of its negatives.
+    Args:
+        row: Of each term, (T,).
+        positives: l(r, p), (T,).
+        negatives: For each power b the log of the sum of exp(b * logit) over the term's negatives, (T,).
+        counts: The number of its negatives, (T,), int64.
+    """
+
+    row: Tensor
+    positives: Tensor
+    negatives: list[Tensor]
+    counts: Tensor
+
+
+def collect_terms(logits: Tensor, rows: Table, columns: Table, powers: Sequence[float] = (1.0,)) -> Terms:
+    """Collect the terms of `pairwise_cross_entropy`; several powers cost little more than one.
+
+    Args:
+        logits: (N, M). Minus infinity leaves a negative out of the sums, though not out of the counts.
+        rows: The anchors, N.
+        columns: What they are compared with, M; as in `pairwise_cross_entropy`.
+        powers: The b of the sums of exp(b * logit), positive.
+
+    Raises:
+        InputError: On other shapes, logits that are not finite, or where no row has a positive.
     """
     _check(logits, rows, columns)
     if (columns.view.diff() < 0).any():
         order = columns.view.argsort(stable=True)
         logits, columns = logits[:, order], Table(columns.sample[order], columns.label[order], columns.view[order])
     views, position, sizes = columns.view.unique_consecutive(return_inverse=True, return_counts=True)
-    first, second = _equal_pairs(rows.label, columns.label)
+    first, second = equal_pairs(rows.label, columns.label)
     same_class = _mask(logits, first, second)
     own = torch.searchsorted(views, rows.view).clamp_max(len(views) - 1)  # the row's view among the columns'
     absent = views[own] != rows.view
+    unlike = sizes.repeat(len(rows), 1)
+    unlike.view(-1).sub_(torch.bincount(first * len(views) + position[second], minlength=unlike.numel()))
     positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
     first, second = first[positive], second[positive]
-    where = (first, own[first]), (first, position[second])
+    if not len(first):
+        return _no_positive("pairwise_cross_entropy")
+    by_view, positives = _LogSums.apply(logits, same_class, sizes.tolist(), first, second, tuple(powers))
+    by_view = by_view.clamp_min(torch.finfo(logits.dtype).min / 2)  # a view without negatives
     sums = []
-    positives = logits.new_empty(0)
-    for power in powers:
-        by_view, positives = _LogSums.apply(logits, same_class, sizes.tolist(), first, second, power)
-        by_view = by_view.clamp_min(torch.finfo(logits.dtype).min / 2)  # a view without negatives
-        mine = torch.where(absent[first], torch.finfo(logits.dtype).min / 2, by_view[where[0]])
-        sums.append(torch.logaddexp(mine, by_view[where[1]]))
-    unlike = torch.stack([(~part).sum(1) for part in same_class.split(sizes.tolist(), 1)], 1) if len(powers) > 1 else None
-    counts = first.new_empty(0) if unlike is None else torch.where(absent[first], 0, unlike[where[0]]) + unlike[where[1]]
-    return first, positives, sums, counts
+    for part in by_view.split(len(views), 1):
+        mine = torch.where(absent[first], torch.finfo(logits.dtype).min / 2, part[first, own[first]])
+        sums.append(torch.logaddexp(mine, part[first, position[second]]))
+    counts = torch.where(absent[first], 0, unlike[first, own[first]]) + unlike[first, position[second]]
+    return Terms(first, positives, sums, counts)
 
 
-def _equal_pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def equal_pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Give all (i, j) with a_i = b_j, i ascending, without an (N, M) comparison."""
     ordered, order = b.sort(stable=True)
     start, stop = torch.searchsorted(ordered, a), torch.searchsorted(ordered, a, right=True)
@@ -245,33 +227,37 @@ def _mask(logits: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 class _LogSums(torch.autograd.Function):
-    """Log of sums of exp(power * logit) over stretches of columns, (N, S), and the logits of some pairs, (T,).
+    """Log of sums of exp(power * logit) over S stretches of columns, (N, S) for each power side by side, and some logits, (T,).
 
-    Masked entries are left out, exactly; the pairs must be distinct.
+    Masked entries are left out, exactly; the pairs that name the logits must be distinct.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, mask: Tensor, sizes: list[int], first: Tensor, second: Tensor, power: float
+        ctx: Any, logits: Tensor, mask: Tensor, sizes: list[int], first: Tensor, second: Tensor, powers: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         """Sum; stretches are `sizes` columns long, pairs are (first, second). Keep each term's share for the gradient."""
-        sums, shares = [], []
+        sums: list[list[Tensor]] = [[] for _ in powers]
+        shares = []
         for part, left_out in zip(logits.split(sizes, 1), mask.split(sizes, 1), strict=True):
-            terms = part.masked_fill(left_out, -torch.inf)
-            if power != 1:
-                terms = torch.where(left_out, -torch.inf, part * power)
-            highest = terms.amax(1, keepdim=True)
+            below = part.masked_fill(left_out, -torch.inf)
+            highest = below.amax(1, keepdim=True)
             highest = torch.where(highest == -torch.inf, 0, highest)
-            terms = torch.threshold_(terms.sub_(highest), -DROPPED, -torch.inf).exp_()
-            total = terms.sum(1, keepdim=True)
-            sums.append(total.log() + highest)
-            shares += [terms, total]
+            below.sub_(highest)
+            for number, power in enumerate(powers):
+                terms = below if number == len(powers) - 1 else below.clone()
+                terms = terms if power == 1 else terms.mul_(power)
+                terms = torch.threshold_(terms, -DROPPED, -DROPPED).exp_()  # exp of minus infinity takes ten times as long
+                terms = torch.threshold_(terms, math.exp(-DROPPED) * (1 + 1e-6), 0)
+                total = terms.sum(1, keepdim=True)
+                sums[number].append(total.log() + (highest if power == 1 else highest * power))
+                shares += [terms, total]
         ctx.save_for_backward(first, second, *shares)
-        ctx.power = power
+        ctx.powers = powers
         picked = logits[first, second]
         if not (torch.isfinite(picked).all() and all(torch.isfinite(total).all() for total in shares[1::2])):
             raise InputError("loss: found logits that are not finite, expected finite ones")
-        return torch.cat(sums, 1), picked
+        return torch.cat([part for parts in sums for part in parts], 1), picked
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -280,8 +266,17 @@ class _LogSums(torch.autograd.Function):
             raise RuntimeError("loss: found a derivative to be differentiated again, expected first derivatives only")
         first, second, *shares = ctx.saved_tensors
         tiny = torch.finfo(grads[0].dtype).tiny
-        parts = zip(grads[0].split(1, 1), shares[::2], shares[1::2], strict=True)
-        grad = torch.cat([terms * (ctx.power * grad / total.clamp_min(tiny)) for grad, terms, total in parts], 1)
+        count = len(ctx.powers)
+        by_power = [part.split(1, 1) for part in grads[0].split(grads[0].shape[1] // count, 1)]
+        parts = []
+        for stretch in range(len(by_power[0])):
+            stored = shares[2 * count * stretch : 2 * count * (stretch + 1)]
+            found: Tensor | None = None
+            for power, grad, terms, total in zip(ctx.powers, by_power, stored[::2], stored[1::2], strict=True):
+                factor = power * grad[stretch] / total.clamp_min(tiny)
+                found = terms * factor if found is None else found.addcmul_(terms, factor)
+            parts.append(cast(Tensor, found))
+        grad = torch.cat(parts, 1)
         grad[first, second] += grads[1]
         return grad, None, None, None, None, None
 
@@ -292,5 +287,5 @@ def _check(logits: Tensor, rows: Table, columns: Table) -> None:
         raise InputError(f"loss: found logits {tuple(logits.shape)}, expected {sizes} of rows and columns, at least one of each")
 
 
-def _no_positive(loss: str) -> Tensor:
+def _no_positive(loss: str) -> NoReturn:
     raise InputError(f"{loss}: found no row with a positive, expected at least one class with two samples or views")

@@ -3,7 +3,6 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -11,7 +10,9 @@ from torch import Tensor, nn
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, hard_contrastive, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.negatives.build import build_rule
+from geomix.train.negatives.rule import Rule
 
 if TYPE_CHECKING:
     from geomix.train.hier import Hierarchy
@@ -40,6 +41,9 @@ class Objective(nn.Module):
         """Give what the objective learns besides encoder and geometry, without the regulariser's proxies."""
         return [weight for name, weight in self.named_parameters() if not name.startswith("hierarchy.")]
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Note that an epoch begins, counted from 0."""
+
     def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
         """Give the loss, a scalar.
 
@@ -50,6 +54,22 @@ class Objective(nn.Module):
         """
         assert self._loss
         return self._loss(self.geometry.logits(points, points), batch, batch)
+
+
+class RuleObjective(Objective):
+    """Pairwise cross-entropy with a rule for negatives, which may remember and learn."""
+
+    def __init__(self, geometry: Geometry, rule: Rule) -> None:
+        super().__init__(geometry)
+        self.rule, self.rate_factor = rule, rule.rate_factor
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the rule that an epoch begins, counted from 0."""
+        self.rule.start_epoch(epoch, epochs)
+
+    def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar."""
+        return cast(Tensor, self.rule(self.geometry, embeddings, points, batch))
 
 
 class ProxyObjective(Objective):
@@ -82,29 +102,36 @@ class PeerObjective(Objective):
 
 
 def build_objective(
-    settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int
+    settings: Mapping[str, Any],
+    geometry: Geometry,
+    classes: int | None,
+    dimensions: int,
+    seed: int,
+    negatives: Mapping[str, Any],
 ) -> Objective:
-    """Build the objective that section `loss` of params.yaml describes.
+    """Build the objective that sections `loss` and `negatives` of params.yaml describe.
 
     Args:
-        settings: The section.
+        settings: Section `loss`.
         geometry: Whose logits are compared.
         classes: Of the train split; None where labels are hidden.
         dimensions: D of the embeddings.
-        seed: Of proxies.
+        seed: Of proxies, prototypes and draws.
+        negatives: Section `negatives`.
 
     Raises:
         InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine; if a loss learns something for each class and labels are hidden.
+            the cosine; if a loss learns something for each class and labels are hidden; if a loss takes no rule for negatives.
     """
-    name = settings["name"]
+    name, rule = settings["name"], negatives["rule"]
+    if name != "pairwise_cross_entropy" and rule != "uniform":
+        raise InputError(f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss")
+    if name == "pairwise_cross_entropy" and rule != "uniform":
+        return RuleObjective(geometry, build_rule(negatives, geometry, dimensions, seed))
     if name == "pairwise_cross_entropy":
         return Objective(geometry, pairwise_cross_entropy)
     if name == "supervised_contrastive":
         return Objective(geometry, supervised_contrastive)
-    if name == "hard_contrastive":
-        options = {"beta": settings["beta"], "tau_plus": settings["tau_plus"], "lowest": geometry.lowest_logit}
-        return Objective(geometry, partial(hard_contrastive, **options))
     if name == "proxy_anchor":
         return ProxyObjective(geometry, _known(classes, name), dimensions, seed, settings["margin"], settings["rate_factor"])
     return PeerObjective(geometry, _build_peer(settings, geometry, classes, dimensions, seed), settings["rate_factor"])

@@ -1,0 +1,167 @@
+"""Rules that add columns: centroids of clusters, and mixtures of negatives."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, relu, softplus
+
+from geomix.errors import InputError
+from geomix.model.geometry import Geometry, Points
+from geomix.train.losses import Table, collect_terms, equal_pairs
+from geomix.train.negatives.rule import Rule
+from geomix.train.negatives.weights import positive_means
+
+
+def with_columns(logits: Tensor, batch: Table, added: Tensor) -> Tensor:
+    """Give `pairwise_cross_entropy` of a batch with itself, exp(added) being added to the sum over a row's negatives.
+
+    Args:
+        logits: (N, N).
+        batch: Who rows and columns are.
+        added: Log of what is added to each row, (N,).
+    """
+    terms = collect_terms(logits, batch, batch)
+    return softplus(torch.logaddexp(terms.negatives[0], added[terms.row]) - terms.positives).mean()
+
+
+class Cluster(Rule):
+    r"""Add a hard negative for each sample, the centroid of its second-nearest cluster, and keep members of a cluster together.
+
+    k centroids in the space of embeddings, compared with samples by the geometry's logits l. A row of view i gets one more
+    column for each sample of view i: the centroid second nearest to that sample (no gradient flows into centroids). With
+    D = s(r, q) - s_+(r) over the pairs of other classes but one nearest centroid, s = tau * l:
+
+        loss = pairwise cross-entropy with these columns + weight * mean of ( max(0, D + 0.2) + max(0, -D - 0.5) )
+
+    Centroids start at random samples of the first batch whose embeddings have a mean cosine of at most `start`, and move
+    after each batch to momentum * centroid + (1 - momentum) * mean of its members. Before that the loss is uniform.
+
+    Cost:
+        Logits of N samples and k centroids, and one pass over the pairs of a cluster, about N * N / k of them.
+
+    Source:
+        After ClusterNS (arXiv:2305.09892), its released code; how its centroids move is not public here.
+    """
+
+    centroids: Tensor
+
+    def __init__(self, clusters: int, momentum: float, start: float, weight: float, generator: torch.Generator) -> None:
+        """Build the rule.
+
+        Args:
+            clusters: k, at least 2.
+            momentum: Of the centroids, in [0, 1).
+            start: The mean cosine of a batch's embeddings at or below which clustering starts.
+            weight: Of the pairs of a cluster.
+            generator: Of the first centroids, on the CPU.
+        """
+        super().__init__()
+        self.clusters, self.momentum, self.start, self.weight, self.generator = clusters, momentum, start, weight, generator
+        self.register_buffer("centroids", torch.empty(0))
+
+    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar."""
+        logits = geometry.logits(points, points)
+        given = embeddings.detach()
+        if not len(self.centroids) and mean_cosine(given) <= self.start:
+            if len(given) < self.clusters:
+                raise InputError(f"negatives.clusters: found {self.clusters}, expected at most the {len(given)} of a batch")
+            chosen = torch.randperm(len(given), generator=self.generator)[: self.clusters]
+            self.centroids = given[chosen.to(given.device)].clone()
+        if not len(self.centroids):
+            return with_columns(logits, batch, torch.full_like(logits[0], torch.finfo(logits.dtype).min))
+        scores = geometry.logits(points, geometry.place(self.centroids))
+        nearest, second = scores.detach().topk(2, 1).indices.T.contiguous()
+        loss = with_columns(logits, batch, centroid_sums(scores, second, batch.view))
+        loss = loss + self.weight * together(logits, batch, nearest, geometry.tau)
+        self._move(given, nearest)
+        return loss
+
+    @torch.no_grad()
+    def _move(self, embeddings: Tensor, nearest: Tensor) -> None:
+        counts = torch.bincount(nearest, minlength=self.clusters).unsqueeze(1)
+        means = torch.zeros_like(self.centroids).index_add_(0, nearest, embeddings) / counts.clamp_min(1)
+        moved = self.momentum * self.centroids + (1 - self.momentum) * means
+        self.centroids = torch.where(counts > 0, moved, self.centroids)
+
+
+def mean_cosine(embeddings: Tensor) -> float:
+    """Give the mean cosine between different embeddings, (N, D) with N at least 2."""
+    units = normalize(embeddings.double())
+    total = units.sum(0).square().sum() - units.square().sum()
+    return float(total / (len(units) * (len(units) - 1)))
+
+
+def centroid_sums(scores: Tensor, second: Tensor, views: Tensor) -> Tensor:
+    """Give the log of the sum of exp(score) over the second-nearest centroids of the samples of a row's view, (N,).
+
+    Args:
+        scores: Logits of samples and centroids, (N, k).
+        second: The second-nearest centroid of each sample, (N,).
+        views: View of each sample, (N,).
+    """
+    _, view = views.unique(return_inverse=True)
+    width = scores.shape[1]
+    counts = torch.bincount(view * width + second, minlength=(int(view.max()) + 1) * width).view(-1, width)
+    return (scores + counts.to(scores.dtype).log()[view]).logsumexp(1)
+
+
+def together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> Tensor:
+    """Give the mean of max(0, D + 0.2) + max(0, -D - 0.5) over the pairs of other classes and one nearest centroid."""
+    first, second = equal_pairs(nearest, nearest)
+    other = batch.label[first] != batch.label[second]
+    first, second = first[other], second[other]
+    if not len(first):
+        return logits.new_zeros(())
+    apart = (logits[first, second] - positive_means(logits, batch, batch)[first]) * tau
+    return (relu(apart + 0.2) + relu(-apart - 0.5)).mean()
+
+
+class Synthetic(Rule):
+    r"""Add negatives mixed from pairs of a row's most similar ones: columns u e_a + (1 - u) e_b, u in [0, 1].
+
+    a and b are drawn from the row's `top` most similar negatives of any view, e are embeddings, and mixtures are placed in
+    the geometry like embeddings. No gradient flows into mixtures.
+
+    Cost:
+        A partial sort of each row, and placing and comparing count * N mixtures.
+
+    Source:
+        After SSCL (arXiv:2304.02971), of which only the idea is public here.
+    """
+
+    def __init__(self, count: int, top: int, generator: torch.Generator) -> None:
+        """Build the rule.
+
+        Args:
+            count: Mixtures for each row; 0 is uniform.
+            top: How many of the row's negatives are mixed, at least 2.
+            generator: Of the draws, on the CPU.
+        """
+        super().__init__()
+        self.count, self.top, self.generator = count, top, generator
+
+    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+        """Give the loss, a scalar."""
+        logits = geometry.logits(points, points)
+        if not self.count:
+            return with_columns(logits, batch, torch.full_like(logits[0], torch.finfo(logits.dtype).min))
+        mixed = geometry.place(self.mix(logits.detach(), embeddings.detach(), batch).flatten(0, 1))
+        anchors = [point.unsqueeze(1) for point in points]
+        others = [point.unflatten(0, (len(batch), self.count)) for point in mixed]
+        added = geometry.paired_similarity(anchors, others).to(logits.dtype) / geometry.tau
+        return with_columns(logits, batch, added.logsumexp(1))
+
+    def mix(self, logits: Tensor, embeddings: Tensor, batch: Table) -> Tensor:
+        """Draw the mixtures, (N, count, D)."""
+        first, second = equal_pairs(batch.label, batch.label)
+        masked = logits.clone()
+        masked[first, second] = -torch.inf
+        negatives = len(batch) - int(torch.bincount(first).max())
+        if negatives < 1:
+            raise InputError("negatives: found a row without negatives, expected a batch of two classes at least")
+        top = min(self.top, negatives)
+        hardest = masked.topk(top, 1).indices
+        drawn = torch.randint(top, (2, len(batch), self.count), generator=self.generator).to(logits.device)
+        share = torch.rand(len(batch), self.count, 1, generator=self.generator).to(embeddings)
+        a, b = (embeddings[hardest.gather(1, places)] for places in drawn)
+        return share * a + (1 - share) * b
