@@ -53,7 +53,7 @@ def scored(tmp_path: Path, results: Path, kept_packed: Path) -> Path:
     for name, spaces in SPACES.items():
         for seed in SEEDS:
             cell = {"system": name, "geometry": name, "seed": seed, "tau": 0.1, "curvature": 0.5, "lam": None}
-            write_cell(runs / name / str(seed), packed, cell, spaces, 1.5 if BALL in spaces else 3.5)
+            write_cell(runs / name / str(seed), packed, cell, spaces, 2.7 if BALL in spaces else 3.5)
     ensembles = build_ensembles(runs, ["euclidean", "hypvit"], [0, 0.5, 1], SEEDS, packed)
     score_study(runs, system_cells(SPACES, SEEDS), packed, results / "systems", "systems", ensembles)
     return results
