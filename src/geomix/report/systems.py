@@ -245,8 +245,9 @@ Batches are two augmented views of images drawn uniformly; labels only score the
 """
     return f"""# {packed.card["dataset"]}: the literature's systems side by side
 
-Rows run at their papers' settings, **untuned**, at equal budgets within a table, on the same images, network and seeds, so a row that loses
-here may win at other settings; rows named `_tuned` are references at the tau that val classes chose. {say_released(study)}
+Rows run at their papers' settings, **untuned**, at equal budgets within a table, on the same images, network and seeds, so a row
+that loses here may win at other settings; rows named `_tuned` are references at the tau that val classes chose.
+{say_released(study)}
 
 ![Test R@1 of all systems, sorted](systems.png)
 
