@@ -157,7 +157,7 @@ def test_a_file_that_is_no_mapping_is_refused(content: Any) -> None:
 def test_only_the_keys_asked_for_are_handed_out(root: Path) -> None:
     found = load("epochs", "geometry.hybrid", path=root / "params.yaml")
     assert list(found) == ["epochs", "geometry.hybrid"]
-    assert found["geometry.hybrid"]["cosine"] == {"space": "sphere", "weight": 1}
+    assert found["geometry.hybrid"]["cosine"] == {"space": "sphere", "weight": 1, "columns": None}
 
 
 def test_an_unknown_geometry_is_refused_with_those_there_are(root: Path) -> None:

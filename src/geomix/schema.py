@@ -91,17 +91,29 @@ class Head(Section):
     outputs: Count
 
 
-class Sphere(Section):
+class Columns(Section):
+    """Which of the head's outputs are a space's own: from start to before stop."""
+
+    start: Annotated[int, Field(ge=0)]
+    stop: Count
+
+
+class Weighted(Section):
+    """What all spaces share; without columns a space has all of the head's outputs."""
+
+    weight: Positive | Literal["lam"]
+    columns: Columns | None = None
+
+
+class Sphere(Weighted):
     """Cosine."""
 
     space: Literal["sphere"]
-    weight: Positive | Literal["lam"]
 
 
-class Scaled(Section):
+class Scaled(Weighted):
     """What the flat space and the ball share; a clip radius of null clips nothing, normalize feeds unit vectors."""
 
-    weight: Positive | Literal["lam"]
     scale: Positive | Literal["learned"]
     clip_radius: Positive | None
     normalize: bool = False

@@ -27,6 +27,10 @@ MIXTURE: dict[str, dict[str, Any]] = {
     "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3, "normalize": False},
     "cosine": {"space": "sphere", "weight": 0.25},
 }
+TWO_HEADS: dict[str, dict[str, Any]] = {
+    "cosine": {"space": "sphere", "weight": 1, "columns": {"start": 0, "stop": 2}},
+    "distance": PARTS["distance"] | {"columns": {"start": 2, "stop": 6}},
+}
 SINGLE_SPACES = [Sphere(), Flat(0.7, 2.3), Ball(0.1, 1, 2.3), Ball(3.0, 1, 2.3), Ball(1.0, 0.9, None, normalize=True)]
 
 
@@ -132,7 +136,24 @@ def test_what_is_learned_gets_a_gradient_and_comes_back_into_range() -> None:
     assert geometry.learned()["bent.curvature"] == pytest.approx(30, rel=1e-4)
 
 
-@pytest.mark.parametrize("parts", [PARTS, MIXTURE], ids=["hybrid", "mixture"])
+def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
+    geometry = build_geometry(TWO_HEADS, tau=TAU, curvature=0.3, lam=4, dimensions=6)
+    x, y = features(7).double(), features(4, 1).double()
+    sphere, ball = Sphere(), Ball(0.3, 4**-0.5, 2.3)
+    cosines = sphere.similarity(sphere.place(x[:, :2]), sphere.place(y[:, :2]))
+    distances = ball.similarity(ball.place(x[:, 2:]), ball.place(y[:, 2:]))
+    found = geometry.similarity(geometry.place(x), geometry.place(y))
+    torch.testing.assert_close(found, cosines + 4 * distances, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(2, 7), (3, 3), (4, 2)])
+def test_columns_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
+    parts = {"cosine": TWO_HEADS["cosine"] | {"columns": {"start": start, "stop": stop}}}
+    with pytest.raises(InputError, match=f"cosine.columns: found {start} to {stop}, expected some of the 6"):
+        build_geometry(parts, tau=TAU, curvature=None, lam=None, dimensions=6)
+
+
+@pytest.mark.parametrize("parts", [PARTS, MIXTURE, TWO_HEADS], ids=["hybrid", "mixture", "two heads"])
 def test_a_geometry_is_rebuilt_from_its_description(parts: dict[str, dict[str, Any]]) -> None:
     geometry = build_geometry(parts, tau=0.15, curvature=0.3, lam=2, dimensions=6)
     twin = geometry_from(json.loads(json.dumps(geometry.describe())))

@@ -15,13 +15,21 @@ from geomix.model.spaces import Space, Sphere, space_from
 from geomix.model.tangent import Ball, Flat
 
 Points = list[Tensor]  # one tensor (N, D) for each space
+Columns = tuple[int, int]  # of the features, from the first to before the last
 CLIPPED = 1 - 1e-6  # share of the clip radius from which a point counts as clipped
 
 
 class Geometry(nn.Module):
     """Spaces with weights, and a temperature."""
 
-    def __init__(self, spaces: Sequence[Space], weights: Sequence[float], tau: float, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        spaces: Sequence[Space],
+        weights: Sequence[float],
+        tau: float,
+        names: Sequence[str] | None = None,
+        columns: Sequence[Columns | None] | None = None,
+    ) -> None:
         """Build a geometry.
 
         Args:
@@ -29,6 +37,8 @@ class Geometry(nn.Module):
             weights: K positive weights.
             tau: Temperature, positive.
             names: K names of the spaces, for what is said of them; their numbers where there are none.
+            columns: For each space which of the features are its own, or None for all: a head for each space where the
+                columns are apart. None: all for all.
 
         Raises:
             InputError: If there is no space, or a number is not positive.
@@ -43,8 +53,10 @@ class Geometry(nn.Module):
         self.weights = tuple(float(weight) for weight in weights)
         self.tau = float(tau)
         self.names = tuple(names or (str(number) for number in range(len(spaces))))
-        if len(self.names) != len(spaces):
-            raise InputError(f"geometry: found {len(self.names)} names for {len(spaces)} spaces, expected as many")
+        self.columns = tuple(columns or [None] * len(spaces))
+        for what, given in (("names", self.names), ("columns", self.columns)):
+            if len(given) != len(spaces):
+                raise InputError(f"geometry: found {len(given)} {what} for {len(spaces)} spaces, expected as many")
 
     @property
     def parts(self) -> list[tuple[Space, float]]:
@@ -63,7 +75,10 @@ class Geometry(nn.Module):
         if not torch.isfinite(features).all():
             raise InputError("features: found values that are not finite, expected finite ones")
         with torch.autocast(features.device.type, enabled=False):
-            return [space.place(features) for space, _ in self.parts]
+            return [
+                space.place(features if own is None else features[:, slice(*own)])
+                for (space, _), own in zip(self.parts, self.columns, strict=True)
+            ]
 
     def similarity(self, x: Points, y: Points, dtype: torch.dtype = torch.float64) -> Tensor:
         """Sum the weighted similarities of all pairs, (N, M) of a dtype, larger is closer."""
@@ -131,11 +146,10 @@ class Geometry(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Say in plain numbers what the geometry became, for geometry.json; `geometry_from` reads it."""
-        parts = zip(self.names, self.parts, strict=True)
-        return {
-            "tau": self.tau,
-            "spaces": [{"name": name, "weight": weight, **space.describe()} for name, (space, weight) in parts],
-        }
+        spaces = []
+        for name, (space, weight), own in zip(self.names, self.parts, self.columns, strict=True):
+            spaces.append({"name": name, "weight": weight, **space.describe()} | ({"columns": list(own)} if own else {}))
+        return {"tau": self.tau, "spaces": spaces}
 
 
 def cosine() -> Geometry:
@@ -154,7 +168,7 @@ def build_geometry(
         curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit, the flat space. None
             where there is no such ball.
         lam: What the weight `lam` stands for. None where no weight is `lam`.
-        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D).
+        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D), D being those of the space.
 
     Raises:
         InputError: If a number is missing or out of range.
@@ -163,9 +177,21 @@ def build_geometry(
         raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
     if lam is None and any(part["weight"] == "lam" for part in parts.values()):
         raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
-    spaces = [_build_space(part, curvature, dimensions) for part in parts.values()]
+    columns = [_own_columns(name, part, dimensions) for name, part in parts.items()]
+    widths = [dimensions if own is None else own[1] - own[0] for own in columns]
+    spaces = [_build_space(part, curvature, width) for part, width in zip(parts.values(), widths, strict=True)]
     weights = [lam or 0.0 if part["weight"] == "lam" else part["weight"] for part in parts.values()]
-    return Geometry(spaces, weights, tau, list(parts))
+    return Geometry(spaces, weights, tau, list(parts), columns)
+
+
+def _own_columns(name: str, part: Mapping[str, Any], dimensions: int) -> Columns | None:
+    own = part.get("columns")
+    if own is None:
+        return None
+    if not 0 <= own["start"] < own["stop"] <= dimensions:
+        found = f"{own['start']} to {own['stop']}"
+        raise InputError(f"geometry: {name}.columns: found {found}, expected some of the {dimensions} of head.outputs")
+    return own["start"], own["stop"]
 
 
 def _build_space(part: Mapping[str, Any], curvature: float | None, dimensions: int) -> Space:
@@ -184,8 +210,10 @@ def _build_space(part: Mapping[str, Any], curvature: float | None, dimensions: i
 def geometry_from(description: Mapping[str, Any]) -> Geometry:
     """Build a geometry from what `Geometry.describe` said of it: all numbers fixed."""
     parts = description["spaces"]
-    spaces = [space_from({key: value for key, value in part.items() if key not in ("name", "weight")}) for part in parts]
-    return Geometry(spaces, [part["weight"] for part in parts], description["tau"], [part["name"] for part in parts])
+    others = ("name", "weight", "columns")
+    spaces = [space_from({key: value for key, value in part.items() if key not in others}) for part in parts]
+    columns = [tuple(part["columns"]) if "columns" in part else None for part in parts]
+    return Geometry(spaces, [part["weight"] for part in parts], description["tau"], [part["name"] for part in parts], columns)
 
 
 def describe_radii(radii: Tensor | None, clip_radius: float | None) -> dict[str, float]:
