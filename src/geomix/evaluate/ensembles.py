@@ -2,69 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geomix.evaluate.score import Cell, read_cell
 from geomix.model.geometry import Geometry, cosine
-from geomix.model.spaces import Space
 from geomix.retrieval.search import nearest
 from geomix.samples import SCORED, Packed
 
 SAMPLE = 2048  # val images, evenly spaced, whose pairs give the spread of a similarity
-
-
-class Slice(nn.Module):
-    """A space that places some of the features, those from `start` to `stop`, and is otherwise the space given."""
-
-    def __init__(self, space: Space, start: int, stop: int) -> None:
-        """Wrap a space."""
-        super().__init__()
-        self.space, self.start, self.stop = space, start, stop
-
-    def place(self, features: Tensor) -> Tensor:
-        """Place the slice of features (N, D), (N, stop - start)."""
-        return self.space.place(features[:, self.start : self.stop])
-
-    def similarity(
-        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
-    ) -> Tensor:
-        """Compare all pairs as the space does."""
-        return self.space.similarity(x, y, factor, dtype, onto)
-
-    def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """Compare pairs as the space does."""
-        return self.space.paired_similarity(x, y)
-
-    def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the space's vectors."""
-        return self.space.as_inner_product(points)
-
-    def resolution(self, points: Tensor) -> float:
-        """Bound the error of a similarity as the space does."""
-        return self.space.resolution(points)
-
-    def lowest(self) -> float:
-        """Give the lowest similarity of the space."""
-        return self.space.lowest()
-
-    def radii(self, points: Tensor) -> Tensor | None:
-        """Give the radii of points, or None."""
-        return self.space.radii(points)
-
-    def learned(self) -> dict[str, float]:
-        """Give nothing: the systems are trained already."""
-        return {}
-
-    def keep_in_range(self) -> None:
-        """Do nothing."""
-
-    def describe(self) -> dict[str, Any]:
-        """Say what the space became, and of which features."""
-        return {**self.space.describe(), "start": self.start, "stop": self.stop}
 
 
 def fuse(first: Geometry, second: Geometry, weight: float, spreads: tuple[float, float], dimensions: tuple[int, int]) -> Geometry:
@@ -79,11 +27,17 @@ def fuse(first: Geometry, second: Geometry, weight: float, spreads: tuple[float,
         spreads: Positive, of `spread`.
         dimensions: Of the features of each.
     """
-    split = dimensions[0]
-    sides = [(first, (1 - weight) / spreads[0], 0, split), (second, weight / spreads[1], split, split + dimensions[1])]
-    parts = [(Slice(space, start, stop), factor * own) for side, factor, start, stop in sides for space, own in side.parts]
-    kept = [(space, factor) for space, factor in parts if factor > 0]
-    return Geometry([space for space, _ in kept], [factor for _, factor in kept], 1.0)
+    spaces, weights, columns = [], [], []
+    for side, factor, offset, width in (
+        (first, (1 - weight) / spreads[0], 0, dimensions[0]),
+        (second, weight / spreads[1], dimensions[0], dimensions[1]),
+    ):
+        for (space, own), (start, stop) in zip(side.parts, [one or (0, width) for one in side.columns], strict=True):
+            if factor > 0:
+                spaces.append(space)
+                weights.append(factor * own)
+                columns.append((offset + start, offset + stop))
+    return Geometry(spaces, weights, 1.0, columns=columns)
 
 
 def spread(geometry: Geometry, features: Tensor) -> float:
