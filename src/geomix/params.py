@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from geomix.errors import InputError
-from geomix.schema import Params
+from geomix.schema.sections import Params
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})

@@ -134,11 +134,6 @@ def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str
         build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"})
 
 
-def test_a_loss_that_takes_no_rule_for_negatives_refuses_one() -> None:
-    with pytest.raises(InputError, match="negatives.rule: found debiased with loss supervised_contrastive, expected uniform"):
-        build(cosine(), negatives={"rule": "debiased", "tau_plus": 0.1}, name="supervised_contrastive")
-
-
 def test_a_loss_of_pairs_takes_hidden_labels() -> None:
     settings = {"name": "pytorch_metric_learning", "loss": "NTXentLoss", "arguments": {}, "rate_factor": 1}
     assert not build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"}).own_parameters()

@@ -121,11 +121,9 @@ def build_objective(
 
     Raises:
         InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine; if a loss learns something for each class and labels are hidden; if a loss takes no rule for negatives.
+            the cosine; if a loss learns something for each class and labels are hidden.
     """
     name, rule = settings["name"], negatives["rule"]
-    if name != "pairwise_cross_entropy" and rule != "uniform":
-        raise InputError(f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss")
     if name == "pairwise_cross_entropy" and rule != "uniform":
         return RuleObjective(geometry, build_rule(negatives, geometry, dimensions, seed))
     if name == "pairwise_cross_entropy":

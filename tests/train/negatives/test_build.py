@@ -10,7 +10,7 @@ import yaml
 from torch import Tensor
 
 from geomix.model.geometry import Geometry
-from geomix.negatives import Negatives
+from geomix.schema.negatives import Negatives
 from geomix.train.losses import Table
 from geomix.train.negatives.build import NAMES, Hard, build_rule
 from geomix.train.negatives.corrections import hard

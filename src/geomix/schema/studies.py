@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from geomix.sections import Count, Name, NonNegative, Positive, Section, Seed, Share
+from geomix.schema.base import Count, Name, NonNegative, Positive, Section, Seed, Share
 
 
 class Compare(Section):

@@ -1,12 +1,12 @@
-"""The schema of params.yaml: every key, its type and its range."""
+"""The sections of params.yaml, and the whole of it: `Params`."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from geomix.negatives import Negatives
-from geomix.sections import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
-from geomix.studies import Compare, Ensemble, Report, Sweep, Systems
+from geomix.schema.base import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
+from geomix.schema.negatives import Negatives
+from geomix.schema.studies import Compare, Ensemble, Report, Sweep, Systems
 
 
 class Split(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from geomix.sections import Count, NonNegative, Number, Positive, Section, Share
+from geomix.schema.base import Count, NonNegative, Number, Positive, Section, Share
 
 Prior = Annotated[Number, Field(ge=0, lt=1)]
 Inside = Annotated[Number, Field(gt=0, lt=1)]

@@ -1,0 +1,1 @@
+"""The schema of params.yaml: every key, its type and its range."""
