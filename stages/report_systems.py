@@ -18,8 +18,8 @@ def main() -> None:
     arguments.add_argument("--costs", type=Path, required=True, help="the table of bench.systems, which may be missing")
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    training = load("epochs", "device", "backbone", "head", "crop", "augment", "optim")
-    replaced = load("loss", "negatives", "regulariser", "labels", "batch")
+    training = load("epochs", "device", "backbone", "head", "crop", "optim")
+    replaced = load("loss", "negatives", "regulariser", "labels", "batch", "augment")
     study = load("geometry", "systems", "ensemble", "system")
 
     from geomix.report.pages import write_pages

@@ -20,8 +20,8 @@ def main() -> None:
     given = arguments.parse_args()
     system = load(f"system.{given.system}")[f"system.{given.system}"]
     at = f"system.{given.system}"
-    params = load("epochs", "device", "backbone", "head", "crop", "augment", "optim")
-    params |= load("loss", "negatives", "regulariser", "labels", "batch", instead=at)
+    params = load("epochs", "device", "backbone", "head", "crop", "optim")
+    params |= load("loss", "negatives", "regulariser", "labels", "batch", "augment", instead=at)
     spaces = load(f"geometry.{system['geometry']}")[f"geometry.{system['geometry']}"]
 
     from geomix.files import new_folder

@@ -154,3 +154,21 @@ def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Pac
     assert np.array_equal(arrays["cell/test/head/own/recall_at_1"], labels[queries] == labels[nearest])
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "vector", "similarity"])
     assert metrics.loc["test", "head", "own"]["recall_at_1"] == pytest.approx((labels[queries] == labels[nearest]).mean())
+
+
+def test_a_learned_tree_is_compared_with_the_hierarchy(packed: Packed, tmp_path: Path) -> None:
+    for name in ("tree", "plain"):
+        write_cell(tmp_path / "runs" / name, packed, BALL, 1e-3)
+    folder = tmp_path / "runs" / "tree"
+    labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows("test")])[0]
+    pd.DataFrame({"proxy": range(5), "parent": [-1, 0, 0, 0, 0]}).to_csv(folder / "tree.csv", index=False)
+    vectors = dict(np.load(folder / "embeddings.npz"))
+    np.savez(folder / "embeddings.npz", **vectors, test_proxy=1 + labels % 4)
+    score_study(tmp_path / "runs", ["tree", "plain"], packed, tmp_path / "out", "study")
+    trees = pd.read_csv(tmp_path / "out" / "trees.csv").set_index("level")
+    assert set(trees["cell"]) == {"tree"}
+    assert list(trees.index) == [*packed.card["levels"], "label"]
+    assert trees.loc["label", "learned"] == 1
+    assert trees.loc["label", "random"] < 1
+    score_study(tmp_path / "runs", ["plain"], packed, tmp_path / "without", "study")
+    assert not (tmp_path / "without" / "trees.csv").exists()

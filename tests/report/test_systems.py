@@ -21,7 +21,7 @@ from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
 UNIT = BALL | {"normalize": True}
 SPACES = {"euclidean": [SPHERE], "hypvit": [BALL], "hypmix": [SPHERE, UNIT], "infonce": [SPHERE], "ball_hidden": [BALL]}
 PLAIN = {"claim": None, "geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None}
-PLAIN |= {"labels": None, "loss": None, "negatives": None, "batch": None}
+PLAIN |= {"labels": None, "loss": None, "negatives": None, "batch": None, "augment": None}
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ def params() -> dict[str, Any]:
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},
         "labels": "given",
+        "augment": {"rotate": 0},
         "ensemble": {"systems": ["euclidean", "hypvit"], "weights": [0, 0.5, 1]},
         "system": {
             "euclidean": PLAIN | {"about": "Plain."},

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from geomix.errors import InputError
+from geomix.evaluate.tree import score_tree
 from geomix.files import new_folder, read_json, write_json
 from geomix.model.geometry import Geometry, cosine, describe_radii, geometry_from
 from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, score_levels
@@ -136,7 +137,8 @@ def score_study(
         runs: The folder of the study's cells.
         cells: Their names.
         packed: The data set.
-        out: Where metrics.csv (a row for each cell, split and search), per_query.npz and machine.json shall be.
+        out: Where metrics.csv (a row for each cell, split and search), per_query.npz, machine.json and, of cells with a learned
+            tree, trees.csv (a row for each such cell and level) shall be.
         name: Of the study, for the progress bar.
         ensembles: Further cells, made of those that were trained, by name.
     """
@@ -144,11 +146,14 @@ def score_study(
     rows: list[dict[str, Any]] = []
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
+    trees: list[dict[str, Any]] = []
     made = dict(ensembles or {})
     for place in tqdm([*cells, *made], desc=f"evaluate {name}", unit="cell", disable=None):
         cell = made.get(place) or read_cell(runs / place)
         if place not in made and (machine := read_json(runs / place / "geometry.json")["machine"]) not in machines:
             machines.append(machine)
+        if (runs / place / "tree.csv").is_file():
+            trees += [{"cell": place, **cell.identity, **row} for row in score_tree(runs / place, cell.vectors, packed)]
         for row, values in score_cell(cell, packed):
             rows.append({"cell": place, **cell.identity, **row})
             per_query |= {f"{place}/{key}": value for key, value in values.items()}
@@ -156,3 +161,5 @@ def score_study(
         pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
         np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)
         write_json(folder / "machine.json", machines)
+        if trees:
+            pd.DataFrame(trees).to_csv(folder / "trees.csv", index=False, float_format="%.9g")

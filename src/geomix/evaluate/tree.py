@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.cluster.vq import kmeans2
 
 from geomix.errors import InputError
+from geomix.samples import Packed
 
 
 class Tree(NamedTuple):
@@ -138,6 +139,19 @@ def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarr
         {"level": level, **{name: dendrogram_purity(candidate, classes) for name, candidate in trees.items()}}
         for level, classes in levels.items()
     ]
+
+
+def score_tree(folder: Path, vectors: Mapping[str, np.ndarray], packed: Packed) -> list[dict[str, object]]:
+    """Compare the tree of a cell with the known hierarchy of the test images; rows of `compare_trees`.
+
+    Args:
+        folder: Of the cell.
+        vectors: Of the cell; `test_head` is what k-means divides.
+        packed: The data set.
+    """
+    samples = packed.samples.iloc[packed.rows("test")]
+    levels = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
+    return compare_trees(read_tree(folder, "test"), vectors["test_head"], levels)
 
 
 def _from_the_leaves(parents: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from geomix.report.pages import provenance
 from geomix.report.studies import CHOOSES, Study, average_baselines, over_seeds, own, per_query, read_study
 from geomix.report.sweeps import WITHOUT_EFFECT
 from geomix.report.text import gap, join_words, markdown_table, number, percent
+from geomix.report.trees import describe_trees
 from geomix.samples import Packed, open_packed
 
 # What others are compared with, by what training knows; params.py refuses a study without it.
@@ -209,7 +210,7 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     tables = {
         labels: system_rows(study, names, REFERENCES[labels], said, known, classes) for labels, names in groups.items() if names
     }
-    page = _write_page(tables, study, baselines, packed, params, settings)
+    page = _write_page(tables, study, baselines, packed, params, settings, describe_trees(results / "systems"))
     csv = pd.concat([study.metrics, baselines.metrics]).to_csv(index=False, float_format="%.6f")
     means = over_seeds(own(study.metrics, "test"), ["system"]).set_index("system")
     lines = average_baselines(baselines, "test").set_index("geometry")[CHOOSES].to_dict()
@@ -226,6 +227,7 @@ def _write_page(
     packed: Packed,
     params: Mapping[str, Any],
     settings: Mapping[str, Mapping[str, Any]],
+    trees: str,
 ) -> str:
     """Write the page without its provenance."""
     trained = study.metrics.loc[~study.metrics["system"].isin(ENSEMBLES), "cell"].nunique()
@@ -264,7 +266,7 @@ relative to plain `{REFERENCES["given"]}` (bench.systems). A claim is the paper'
 Ensembles fuse `{first}` and `{second}` of the same seed, trained apart: as similarities, (1 - w) s_1 + w s_2, each divided by
 its standard deviation over all pairs of up to 2,048 val images; or as features, their unit vectors concatenated in the
 proportion sqrt(1 - w) : sqrt(w) and compared by cosine. Validation chose w; both take two networks, so twice the budget.
-{hidden}
+{hidden}{trees}
 ## Budget
 
 {budget(packed, params, trained)} A row that replaces

@@ -252,6 +252,7 @@ class System(Section):
     negatives: Negatives | None = None
     regulariser: Regulariser | None = None
     batch: Batch | None = None
+    augment: Augment | None = None
 
 
 class Params(Section):
