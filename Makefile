@@ -1,4 +1,5 @@
-# make repro: everything, on all cores. make benchmarks: the study over data sets. make systems: the literature's systems side by side. make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment alone.
+# make repro: everything, on all cores. make benchmarks: the study over data sets. make systems: the literature's systems.
+# make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
