@@ -32,14 +32,15 @@ def main() -> None:
 
     packed = open_packed(given.data)
     knobs = {key: system[key] for key in ("tau", "curvature", "lam")}
+    losses: list[str] = []
     with new_folder(given.out) as folder:
         for seed in given.seeds:
             geometry = build_geometry(spaces, **knobs, dimensions=params["head"]["outputs"])
             trained = fit(packed, geometry, params, seed, f"{given.system}/{seed}")
             identity = {"system": given.system, "geometry": system["geometry"], "seed": seed, **knobs}
             save_run(trained, packed, identity, params["crop"]["centre"], folder / str(seed))
-            last = trained.history[-1]
-            print(f"{given.system}/{seed}: {last['epoch']} epochs, loss {last['loss']:.3f}")
+            losses.append(f"{trained.history[-1]['loss']:.3f}")
+    print(f"{given.system}: {params['epochs']} epochs, losses {', '.join(losses)}")
 
 
 if __name__ == "__main__":

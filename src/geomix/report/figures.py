@@ -27,7 +27,7 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 }
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
-CAPTION = 11  # characters in a line below an image
+CAPTION, NARROW = 11, 8  # characters in a line below an image: at most, and in letters of the larger size
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
 
@@ -203,9 +203,10 @@ def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, shor
     axis.set_yticks([])
     axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
     lines = textwrap.wrap(caption, CAPTION, max_lines=3, placeholder="…")
+    small = 5.5 if max(map(len, lines), default=0) <= NARROW else 4.6  # a caption wider than its image would move it
     axis.set_xlabel(
         "\n".join(lines) + (" ✗" if wrong else ""),
-        fontsize=7 if len(caption) <= short else 5.5,
+        fontsize=7 if len(caption) <= short else small,
         labelpad=1.5,
         fontweight="bold" if wrong else "normal",
     )
