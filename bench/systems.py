@@ -21,6 +21,7 @@ from geomix.train.objective import build_objective, regularise
 from stages import run
 
 REFERENCE = REFERENCES["given"]
+SECTIONS = ("system", "geometry", "head", "loss", "negatives", "regulariser", "labels", "batch", "augment")
 
 
 def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: int) -> Callable[[Size], Call]:
@@ -60,7 +61,7 @@ def shape_of_batch(settings: Mapping[str, Any]) -> tuple[int, int]:
 
 def cases(quick: bool) -> list[Case]:
     """Give one case: all systems in turn, so that what else the machine does meets all alike."""
-    params = load("system", "geometry", "head", "loss", "negatives", "regulariser", "labels", "batch", path=ROOT / "params.yaml")
+    params = load(*SECTIONS, path=ROOT / "params.yaml")
     dimensions = params["head"]["outputs"]
     parts = []
     for name, entry in params["system"].items():
