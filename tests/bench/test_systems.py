@@ -8,7 +8,7 @@ import torch
 
 from bench.measure import Options, measure_case
 from bench.page import write_csv
-from bench.systems import REFERENCE, cases, shape_of_batch, system
+from bench.systems import REFERENCE, SECTIONS, cases, shape_of_batch, system
 from geomix.params import load
 from geomix.report.systems import read_costs, settle
 
@@ -39,7 +39,7 @@ def test_hidden_labels_make_two_views_of_each_image_in_a_batch_as_large() -> Non
 
 @pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "hier", "cluster", "dcdc_hidden", "infonce"])
 def test_a_call_gives_a_loss_and_its_gradient(root: Path, name: str) -> None:
-    params = load("system", "geometry", "loss", "negatives", "regulariser", "labels", "batch", path=root / "params.yaml")
+    params = load(*SECTIONS, path=root / "params.yaml")
     entry = params["system"][name]
     value, gradient = system(settle(entry, params), params["geometry"][entry["geometry"]], 8)("timed")()
     assert value > 0
