@@ -19,26 +19,33 @@ def describe_trees(folder: Path) -> str:
     if not path.is_file():
         return ""
     table = pd.read_csv(path)
-    means = table.groupby("level", sort=False)[list(TREES)].agg(["mean", "std"])
+    means = table.groupby(["system", "level"], sort=False)[list(TREES)].agg(["mean", "std"])
     rows = [
-        {"level": level} | {words: percent(row[kind, "mean"], row[kind, "std"]) for kind, words in TREES.items()}
-        for level, row in means.iterrows()
+        {"system": system, "level": level}
+        | {words: percent(row[kind, "mean"], row[kind, "std"]) for kind, words in TREES.items()}
+        for (system, level), row in means.iterrows()
     ]
-    said = []
-    for kind, words in list(TREES.items())[1:]:
-        better = [str(level) for level, row in means.iterrows() if row["learned", "mean"] > row[kind, "mean"]]
-        worse = [str(level) for level in means.index if level not in better]
-        parts = [
-            f"{verb} {join_words(levels)}" for verb, levels in (("better by", better), ("**not better** by", worse)) if levels
-        ]
-        said.append(f"with that of {words} it compares {' and '.join(parts)}")
+    said = [f"- `{system}`: {_compare(group.droplevel(0))}." for system, group in means.groupby(level=0, sort=False)]
+    listed = "\n".join(said)
     return f"""
 ## The learned hierarchy
 
 HIER's proxies form a tree; a test image belongs to its nearest proxy. Dendrogram purity, in percent: of two images of one group
 the smallest subtree that holds both, and the share of that group in it. The learned tree's purity stands beside that of a tree
-of its shape with images dealt out at random, and of one by Euclidean k-means on the same embeddings. By mean,
-{"; ".join(said)}.
+of its shape with images dealt out at random, and of one by Euclidean k-means on the same embeddings. By mean over seeds:
+
+{listed}
 
 {markdown_table(rows)}
 """
+
+
+def _compare(means: pd.DataFrame) -> str:
+    """Say by which levels the learned tree is purer than each of the others."""
+    said = []
+    for kind, words in list(TREES.items())[1:]:
+        better = [str(level) for level, row in means.iterrows() if row["learned", "mean"] > row[kind, "mean"]]
+        worse = [str(level) for level in means.index if level not in better]
+        parts = [f"{verb} by {join_words(levels)}" for verb, levels in (("purer", better), ("**not purer**", worse)) if levels]
+        said.append(f"than that of {words} {' and '.join(parts)}")
+    return "; ".join(said)
