@@ -141,11 +141,12 @@ def test_costs_are_of_the_table_that_was_measured(
 ) -> None:
     assert table(page, "Labels given")["hypvit"]["time of a step"] == "not measured"
     path = tmp_path / "costs.csv"
-    pd.DataFrame({"implementation": ["hypvit"], "ratio": [1.234], "memory_ratio": [0.5]}).to_csv(path)
+    measures = {"implementation": ["hypvit"], "ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
+    pd.DataFrame(measures).to_csv(path)
     assert read_costs(path) == {"hypvit": (1.234, 0.5)}
     measured = table(build_systems(scored, kept_packed, params, path)["systems.md"].decode(), "Labels given")
-    assert (measured["hypvit"]["time of a step"], measured["hypvit"]["memory"]) == ("1.23", "0.50")
-    assert (measured["euclidean"]["time of a step"], measured["hypmix"]["memory"]) == ("1", "not measured")
+    assert (measured["hypvit"]["time of a step"], measured["hypvit"]["memory, MiB"]) == ("1.23", "+1.2")
+    assert (measured["euclidean"]["time of a step"], measured["hypmix"]["memory, MiB"]) == ("1", "not measured")
 
 
 def test_a_study_without_hidden_labels_has_no_such_table(scored: Path, kept_packed: Path, params: dict[str, Any]) -> None:
