@@ -143,7 +143,7 @@ def test_costs_are_of_the_table_that_was_measured(
     path = tmp_path / "costs.csv"
     measures = {"implementation": ["hypvit"], "ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
     pd.DataFrame(measures).to_csv(path)
-    assert read_costs(path) == {"hypvit": (1.234, 0.5)}
+    assert read_costs(path) == {"hypvit": (1.234, 1.25)}
     measured = table(build_systems(scored, kept_packed, params, path)["systems.md"].decode(), "Labels given")
     assert (measured["hypvit"]["time of a step"], measured["hypvit"]["memory, MiB"]) == ("1.23", "+1.2")
     assert (measured["euclidean"]["time of a step"], measured["hypmix"]["memory, MiB"]) == ("1", "not measured")
