@@ -17,8 +17,8 @@ def test_a_learned_tree_stands_beside_a_random_one_and_k_means(tmp_path: Path) -
     other = trees.assign(system="other", kmeans=0.0)
     pd.concat([trees, other]).to_csv(tmp_path / "trees.csv", index=False)
     section = describe_trees(tmp_path)
-    random = "than that of a random tree purer by kind and **not purer** by label"
-    assert f"- `hier`: {random}; than that of k-means **not purer** by kind and label." in section
-    assert f"- `other`: {random}; than that of k-means purer by kind and label." in section
+    random = "purer than a random tree by kind; **not** purer than a random tree by label"
+    assert f"- `hier`: {random}; **not** purer than k-means by kind and label." in section
+    assert f"- `other`: {random}; purer than k-means by kind and label." in section
     row = next(line for line in section.splitlines() if line.startswith("| hier"))
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["hier", "kind", "60.0 ± 14.1", "30.0 ± 0.0", "60.0 ± 0.0"]

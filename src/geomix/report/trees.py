@@ -30,9 +30,9 @@ def describe_trees(folder: Path) -> str:
     return f"""
 ## The learned hierarchy
 
-HIER's proxies form a tree; a test image belongs to its nearest proxy. Dendrogram purity, in percent: of two images of one group
-the smallest subtree that holds both, and the share of that group in it. The learned tree's purity stands beside that of a tree
-of its shape with images dealt out at random, and of one by Euclidean k-means on the same embeddings. By mean over seeds:
+HIER's proxies form a tree; a test image belongs to its nearest proxy. Dendrogram purity, in percent, is the share of a group in
+the smallest subtree that holds two of its images, averaged over all such pairs. Beside the learned tree stand one of its shape
+with images dealt out at random, and one by Euclidean k-means on the same embeddings. By mean over seeds the learned tree is
 
 {listed}
 
@@ -46,6 +46,9 @@ def _compare(means: pd.DataFrame) -> str:
     for kind, words in list(TREES.items())[1:]:
         better = [str(level) for level, row in means.iterrows() if row["learned", "mean"] > row[kind, "mean"]]
         worse = [str(level) for level in means.index if level not in better]
-        parts = [f"{verb} by {join_words(levels)}" for verb, levels in (("purer", better), ("**not purer**", worse)) if levels]
-        said.append(f"than that of {words} {' and '.join(parts)}")
+        said += [
+            f"{verb} {words} by {join_words(names)}"
+            for verb, names in (("purer than", better), ("**not** purer than", worse))
+            if names
+        ]
     return "; ".join(said)
