@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from geomix.files import hash_file
@@ -38,9 +39,14 @@ def vectors(vectors_folder: Path) -> Packed:
 
 
 def keep_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Keep the figures that are drawn."""
+    """Keep the figures that are drawn, closed."""
     figures: list[Figure] = []
-    monkeypatch.setattr(module, "to_png", figures.append)
+
+    def keep(figure: Figure) -> None:
+        plt.close(figure)
+        figures.append(figure)
+
+    monkeypatch.setattr(module, "to_png", keep)
     return figures
 
 
