@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from geomix.params import REFERENCES
 from geomix.report.benchmark import budget
 from geomix.report.figures import draw_systems
 from geomix.report.intervals import paired_difference
@@ -18,8 +19,6 @@ from geomix.report.text import gap, join_words, markdown_table, number, percent
 from geomix.report.trees import describe_trees
 from geomix.samples import Packed, open_packed
 
-# What others are compared with, by what training knows; params.py refuses a study without it.
-REFERENCES = {"given": "euclidean", "hidden": "infonce"}
 WORDS = ("about", "claim")  # of an entry; the rest of it are settings
 KNOBS = ("geometry", "tau", "curvature", "lam")
 CORRECTIONS = {
