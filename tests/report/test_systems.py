@@ -6,14 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from geomix import params as root_params
 from geomix.evaluate.cells import system_cells
 from geomix.evaluate.ensembles import build_ensembles
 from geomix.evaluate.score import score_study
 from geomix.report.figures import draw_systems
 from geomix.report.intervals import paired_difference
 from geomix.report.studies import per_query, read_study
-from geomix.report.systems import REFERENCES, build_systems, list_changes, read_costs, say_corrections, settle
+from geomix.report.systems import build_systems, list_changes, read_costs, say_corrections, settle
 from geomix.report.text import gap
 from geomix.samples import open_packed
 from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
@@ -169,7 +168,3 @@ def test_the_figure_has_a_panel_for_each_kind_of_labels_and_the_same_bytes_every
     )
     assert one == again
     assert len(two) > len(one)
-
-
-def test_the_references_are_those_that_params_must_have() -> None:
-    assert root_params.REFERENCES == REFERENCES
