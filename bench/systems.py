@@ -14,8 +14,9 @@ from bench import ROOT, inputs
 from bench.command import parse_options
 from bench.measure import Call, Case, Implementation, Ratio, Size, measure_case, set_threads
 from geomix.model.geometry import build_geometry
-from geomix.params import REFERENCES, load
+from geomix.params import load
 from geomix.report.systems import settle
+from geomix.schema.studies import REFERENCES
 from geomix.train.losses import Table
 from geomix.train.objective import build_objective, regularise
 from stages import run
@@ -65,10 +66,10 @@ def cases(quick: bool) -> list[Case]:
     dimensions = params["head"]["outputs"]
     parts = []
     for name, entry in params["system"].items():
-        settings = settle(entry, params)
+        settings = settle(entry["settings"], params)
         if quick:
             settings["batch"] = {"classes": 4, "images": 2}
-        parts.append(Implementation(name, system(settings, params["geometry"][entry["geometry"]], dimensions)))
+        parts.append(Implementation(name, system(settings, params["geometry"][settings["geometry"]], dimensions)))
     if quick:  # a process for each takes seconds
         parts = [one for one in parts if one.name in (REFERENCE, "hypvit")]
     ratios = tuple(Ratio(one.name, REFERENCE) for one in parts if one.name != REFERENCE)

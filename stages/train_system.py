@@ -18,11 +18,11 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    system = load(f"system.{given.system}")[f"system.{given.system}"]
-    at = f"system.{given.system}"
+    at = f"system.{given.system}.settings"
+    settings = load(f"system.{given.system}.settings")[at]
     params = load("epochs", "device", "backbone", "head", "crop", "optim")
     params |= load("loss", "negatives", "regulariser", "labels", "batch", "augment", instead=at)
-    spaces = load(f"geometry.{system['geometry']}")[f"geometry.{system['geometry']}"]
+    spaces = load(f"geometry.{settings['geometry']}")[f"geometry.{settings['geometry']}"]
 
     from geomix.files import new_folder
     from geomix.model.geometry import build_geometry
@@ -31,13 +31,13 @@ def main() -> None:
     from geomix.train.save import save_run
 
     packed = open_packed(given.data)
-    knobs = {key: system[key] for key in ("tau", "curvature", "lam")}
+    knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
     losses: list[str] = []
     with new_folder(given.out) as folder:
         for seed in given.seeds:
             geometry = build_geometry(spaces, **knobs, dimensions=params["head"]["outputs"])
             trained = fit(packed, geometry, params, seed, f"{given.system}/{seed}")
-            identity = {"system": given.system, "geometry": system["geometry"], "seed": seed, **knobs}
+            identity = {"system": given.system, "geometry": settings["geometry"], "seed": seed, **knobs}
             save_run(trained, packed, identity, params["crop"]["centre"], folder / str(seed))
             losses.append(f"{trained.history[-1]['loss']:.3f}")
     print(f"{given.system}: {params['epochs']} epochs, losses {', '.join(losses)}")

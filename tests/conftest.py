@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from geomix.files import hash_file, write_json
+from geomix.params import read_yaml
 from geomix.samples import SPLITS, Packed, open_packed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +20,21 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """Give the root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """Give the content of params.yaml, to be changed."""
+    content: dict[str, Any] = read_yaml(ROOT / "params.yaml")
+    return content
+
+
+def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value by its dotted name."""
+    *sections, last = key.split(".")
+    for section in sections:
+        raw = raw[section]
+    raw[last] = value
 
 
 def write_packed(folder: Path, classes: int = 12, images: int = 5, side: int = 16) -> Path:

@@ -17,7 +17,7 @@ from dvc.utils.hydra import apply_overrides
 from bench.page import TABLES, write_page
 from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells, system_cells
 from geomix.params import load, read_yaml
-from geomix.schema.sections import Benchmark
+from geomix.schema.studies import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -106,7 +106,7 @@ def keys_read(stage: dict[str, Any]) -> set[str]:
             replaced = set(Benchmark.model_fields) if node.keywords and "instead" in options else set()
             for argument in map(ast.unparse, node.args):
                 key = re.sub(r"\{\w+\.(\w+)\}", lambda name: options.get(name[1], ""), argument.removeprefix("f").strip("'\""))
-                key = re.sub(r"\{system\[.(\w+).\]\}", r"${item.\1}", key)  # of the entry that foreach is at
+                key = re.sub(r"\{settings\[.(\w+).\]\}", r"${item.settings.\1}", key)  # of the entry that foreach is at
                 keys.add(f"{options['instead']}.{key}" if key in replaced else key)
     return keys
 

@@ -1,6 +1,6 @@
 """params.yaml: every mistake at once, each with key, value and what was expected."""
 
-import copy
+import json
 import math
 import re
 import subprocess
@@ -13,19 +13,7 @@ from dvc.utils.serialize import load_yaml
 
 from geomix.errors import InputError
 from geomix.params import load, read_yaml, validate
-
-
-@pytest.fixture
-def raw(root: Path) -> dict[str, Any]:
-    content: dict[str, Any] = copy.deepcopy(read_yaml(root / "params.yaml"))
-    return content
-
-
-def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        raw = raw[section]
-    raw[last] = value
+from tests.conftest import set_key
 
 
 @pytest.mark.parametrize(
@@ -34,8 +22,6 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
         ("tau", -1, "tau: found -1, expected greater than 0"),
         ("tau", "abc", "tau: found 'abc', expected a valid number"),
         ("tau", math.inf, "tau: found inf, expected a finite number"),
-        ("dataset", "folder", "folder.path: found nothing, expected a folder of images, as dataset is folder"),
-        ("backbone.name", "mlp", "backbone.name: found mlp, expected the name of a .*, as dataset is glyphs"),
         ("images.form", "raw", "images.form: found 'raw', expected 'auto', 'decoded' or 'encoded'"),
         ("backbone.pretrained", "yes", "backbone.pretrained: found 'yes', expected a valid boolean"),
         ("labels", "none", "labels: found 'none', expected 'given' or 'hidden'"),
@@ -60,34 +46,9 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
             {"rule": "mixed_importance", "similarity": 0.5, "uncertainty": 0.5, "distance": 0.2},
             "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance, not 1.2",
         ),
-        ("sweep.tau.values", [0.1, 0.2, 0.1], "sweep.tau.values: found .*, expected each value once"),
-        ("systems.seeds", [1, 1], "systems.seeds: found .*, expected each value once"),
-        ("system.flat.geometry", "round", "system.flat.geometry: found round, expected a name under geometry: euclidean"),
-        (
-            "system.hypvit.curvature",
-            None,
-            "system.hypvit.curvature: found nothing, expected a number, as the geometry has a ball",
-        ),
-        ("system.hypmix.lam", None, "system.hypmix.lam: found nothing, expected a number, as the geometry has a weight lam"),
-        (
-            "system.proxy_anchor.negatives",
-            {"rule": "debiased", "tau_plus": 0.1},
-            "system.proxy_anchor.negatives: found debiased with loss proxy_anchor, expected uniform with this loss",
-        ),
-        ("system.flat.size", 1, "system.flat.size: found a parameter of this name"),
-        ("ensemble.systems", ["flat", "round"], "ensemble.systems: found round, expected names under system: euclidean"),
+        ("system.flat.settings.size", 1, "system.flat.settings.size: found a parameter of this name"),
         ("ensemble.weights", [0.5, 1.5], "ensemble.weights.1: found 1.5, expected less than or equal to 1"),
         ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
-        (
-            "sweep.runs.curvature.geometries",
-            ["flat", "round"],
-            "curvature.geometries: found round, expected names under geometry",
-        ),
-        (
-            "sweep.runs.tau.geometries",
-            ["flat", "hybrid"],
-            "tau.geometries: found no euclidean, hyperbolic, expected euclidean, flat",
-        ),
     ],
 )
 def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], key: str, value: Any, message: str) -> None:
@@ -97,32 +58,29 @@ def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], k
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_conv_stem_beside_weights_from_elsewhere_is_refused(raw: dict[str, Any]) -> None:
-    raw["backbone"] |= {"stem": "conv", "pretrained": True}
-    with pytest.raises(InputError, match="backbone.stem: found conv beside pretrained or a checkpoint, expected patch"):
-        validate(raw)
-
-
-@pytest.mark.parametrize(("labels", "reference"), [("given", "euclidean"), ("hidden", "infonce")])
-def test_systems_without_their_reference_are_refused(raw: dict[str, Any], labels: str, reference: str) -> None:
-    raw["ensemble"]["systems"] = ["flat", "hypvit"]
-    del raw["system"][reference]
-    with pytest.raises(InputError, match=f"expected {reference} among them, as rows with labels {labels} are compared with it"):
-        validate(raw)
-
-
 def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null(root: Path) -> None:
-    found = load("loss", "labels", instead="system.supervised_contrastive", path=root / "params.yaml")
+    found = load("loss", "labels", instead="system.supervised_contrastive.settings", path=root / "params.yaml")
     assert found == {"loss": {"name": "supervised_contrastive"}, "labels": "given"}
-    assert load("labels", instead="system.infonce", path=root / "params.yaml") == {"labels": "hidden"}
+    assert load("labels", instead="system.infonce.settings", path=root / "params.yaml") == {"labels": "hidden"}
 
 
-def test_a_rule_for_negatives_with_another_loss_is_refused(raw: dict[str, Any]) -> None:
-    set_key(raw, "negatives", {"rule": "debiased", "tau_plus": 0.1})
-    validate(raw)
-    set_key(raw, "loss", {"name": "supervised_contrastive"})
-    with pytest.raises(InputError, match="negatives.rule: found debiased with loss supervised_contrastive, expected uniform"):
+def test_augment_of_a_system_stands_in_for_that_at_the_top(raw: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    own = raw["augment"] | {"noise": 0.5}
+    raw["system"]["hcl"]["settings"]["augment"] = own
+    path.write_text(json.dumps(raw))
+    found = load("batch", "augment", instead="system.hcl.settings", path=path)
+    assert found == {"batch": raw["batch"], "augment": own}
+
+
+def test_a_setting_among_the_words_of_a_system_is_refused(raw: dict[str, Any]) -> None:
+    raw["system"]["hcl"]["tau"] = raw["system"]["hcl"]["settings"].pop("tau")
+    with pytest.raises(InputError) as caught:
         validate(raw)
+    assert str(caught.value).splitlines() == [
+        "params.yaml: system.hcl.settings.tau: found nothing, expected a value",
+        "params.yaml: system.hcl.tau: found an unknown key, expected no key of this name",
+    ]
 
 
 def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
@@ -133,19 +91,6 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
         validate(raw)
     keys = [re.match(r"params\.yaml: (\S+): ", line).group(1) for line in str(caught.value).splitlines()]  # type: ignore[union-attr]
     assert sorted(keys) == ["batch.classes", "optim", "tau"]
-
-
-def test_embeddings_need_a_path_and_an_mlp(raw: dict[str, Any]) -> None:
-    set_key(raw, "dataset", "embeddings")
-    with pytest.raises(InputError) as caught:
-        validate(raw)
-    assert str(caught.value).splitlines() == [
-        "params.yaml: embeddings.path: found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings",
-        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp, as dataset is embeddings",
-    ]
-    set_key(raw, "embeddings.path", "own.parquet")
-    raw["backbone"] |= {"name": "mlp", "width": 30, "heads": 4}
-    assert validate(raw).embeddings.table is None
 
 
 @pytest.mark.parametrize("content", [None, [1], "text"])

@@ -15,9 +15,11 @@ from geomix.files import hash_file
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {
     r"^system:\n(?:  .*\n)+": """system:
-  euclidean: {about: Plain., geometry: euclidean, tau: 0.1}
-  hypvit: {about: Ball., geometry: hyperbolic, tau: 0.2, curvature: 0.1, labels: hidden}
-  infonce: {about: Views., geometry: euclidean, tau: 0.1, labels: hidden}
+  euclidean: {about: Plain., settings: {geometry: euclidean, tau: 0.1}}
+  hypvit:
+    about: Ball.
+    settings: {geometry: hyperbolic, tau: 0.2, curvature: 0.1, labels: hidden}
+  infonce: {about: Views., settings: {geometry: euclidean, tau: 0.1, labels: hidden}}
 """,
     r"^systems: .*": "systems: {seeds: [0]}",
     r"^epochs: .*": "epochs: 1",

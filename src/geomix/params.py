@@ -14,14 +14,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from geomix.errors import InputError
-from geomix.schema.sections import Params
+from geomix.schema.together import list_mistakes
+from geomix.schema.whole import Params
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
-# The first sentence of the report compares these at their own temperatures.
-COMPARED = ("euclidean", "flat", "hyperbolic")
-# The row of the study `systems` that others are compared with, by what training knows.
-REFERENCES = {"given": "euclidean", "hidden": "infonce"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -85,7 +82,7 @@ def validate(raw: Any) -> Params:
             elif key not in reserved and expected not in mistakes[key]:
                 mistakes[key] += f" or {expected}"
     else:
-        mistakes |= _study_mistakes(params)
+        mistakes |= list_mistakes(params)
         if not mistakes:
             return params
     raise InputError("\n".join(f"params.yaml: {key}: {mistake}" for key, mistake in mistakes.items()))
@@ -96,8 +93,8 @@ def load(*keys: str, instead: str | None = None, path: Path = Path("params.yaml"
 
     Args:
         keys: Dotted names, such as `epochs` or `geometry.hybrid`.
-        instead: A key such as `benchmark.omniglot`, whose sections stand in for those of the same name among `keys`, unless
-            they are null.
+        instead: A key such as `benchmark.omniglot` or `system.hcl.settings`, whose sections stand in for those of the same
+            name among `keys`, unless they are null.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Returns:
@@ -151,82 +148,3 @@ def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
     for prefix in ("Value error, ", "Input should be ", "Input should ", "String should ", "List should ", "Dictionary should "):
         expected = expected.removeprefix(prefix)
     return ".".join(steps), repr(node), expected
-
-
-def _study_mistakes(params: Params) -> dict[str, str]:
-    """Find axes that hold a value twice (two cells, one place) or name an unknown geometry, and sections at odds."""
-    sweep, runs = params.sweep, params.sweep.runs
-    axes: dict[str, list[Any]] = {
-        "compare.seeds": params.compare.seeds,
-        "sweep.tau.values": sweep.tau.values,
-        "sweep.curvature.values": sweep.curvature.values,
-        "sweep.runs.tau.seeds": runs.tau.seeds,
-        "sweep.runs.tau.geometries": runs.tau.geometries,
-        "sweep.runs.curvature.seeds": runs.curvature.seeds,
-        "sweep.runs.curvature.geometries": runs.curvature.geometries,
-        "sweep.benchmarks.values": sweep.benchmarks.values,
-        "benchmarks.datasets": params.benchmarks.datasets,
-        "benchmarks.seeds": params.benchmarks.seeds,
-        "systems.seeds": params.systems.seeds,
-        "ensemble.systems": params.ensemble.systems,
-        "ensemble.weights": params.ensemble.weights,
-    }
-    mistakes = {
-        key: f"found {values}, expected each value once" for key, values in axes.items() if len(set(values)) < len(values)
-    }
-    if params.dataset == "folder" and not params.folder.path:
-        mistakes["folder.path"] = "found nothing, expected a folder of images, as dataset is folder"
-    unset = [name for name in params.benchmarks.datasets if name not in params.benchmark]
-    if unset:
-        mistakes["benchmarks.datasets"] = (
-            f"found {', '.join(unset)}, expected names under benchmark: {', '.join(params.benchmark)}"
-        )
-    if params.backbone.stem == "conv" and (params.backbone.pretrained or params.backbone.checkpoint):
-        mistakes["backbone.stem"] = "found conv beside pretrained or a checkpoint, expected patch"
-    if params.dataset == "embeddings" and not params.embeddings.path:
-        mistakes["embeddings.path"] = "found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings"
-    if (params.dataset == "embeddings") != (params.backbone.name == "mlp"):
-        expected = "mlp" if params.dataset == "embeddings" else "the name of a Vision Transformer of timm"
-        mistakes["backbone.name"] = f"found {params.backbone.name}, expected {expected}, as dataset is {params.dataset}"
-    if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
-        mistakes["negatives.rule"] = (
-            f"found {params.negatives.rule} with loss {params.loss.name}, expected uniform with this loss"
-        )
-    lacking = [name for name in COMPARED if name not in runs.tau.geometries]
-    if lacking:
-        mistakes["sweep.runs.tau.geometries"] = f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
-    if not any(sweep.curvature.values):
-        mistakes["sweep.curvature.values"] = f"found {sweep.curvature.values}, expected a value above 0 among them"
-    known = ", ".join(params.geometry)
-    for key in ("sweep.runs.tau.geometries", "sweep.runs.curvature.geometries"):
-        unknown = [name for name in axes[key] if name not in params.geometry]
-        if unknown:
-            mistakes[key] = f"found {', '.join(unknown)}, expected names under geometry: {known}"
-    return mistakes | _system_mistakes(params)
-
-
-def _system_mistakes(params: Params) -> dict[str, str]:
-    """Find systems that lack their reference, a geometry or its numbers, and ensembles of what is not there."""
-    mistakes: dict[str, str] = {}
-    for name, system in params.system.items():
-        if system.geometry not in params.geometry:
-            known = ", ".join(params.geometry)
-            mistakes[f"system.{name}.geometry"] = f"found {system.geometry}, expected a name under geometry: {known}"
-            continue
-        rule = system.negatives.rule if system.negatives else "uniform"
-        if system.loss and system.loss.name != "pairwise_cross_entropy" and rule != "uniform":
-            mistakes[f"system.{name}.negatives"] = f"found {rule} with loss {system.loss.name}, expected uniform with this loss"
-        spaces = params.geometry[system.geometry].values()
-        if system.lam is None and any(space.weight == "lam" for space in spaces):
-            mistakes[f"system.{name}.lam"] = "found nothing, expected a number, as the geometry has a weight lam"
-        if system.curvature is None and any(space.space == "ball" and space.curvature is None for space in spaces):
-            mistakes[f"system.{name}.curvature"] = "found nothing, expected a number, as the geometry has a ball without its own"
-    known = ", ".join(params.system)
-    for labels in {system.labels or params.labels for system in params.system.values()} | {"given"}:
-        if REFERENCES[labels] not in params.system:
-            what = f"as rows with labels {labels} are compared with it"
-            mistakes["system"] = f"found {known}, expected {REFERENCES[labels]} among them, {what}"
-    unknown = [name for name in params.ensemble.systems if name not in params.system]
-    if unknown:
-        mistakes["ensemble.systems"] = f"found {', '.join(unknown)}, expected names under system: {known}"
-    return mistakes

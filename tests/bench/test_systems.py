@@ -40,8 +40,8 @@ def test_hidden_labels_make_two_views_of_each_image_in_a_batch_as_large() -> Non
 @pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "hier", "cluster", "dcdc_hidden", "infonce"])
 def test_a_call_gives_a_loss_and_its_gradient(root: Path, name: str) -> None:
     params = load(*SECTIONS, path=root / "params.yaml")
-    entry = params["system"][name]
-    value, gradient = system(settle(entry, params), params["geometry"][entry["geometry"]], 8)("timed")()
+    settings = settle(params["system"][name]["settings"], params)
+    value, gradient = system(settings, params["geometry"][settings["geometry"]], 8)("timed")()
     assert value > 0
     assert gradient.shape == (params["batch"]["classes"] * params["batch"]["images"], 8)
     assert torch.isfinite(gradient).all()

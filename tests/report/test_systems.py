@@ -19,14 +19,19 @@ from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
 
 UNIT = BALL | {"normalize": True}
 SPACES = {"euclidean": [SPHERE], "hypvit": [BALL], "hypmix": [SPHERE, UNIT], "infonce": [SPHERE], "ball_hidden": [BALL]}
-PLAIN = {"claim": None, "geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None}
+PLAIN = {"geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None}
 PLAIN |= {"labels": None, "loss": None, "negatives": None, "batch": None, "augment": None}
+
+
+def entry(about: str, claim: str | None = None, **settings: Any) -> dict[str, Any]:
+    """Give an entry of section `system`."""
+    return {"about": about, "claim": claim, "settings": PLAIN | settings}
 
 
 @pytest.fixture
 def params() -> dict[str, Any]:
     """Give what trained the systems, as far as the page reads it."""
-    curved = {"geometry": "hyperbolic", "tau": 0.2, "curvature": 0.5}
+    curved: dict[str, Any] = {"geometry": "hyperbolic", "tau": 0.2, "curvature": 0.5}
     return {
         "epochs": 3,
         "backbone": {"name": "vit", "pretrained": False, "checkpoint": None, "patch": 8},
@@ -37,11 +42,11 @@ def params() -> dict[str, Any]:
         "augment": {"rotate": 0},
         "ensemble": {"systems": ["euclidean", "hypvit"], "weights": [0, 0.5, 1]},
         "system": {
-            "euclidean": PLAIN | {"about": "Plain."},
-            "hypvit": PLAIN | curved | {"about": "A ball.", "claim": "R@1 99"},
-            "hypmix": PLAIN | {"about": "Released.", "negatives": {"rule": "debiased", "tau_plus": 0.1}},
-            "infonce": PLAIN | {"about": "No labels.", "labels": "hidden"},
-            "ball_hidden": PLAIN | curved | {"about": "A ball without labels.", "labels": "hidden"},
+            "euclidean": entry("Plain."),
+            "hypvit": entry("A ball.", "R@1 99", **curved),
+            "hypmix": entry("Released.", negatives={"rule": "debiased", "tau_plus": 0.1}),
+            "infonce": entry("No labels.", labels="hidden"),
+            "ball_hidden": entry("A ball without labels.", labels="hidden", **curved),
         },
     }
 
@@ -123,7 +128,7 @@ def test_released_hypmix_ranks_as_the_cosine(page: str) -> None:
     ],
 )
 def test_changes_are_those_of_the_settings(params: dict[str, Any], changed: dict[str, Any], expected: str) -> None:
-    settings = [settle(entry, params) for entry in (PLAIN | {"about": "x"} | changed, PLAIN | {"about": "y", "claim": "z"})]
+    settings = [settle(one, params) for one in (PLAIN | changed, PLAIN)]
     assert list_changes(*settings) == expected
 
 

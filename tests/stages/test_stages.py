@@ -91,7 +91,7 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
         (
             "train_system",
             ["--system", "round", "--seeds", "0", "1", "--data", "data", "--out", "out"],
-            "system.round: not there; known here: euclidean",
+            "system.round.settings: not there; known here: euclidean",
         ),
         ("preprocess", ["--dataset", "glyphs", "--raw", "raw", "--out", "out"], "raw/manifest.json: not found"),
         ("report", ["--results", "results", "--data", "data", "--out", "reports"], "data/card.json: not found"),

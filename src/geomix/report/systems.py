@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from geomix.params import REFERENCES
 from geomix.report.benchmark import budget
 from geomix.report.figures import draw_systems
 from geomix.report.intervals import paired_difference
@@ -18,8 +17,8 @@ from geomix.report.sweeps import WITHOUT_EFFECT
 from geomix.report.text import gap, join_words, markdown_table, number, percent
 from geomix.report.trees import describe_trees
 from geomix.samples import Packed, open_packed
+from geomix.schema.studies import REFERENCES
 
-WORDS = ("about", "claim")  # of an entry; the rest of it are settings
 KNOBS = ("geometry", "tau", "curvature", "lam")
 CORRECTIONS = {
     "debiased": "debiased",
@@ -30,16 +29,14 @@ CORRECTIONS = {
 ENSEMBLES = {"ensemble: similarities": "similarities", "ensemble: features": "features"}
 
 
-def settle(entry: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the settings that a system was trained with: its own, and the sections at the top that it does not replace.
+def settle(settings: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all that a system was trained with: its own settings, and the sections at the top that they do not replace.
 
     Args:
-        entry: Of section `system`.
+        settings: Of its entry in section `system`.
         params: With the sections at the top.
     """
-    sections = [key for key in entry if key not in (*WORDS, *KNOBS)]
-    chosen = {key: params[key] if entry[key] is None else entry[key] for key in sections}
-    return {key: entry[key] for key in KNOBS} | chosen
+    return {key: params[key] if value is None and key not in KNOBS else value for key, value in settings.items()}
 
 
 def list_changes(settings: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
@@ -196,7 +193,7 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     packed = open_packed(data)
     study, baselines = read_study(results / "systems"), read_study(results / "baselines")
     entries = params["system"]
-    settings = {name: settle(entry, params) for name, entry in entries.items()}
+    settings = {name: settle(entry["settings"], params) for name, entry in entries.items()}
     groups = {labels: [name for name, one in settings.items() if one["labels"] == labels] for labels in REFERENCES}
     said = {
         name: {
@@ -217,7 +214,7 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     means = over_seeds(own(study.metrics, "test"), ["system"]).set_index("system")
     lines = average_baselines(baselines, "test").set_index("geometry")[CHOOSES].to_dict()
     figure = draw_systems({labels: means.loc[names] for labels, names in groups.items() if names}, lines)
-    plain = {name: {key: value for key, value in entry.items() if value and key not in WORDS} for name, entry in entries.items()}
+    plain = {name: {key: value for key, value in entry["settings"].items() if value} for name, entry in entries.items()}
     page += provenance({**params, "system": plain}, packed, {"systems": study, "baselines": baselines})
     return {"systems.md": page.encode(), "systems.csv": csv.encode(), "systems.png": figure}
 

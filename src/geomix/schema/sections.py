@@ -1,12 +1,10 @@
-"""The sections of params.yaml, and the whole of it: `Params`."""
+"""The sections of params.yaml that say what is trained on what: images, network, geometries, batches, optimiser."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from geomix.schema.base import Count, Dataset, Name, NonNegative, Number, Positive, Section, Seed, Share
-from geomix.schema.negatives import Negatives
-from geomix.schema.studies import Compare, Ensemble, Report, Sweep, Systems
+from geomix.schema.base import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
 
 
 class Split(Section):
@@ -137,61 +135,6 @@ Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
 Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
 
 
-class PairwiseCrossEntropy(Section):
-    """The loss of Hyp-ViT and HypMix."""
-
-    name: Literal["pairwise_cross_entropy"]
-
-
-class SupervisedContrastive(Section):
-    """All positives against all other samples."""
-
-    name: Literal["supervised_contrastive"]
-
-
-class ProxyAnchor(Section):
-    """Learned proxies, one for each training class; the margin is in similarities."""
-
-    name: Literal["proxy_anchor"]
-    margin: NonNegative
-    rate_factor: Positive
-
-
-class PeerLoss(Section):
-    """A loss of pytorch-metric-learning by its class and arguments; for the cosine alone."""
-
-    name: Literal["pytorch_metric_learning"]
-    loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
-    arguments: Annotated[dict[str, Any], Field(default_factory=dict)]
-    rate_factor: Positive = 1
-
-
-Loss = Annotated[PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")]
-
-
-class NoRegulariser(Section):
-    """The loss alone."""
-
-    name: Literal["none"]
-
-
-class Hier(Section):
-    """HIER: learned proxies in a ball of their own, a hierarchy above the samples."""
-
-    name: Literal["hier"]
-    weight: Positive
-    proxies: Annotated[int, Field(ge=2)]
-    neighbours: Annotated[int, Field(ge=2)]
-    triplets: Count
-    margin: NonNegative
-    curvature: Positive
-    clip_radius: Positive
-    rate_factor: Positive
-
-
-Regulariser = Annotated[NoRegulariser | Hier, Field(discriminator="name")]
-
-
 class Batch(Section):
     """P classes and K images of each."""
 
@@ -218,73 +161,7 @@ class Optim(Section):
     clip_norm: Positive
 
 
-class Benchmarks(Section):
-    """The study over data sets; its temperatures are `sweep.benchmarks`, what each data set needs is under `benchmark`."""
+class Report(Section):
+    """What the pages show."""
 
-    datasets: Annotated[list[Dataset], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
-class Benchmark(Section):
-    """Sections that stand in for those at the top while a data set of `benchmarks` is prepared and trained on."""
-
-    epochs: Count
-    split: Split
-    images: Images
-    crop: Crop
-    backbone: Backbone
-    batch: Batch
-    augment: Augment
-    optim: Optim
-
-
-class System(Section):
-    """A row of the study `systems`: what it is, its geometry, and sections that stand in for those at the top."""
-
-    about: Annotated[str, Field(min_length=1)]
-    claim: str | None = None
-    geometry: Name
-    tau: Positive
-    curvature: Positive | None = None
-    lam: Positive | None = None
-    labels: Literal["given", "hidden"] | None = None
-    loss: Loss | None = None
-    negatives: Negatives | None = None
-    regulariser: Regulariser | None = None
-    batch: Batch | None = None
-    augment: Augment | None = None
-
-
-class Params(Section):
-    """The whole of params.yaml."""
-
-    dataset: Dataset
-    tau: Positive
-    curvature: Positive
-    lam: Positive
-    epochs: Count
-    device: Literal["auto", "cpu", "cuda"]
-    download: Download
-    folder: Folder
-    embeddings: Embeddings
-    images: Images
-    split: Split
-    crop: Crop
-    backbone: Backbone
-    head: Head
-    geometry: dict[Name, Geometry]
-    loss: Loss
-    negatives: Negatives
-    regulariser: Regulariser
-    labels: Literal["given", "hidden"]
-    batch: Batch
-    augment: Augment
-    optim: Optim
-    compare: Compare
-    sweep: Sweep
-    benchmarks: Benchmarks
-    benchmark: dict[Dataset, Benchmark]
-    systems: Systems
-    ensemble: Ensemble
-    system: dict[Name, System]
-    report: Report
+    queries: Count

@@ -4,7 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from geomix.schema.base import Count, Name, NonNegative, Positive, Section, Seed, Share
+from geomix.schema.base import Count, Dataset, Labels, Name, NonNegative, Positive, Section, Seed, Share
+from geomix.schema.losses import Loss, Regulariser
+from geomix.schema.negatives import Negatives
+from geomix.schema.sections import Augment, Backbone, Batch, Crop, Images, Optim, Split
+
+# The row of the study `systems` that others are compared with, by what training knows.
+REFERENCES = {"given": "euclidean", "hidden": "infonce"}
 
 
 class Compare(Section):
@@ -52,6 +58,49 @@ class Sweep(Section):
     runs: SweepRuns
 
 
+class Benchmarks(Section):
+    """The study over data sets; its temperatures are `sweep.benchmarks`, what each data set needs is under `benchmark`."""
+
+    datasets: Annotated[list[Dataset], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+class Benchmark(Section):
+    """Sections that stand in for those at the top while a data set of `benchmarks` is prepared and trained on."""
+
+    epochs: Count
+    split: Split
+    images: Images
+    crop: Crop
+    backbone: Backbone
+    batch: Batch
+    augment: Augment
+    optim: Optim
+
+
+class Settings(Section):
+    """What a system is trained with: its geometry, and sections that stand in for those at the top unless they are null."""
+
+    geometry: Name
+    tau: Positive
+    curvature: Positive | None = None
+    lam: Positive | None = None
+    labels: Labels | None = None
+    loss: Loss | None = None
+    negatives: Negatives | None = None
+    regulariser: Regulariser | None = None
+    batch: Batch | None = None
+    augment: Augment | None = None
+
+
+class System(Section):
+    """A row of the study `systems`: words for its page, apart from the settings, so that new words train nothing."""
+
+    about: Annotated[str, Field(min_length=1)]
+    claim: str | None = None
+    settings: Settings
+
+
 class Systems(Section):
     """The study over the literature's systems, which are the entries of `system`."""
 
@@ -63,9 +112,3 @@ class Ensemble(Section):
 
     systems: Annotated[list[Name], Field(min_length=2, max_length=2)]
     weights: Annotated[list[Share], Field(min_length=1)]
-
-
-class Report(Section):
-    """What the pages show."""
-
-    queries: Count
