@@ -83,28 +83,30 @@ def test_more_clusters_than_samples_are_refused(geometry: Geometry, embeddings: 
 
 def test_synthetic_equals_its_definition(geometry: Geometry, embeddings: Tensor, batch: Table, find_terms: Terms) -> None:
     points = geometry.place(embeddings)
-    found = float(Synthetic(3, 4, generator())(geometry, embeddings, points, batch).detach())
+    found = float(Synthetic(7, 4, generator())(geometry, embeddings, points, batch).detach())
     logits = geometry.logits(points, points).detach()
-    mixed = Synthetic(3, 4, generator()).mix(logits, embeddings.detach(), batch)
-    scores = [geometry.logits(geometry.place(embeddings.detach()[r : r + 1]), geometry.place(mixed[r]))[0] for r in range(15)]
-    expected = losses(find_terms(batch, batch), logits, lambda r: sum(math.exp(score) for score in scores[r]))
-    assert found == pytest.approx(expected, rel=1e-5)
+    mixed, classes = Synthetic(7, 4, generator()).mix(logits, embeddings.detach(), batch)
+    scores = geometry.logits(geometry.place(embeddings.detach()), geometry.place(mixed))
+
+    def added(r: int) -> float:
+        return sum(math.exp(scores[r, k]) for k in range(7) if batch.label[r] not in classes[:, k])
+
+    assert any(batch.label[r] in classes for r in range(15))
+    assert found == pytest.approx(losses(find_terms(batch, batch), logits, added), rel=1e-5)
 
 
-def test_mixtures_lie_between_two_of_the_most_similar_negatives(embeddings: Tensor, batch: Table) -> None:
+def test_mixtures_lie_between_a_sample_and_one_of_its_most_similar_negatives(embeddings: Tensor, batch: Table) -> None:
     given = embeddings.detach()
     logits = given @ given.T
-    mixed = Synthetic(6, 3, generator()).mix(logits, given, batch)
-    for r in range(15):
-        unlike = [q for q in range(15) if batch.label[q] != batch.label[r]]
-        hardest = sorted(unlike, key=lambda q: -float(logits[r, q]))[:3]
-        for mixture in mixed[r]:
-            between = [
-                abs(float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm()))
-                for a in hardest
-                for b in hardest
-            ]
-            assert min(between) < 1e-6
+    mixed, classes = Synthetic(40, 3, generator()).mix(logits, given, batch)
+    for mixture, first, second in zip(mixed, *classes.tolist(), strict=True):
+        between = set()
+        for a in range(15):
+            unlike = [q for q in range(15) if batch.label[q] != batch.label[a]]
+            for b in sorted(unlike, key=lambda q: -float(logits[a, q]))[:3]:
+                detour = float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm())
+                between |= {(int(batch.label[a]), int(batch.label[b]))} if abs(detour) < 1e-6 else set()
+        assert (first, second) in between
 
 
 def test_no_mixture_is_uniform(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:

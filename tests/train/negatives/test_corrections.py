@@ -46,6 +46,17 @@ def test_hard_equals_its_definition(
     assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_row_without_negatives_costs_nothing_however_low_its_logits(name: str) -> None:
+    batch = Table(torch.arange(2), torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    logits = torch.full((2, 2), -180.0, requires_grad=True)
+    loss = RULES[name](logits, batch, batch)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_hard_and_its_gradient_equal_the_released_code(setting: str) -> None:
     given = {key: float(value) for key, value in (part.split("=") for part in setting.split(",")[1:])}

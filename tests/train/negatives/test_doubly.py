@@ -39,6 +39,15 @@ def test_the_loss_equals_its_definition(batch: Table) -> None:
     assert float(build().loss(assignments, batch).detach()) == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_prototype_of_few_assignments_is_compared_like_others(batch: Table) -> None:
+    assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0))
+    few = assignments * torch.tensor([1.0, 1.0, 1e-25])
+    rule = build()
+    rule.weight = 1000.0  # that of columns
+    expected = rule.loss(assignments * torch.tensor([1.0, 1.0, 1e-5]), batch)
+    torch.testing.assert_close(rule.loss(few, batch), expected, rtol=1e-5, atol=0)
+
+
 def test_prototypes_and_embeddings_get_gradients(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
     rule = build()
     rule(geometry, embeddings, geometry.place(embeddings), batch).backward()

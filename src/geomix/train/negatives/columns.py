@@ -8,7 +8,7 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
 from geomix.train.losses import Table, collect_terms, equal_pairs
 from geomix.train.negatives.rule import Rule
-from geomix.train.negatives.weights import positive_means
+from geomix.train.negatives.weights import only_positives, positive_means
 
 
 def with_columns(logits: Tensor, batch: Table, added: Tensor) -> Tensor:
@@ -112,29 +112,32 @@ def together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> Tenso
     first, second = first[other], second[other]
     if not len(first):
         return logits.new_zeros(())
-    apart = (logits[first, second] - positive_means(logits, batch, batch)[first]) * tau
+    positives = only_positives(equal_pairs(batch.label, batch.label), batch, batch)
+    apart = (logits[first, second] - positive_means(logits, positives)[first]) * tau
     return (relu(apart + 0.2) + relu(-apart - 0.5)).mean()
 
 
 class Synthetic(Rule):
-    r"""Add negatives mixed from pairs of a row's most similar ones: columns u e_a + (1 - u) e_b, u in [0, 1].
+    r"""Add negatives mixed from pairs of similar samples of different classes: columns u e_a + (1 - u) e_b, u in [0, 1].
 
-    a and b are drawn from the row's `top` most similar negatives of any view, e are embeddings, and mixtures are placed in
-    the geometry like embeddings. No gradient flows into mixtures.
+    a is drawn from the batch and b from the `top` samples of other classes that are most similar to it; e are embeddings, and
+    mixtures are placed in the geometry like embeddings. A mixture is a negative of all rows but those of a's and b's class, of
+    any view. No gradient flows into mixtures.
 
     Cost:
-        A partial sort of each row, and placing and comparing count * N mixtures.
+        Logits of N samples and `count` mixtures, and a partial sort of `count` rows.
 
     Source:
-        After SSCL (arXiv:2304.02971), of which only the idea is public here.
+        After SSCL (arXiv:2304.02971), of which only the idea is public here. Mixtures are shared by all rows: mixing for each
+        row on its own would take several times the loss.
     """
 
     def __init__(self, count: int, top: int, generator: torch.Generator) -> None:
         """Build the rule.
 
         Args:
-            count: Mixtures for each row; 0 is uniform.
-            top: How many of the row's negatives are mixed, at least 2.
+            count: Mixtures of a batch; 0 is uniform.
+            top: From how many the second of a pair is drawn, at least 1.
             generator: Of the draws, on the CPU.
         """
         super().__init__()
@@ -145,23 +148,22 @@ class Synthetic(Rule):
         logits = geometry.logits(points, points)
         if not self.count:
             return with_columns(logits, batch, torch.full_like(logits[0], torch.finfo(logits.dtype).min))
-        mixed = geometry.place(self.mix(logits.detach(), embeddings.detach(), batch).flatten(0, 1))
-        anchors = [point.unsqueeze(1) for point in points]
-        others = [point.unflatten(0, (len(batch), self.count)) for point in mixed]
-        added = geometry.paired_similarity(anchors, others).to(logits.dtype) / geometry.tau
-        return with_columns(logits, batch, added.logsumexp(1))
+        mixtures, classes = self.mix(logits.detach(), embeddings.detach(), batch)
+        added = geometry.logits(points, geometry.place(mixtures))
+        mine = (batch.label.unsqueeze(1) == classes[0]) | (batch.label.unsqueeze(1) == classes[1])
+        return with_columns(logits, batch, added.masked_fill(mine, torch.finfo(added.dtype).min / 2).logsumexp(1))
 
-    def mix(self, logits: Tensor, embeddings: Tensor, batch: Table) -> Tensor:
-        """Draw the mixtures, (N, count, D)."""
-        first, second = equal_pairs(batch.label, batch.label)
-        masked = logits.clone()
-        masked[first, second] = -torch.inf
-        negatives = len(batch) - int(torch.bincount(first).max())
+    def mix(self, logits: Tensor, embeddings: Tensor, batch: Table) -> tuple[Tensor, Tensor]:
+        """Draw the mixtures, (count, D), and the classes of both parts of each, (2, count)."""
+        size = len(batch)
+        first = torch.randperm(size, generator=self.generator).repeat(-(-self.count // size))[: self.count].to(logits.device)
+        labels = batch.label[first]
+        masked = logits[first].masked_fill(labels.unsqueeze(1) == batch.label, -torch.inf)
+        negatives = size - int(torch.bincount(batch.label.unique(return_inverse=True)[1]).max())
         if negatives < 1:
             raise InputError("negatives: found a row without negatives, expected a batch of two classes at least")
         top = min(self.top, negatives)
-        hardest = masked.topk(top, 1).indices
-        drawn = torch.randint(top, (2, len(batch), self.count), generator=self.generator).to(logits.device)
-        share = torch.rand(len(batch), self.count, 1, generator=self.generator).to(embeddings)
-        a, b = (embeddings[hardest.gather(1, places)] for places in drawn)
-        return share * a + (1 - share) * b
+        drawn = torch.randint(top, (self.count, 1), generator=self.generator).to(logits.device)
+        second = masked.topk(top, 1).indices.gather(1, drawn).squeeze(1)
+        share = torch.rand(self.count, 1, generator=self.generator).to(embeddings)
+        return share * embeddings[first] + (1 - share) * embeddings[second], torch.stack([labels, batch.label[second]])
