@@ -136,7 +136,7 @@ def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str
 
 @pytest.mark.parametrize("name", ["supervised_contrastive", "proxy_anchor", "pytorch_metric_learning"])
 def test_a_rule_beside_a_loss_that_takes_none_is_refused(name: str) -> None:
-    settings = {"margin": 0.1, "rate_factor": 1, "loss": "NTXentLoss", "arguments": {}}
+    settings: dict[str, Any] = {"margin": 0.1, "rate_factor": 1, "loss": "NTXentLoss", "arguments": {}}
     message = f"^negatives.rule: found debiased with loss {name}, expected uniform with this loss$"
     with pytest.raises(InputError, match=message):
         build(cosine(), name=name, negatives={"rule": "debiased", "tau_plus": 0.1}, **settings)

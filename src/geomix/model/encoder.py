@@ -242,9 +242,10 @@ def _create_untrained(name: str, shape: Mapping[str, int], own: Mapping[str, int
 def _refuse_part(name: str, shape: Mapping[str, int], own: Mapping[str, int]) -> None:
     """Find the part of a shape that timm refuses, all else being the model's own; nothing where there is none."""
     for key, *others in PARTS:
+        arguments: dict[str, Any] = {ARCHITECTURE[part]: shape[part] for part in (key, *others)}
         try:
             with torch.device("meta"):
-                timm.create_model(name, num_classes=0, **{ARCHITECTURE[part]: shape[part] for part in (key, *others)})
+                timm.create_model(name, num_classes=0, **arguments)
         except REFUSALS as error:
             found, expected = (" for ".join([f"{of[key]}", *(f"{of[part]} {part}" for part in others)]) for of in (shape, own))
             reason = f" ({' '.join(str(error).split())})" if str(error) else ""
