@@ -32,7 +32,8 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
 LETTERS, LINES = (7, 5.5, 4.6), 3  # sizes of a caption below an image, in points: the first on one line, the others on three
-CELL, WIDE_CELL, MARGIN = 36, 45, 6  # points of a column of images, and of them between captions
+CELL, WIDE_CELL, MARGIN = 36, 45, 5  # points of a column of images, and of them between captions
+PAD = 0.025  # inches to each side of a column of images: enough for thick frames
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
 
@@ -166,7 +167,7 @@ def draw_neighbours(queries: Sequence[Picture], neighbours: Mapping[str, Sequenc
         figsize=(CELL / 72 * sum(widths), 0.75 * len(queries) + 0.5),
         width_ratios=widths,
         squeeze=False,
-        layout=ConstrainedLayoutEngine(w_pad=0.025, wspace=0),  # room between columns for two thick frames
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0),
     )
     for axis in axes.flat:
         axis.axis("off")
@@ -192,7 +193,9 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     """
     columns = max(len(items) for _, items in rows)
     inches = (WIDE_CELL / 72 * columns + 1.6, 0.95 * len(rows))
-    figure, axes = plt.subplots(len(rows), columns, figsize=inches, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=inches, squeeze=False, layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0)
+    )
     for axis in axes.flat:
         axis.axis("off")
     for line, (name, items) in zip(axes, rows, strict=True):
