@@ -176,3 +176,32 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_refused(
         (tmp_path / other).write_bytes(b"PAR1 but no more")
     with pytest.raises(InputError, match=message):
         save_embeddings(tmp_path / name, table, tmp_path / "raw")
+
+
+@pytest.mark.parametrize("column", ["label", "vector", "v1"])
+@pytest.mark.parametrize("checked", [False, True], ids=["undecodable", "another checksum"])
+def test_a_parquet_with_damaged_pages_is_refused_in_one_line(tmp_path: Path, column: str, checked: bool) -> None:
+    columns = {"vector": lists(pa.list_(pa.float64()))} if column == "vector" else {"v0": VECTORS[:, 0], "v1": VECTORS[:, 1]}
+    path = tmp_path / "own.parquet"
+    compression = "none" if checked else "gzip"
+    parquet.write_table(
+        pa.table(TABLE | columns), path, use_dictionary=False, compression=compression, write_page_checksum=checked
+    )
+    places = {
+        chunk["path_in_schema"].partition(".")[0]: chunk
+        for chunk in parquet.read_metadata(path).row_group(0).to_dict()["columns"]
+    }
+    content = bytearray(path.read_bytes())
+    end = places[column]["data_page_offset"] + places[column]["total_compressed_size"]
+    content[end - 6] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"^.*/own\.parquet: found damaged data \(.*\), expected a whole \.parquet$") as raised:
+        save_embeddings(path, None, tmp_path / "raw")
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, v0=VECTORS[:, 0], label=pa.array([b"\xff"] * 6).view(pa.string()))
+    with pytest.raises(InputError, match=r"own\.parquet: found damaged text in column label, expected UTF-8"):
+        save_embeddings(path, None, tmp_path / "raw")

@@ -51,11 +51,11 @@ def test_a_class_is_in_one_split_only(raw: Path, tmp_path: Path) -> None:
 def test_an_official_split_and_roles_are_kept(raw: Path, tmp_path: Path) -> None:
     table = pd.read_csv(raw / "table.csv", dtype=str, keep_default_na=False)
     table["split"] = ["train"] * 12 + ["val"] * 6 + ["test"] * 6
-    table["role"] = [""] * 18 + ["query", "gallery", ""] * 2
+    table["role"] = [""] * 18 + ["query", "gallery", "gallery"] * 2
     table.to_csv(raw / "table.csv", index=False)
     pack_embeddings(raw, tmp_path / "packed", SPLIT)
     packed = open_packed(tmp_path / "packed")
-    assert packed.queries("test").tolist() == [18, 20, 21, 23]
+    assert packed.queries("test").tolist() == [18, 21]
     assert packed.gallery("test").tolist() == [19, 20, 22, 23]
 
 
@@ -65,5 +65,25 @@ def test_vectors_and_table_that_do_not_fit_are_refused(raw: Path, tmp_path: Path
         pack_embeddings(raw, tmp_path / "packed", SPLIT)
     (raw / "vectors.npy").unlink()
     with pytest.raises(InputError, match=r"vectors\.npy: not found"):
+        pack_embeddings(raw, tmp_path / "packed", SPLIT)
+    assert not (tmp_path / "packed").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": [*"aaabbbcccdddeeefff", *"ghijkl"]}, "split.test: found 6 samples of 6 classes .* and no query with another"),
+        ({"role": [""] * 18 + ["gallery"] * 6}, "split.test: found 6 samples of 2 classes .* and no query with another sample"),
+        ({"role": [""] * 18 + ["query"] * 6}, "split.test: found 0 classes in the gallery"),
+        ({"role": [""] * 18 + ["query", "gallery", ""] * 2}, "split.test: found roles, but none for 20, 23"),
+    ],
+)
+def test_vectors_that_cannot_be_searched_are_refused(
+    raw: Path, tmp_path: Path, change: dict[str, list[str]], message: str
+) -> None:
+    table = pd.read_csv(raw / "table.csv", dtype=str, keep_default_na=False)
+    official = {"split": ["train"] * 12 + ["val"] * 6 + ["test"] * 6}
+    table.assign(**official | change).to_csv(raw / "table.csv", index=False)
+    with pytest.raises(InputError, match=message):
         pack_embeddings(raw, tmp_path / "packed", SPLIT)
     assert not (tmp_path / "packed").exists()

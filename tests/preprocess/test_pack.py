@@ -1,7 +1,7 @@
 """Packing: a table, images and a card that fit each other, the same bytes every time, broken images named."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +194,21 @@ def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) 
     assert packed.card["left_out"] == {"image 0": reason, "image 17": reason}
 
 
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        (range(20, 24), r"1 classes in the gallery \(4 samples of 1 classes, after 4 broken images were left out\)"),
+        ([17, 18, 19, 20, 21, 22], r"2 samples of 2 classes \(class 4, class 5, after 6 broken .*\) and no query with another"),
+    ],
+)
+def test_a_split_that_broken_images_leave_too_small_is_refused(tmp_path: Path, broken: Sequence[int], found: str) -> None:
+    listing = listing_of([b"" if row in broken else file for row, file in enumerate(draw_files())])
+    listing.samples["split"] = ["train"] * 8 + ["val"] * 8 + ["test"] * 8
+    with pytest.raises(InputError, match=f"^split.test: found {found}"):
+        pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES | {"broken": 10})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_data_set_of_broken_images_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found 24 broken of 24 images"):
         pack("colours", listing_of([b""] * 24), tmp_path / "packed", THIRDS, IMAGES | {"broken": 100})
@@ -225,7 +240,7 @@ def test_a_data_set_may_assign_splits_and_roles_itself(tmp_path: Path) -> None:
 def test_queries_without_anything_to_find_leave_nothing(tmp_path: Path) -> None:
     listing = listing_of(draw_files())
     listing.samples["role"] = "query"
-    with pytest.raises(InputError, match="split.val: found no query with another image of its class in the gallery"):
+    with pytest.raises(InputError, match="split.val: found 0 classes in the gallery"):
         pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
     assert not (tmp_path / "packed").exists()
 

@@ -1,5 +1,7 @@
 """Splits are disjoint in classes, of the shares asked for, and fixed by the seed."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -118,15 +120,13 @@ def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
     """Give a table whose test has the rows asked for, a class and a role each, and whose val finds all it looks for."""
     val = [("v", ""), ("v", ""), ("w", "")]
     table = [(*row, split) for split, part in (("val", val), ("test", rows)) for row in part]
-    return pd.DataFrame(table, columns=["label", "role", "split"])
+    return pd.DataFrame(table, columns=["label", "role", "split"]).assign(id=[f"{row}" for row in range(len(table))])
 
 
 @pytest.mark.parametrize(
     "rows",
     [
         [("a", "query"), ("a", "gallery"), ("b", "query"), ("c", "gallery")],  # b alone has nothing to find
-        [("a", "query"), ("a", ""), ("b", "")],
-        [("a", ""), ("a", "gallery"), ("b", "")],
         [("a", ""), ("a", ""), ("b", "")],
     ],
 )
@@ -137,23 +137,48 @@ def test_one_query_with_something_to_find_is_enough(rows: list[tuple[str, str]])
 @pytest.mark.parametrize(
     "rows",
     [
-        [("a", "query"), ("a", "query"), ("b", "gallery"), ("b", "gallery")],
-        [("a", "query"), ("b", "")],
+        [("a", "query"), ("a", "query"), ("b", "gallery"), ("c", "gallery")],
         [("a", "gallery"), ("b", "gallery"), ("b", "gallery")],  # no query
-        [("a", "query"), ("b", "query"), ("b", "query")],  # no gallery
         [("a", ""), ("b", "")],
     ],
 )
 def test_a_split_whose_queries_have_nothing_to_find_is_refused_with_its_classes(rows: list[tuple[str, str]]) -> None:
-    message = (
-        r"split.test: found no query with another image of its class in the gallery \(classes: a, b\), expected at least one"
+    classes = sorted({label for label, _ in rows})
+    found = (
+        rf"{len(rows)} samples of {len(classes)} classes \({', '.join(classes)}\) and no query with another sample of its class"
     )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"^split.test: found {found} in the gallery, expected at least one$"):
         check_queries(scored(rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([("a", "query"), ("a", "gallery"), ("b", "query")], "1 classes in the gallery (3 samples of 2 classes)"),
+        ([("a", ""), ("a", "")], "1 classes in the gallery (2 samples of 1 classes)"),
+        ([("a", "query"), ("b", "query"), ("b", "query")], "0 classes in the gallery (3 samples of 2 classes)"),
+        ([], "0 classes in the gallery (0 samples of 0 classes)"),
+    ],
+)
+def test_a_gallery_of_one_class_has_no_wrong_answer_and_is_refused(rows: list[tuple[str, str]], found: str) -> None:
+    with pytest.raises(InputError, match=f"^split.test: found {re.escape(found)}, expected at least 2: one to find"):
+        check_queries(scored(rows))
+
+
+@pytest.mark.parametrize("role", ["query", "gallery"])
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_themselves(role: str, split: str) -> None:
+    samples = scored([("v", ""), ("v", ""), ("w", "")])
+    samples.loc[samples["split"].eq(split) & samples["label"].eq("w"), "role"] = role
+    ids = "0, 1" if split == "val" else "3, 4"
+    message = f"^split.{split}: found roles, but none for {ids}; expected query or gallery for all, or none$"
+    with pytest.raises(InputError, match=message):
+        check_queries(samples)
+    check_queries(samples.assign(role=""))
 
 
 def test_without_roles_one_class_of_two_images_is_enough() -> None:
     samples = scored([("a", ""), ("a", ""), ("b", "")]).drop(columns="role")
     check_queries(samples)
-    with pytest.raises(InputError, match=r"split.test: .*classes: a, b"):
+    with pytest.raises(InputError, match=r"split.test: found 2 samples of 2 classes \(a, b\)"):
         check_queries(samples.drop(index=3))

@@ -4,10 +4,20 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from geomix.report.figures import LOOKS, SPARE_LOOKS, draw_neighbours, draw_samples, draw_sweep, look_of
+from geomix.report.figures import (
+    LOOKS,
+    SPARE_LOOKS,
+    draw_neighbours,
+    draw_samples,
+    draw_sweep,
+    fit_caption,
+    look_of,
+    measure_text,
+)
 
 
 def summary(knob: str, values: list[float]) -> pd.DataFrame:
@@ -56,3 +66,42 @@ def test_a_wrong_neighbour_is_seen_in_grey() -> None:
 def test_rows_of_samples_may_differ_in_length() -> None:
     image = np.zeros((8, 8, 1), np.uint8)
     opened(draw_samples([("long", [(image, "a"), (image, "b")]), ("short", [(image, "c")])]))
+
+
+@pytest.mark.parametrize(
+    ("caption", "lines", "size"),
+    [
+        ("Kiwi", ["Kiwi"], 7),
+        ("Yellow-Bell-Pepper", ["Yellow-Bell-", "Pepper"], 5.5),
+        ("Royal Gala (test)", ["Royal Gala", "(test)"], 5.5),
+        ("Bengali/character01", ["Bengali/", "character01"], 5.5),
+        ("Arla-Natural-Mild-Low-Fat-Yoghurt", ["Arla-Natural-", "Mild-Low-Fat-", "Yoghurt"], 5.5),
+        ("God-Morgon-Red-Grapefruit-Juice", ["God-Morgon-", "Red-Grapefruit-", "Juice"], 4.6),
+    ],
+)
+def test_a_caption_breaks_between_words_in_the_largest_letters_that_keep_it_whole(
+    caption: str, lines: list[str], size: float
+) -> None:
+    assert fit_caption(caption, 38) == (lines, size)
+
+
+@pytest.mark.parametrize("width", [15, 31, 40])
+@pytest.mark.parametrize(
+    "caption",
+    ["", "Ă", "God-Morgon-Orange-Red-Grapefruit-Juice", "Japanese_(katakana)/character07", "W" * 40, "a b " * 20, "--/_"],
+)
+def test_no_caption_is_wider_than_its_image_or_longer_than_three_lines(caption: str, width: float) -> None:
+    lines, size = fit_caption(caption, width)
+    assert len(lines) <= 3
+    assert max(measure_text(line, size) for line in lines) <= width
+
+
+def test_what_is_left_out_of_a_caption_is_of_its_middle() -> None:
+    lines, _ = fit_caption("God-Morgon-Orange-Red-Grapefruit-Juice", 31)
+    assert lines[0] == "God-Morgon-"
+    assert lines[1].startswith("…")
+    assert lines[2] == "Juice"
+    (line,), _ = fit_caption("Supercalifragilistic12", 31)
+    assert line.startswith("Super")
+    assert line.endswith("12")
+    assert line.count("…") == 1

@@ -134,6 +134,14 @@ def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str
         build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"})
 
 
+@pytest.mark.parametrize("name", ["supervised_contrastive", "proxy_anchor", "pytorch_metric_learning"])
+def test_a_rule_beside_a_loss_that_takes_none_is_refused(name: str) -> None:
+    settings: dict[str, Any] = {"margin": 0.1, "rate_factor": 1, "loss": "NTXentLoss", "arguments": {}}
+    message = f"^negatives.rule: found debiased with loss {name}, expected uniform with this loss$"
+    with pytest.raises(InputError, match=message):
+        build(cosine(), name=name, negatives={"rule": "debiased", "tau_plus": 0.1}, **settings)
+
+
 def test_a_loss_of_pairs_takes_hidden_labels() -> None:
     settings = {"name": "pytorch_metric_learning", "loss": "NTXentLoss", "arguments": {}, "rate_factor": 1}
     assert not build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"}).own_parameters()

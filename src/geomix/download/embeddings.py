@@ -1,6 +1,7 @@
 """Store the user's own vectors: a .npy with a table of labels, or one .parquet -> vectors.npy, table.csv, manifest.json."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def measure_columns(path: Path, file: parquet.ParquetFile) -> tuple[tuple[int, i
     """Give the shape and the type of the vectors in a .parquet, from its schema and its first row.
 
     Raises:
-        InputError: If it has no rows, neither a column `vector` nor columns v0, v1, ..., or values that are no floats.
+        InputError: If it has no rows, neither a column `vector` nor columns v0, v1, ..., values that are no floats, or damage.
     """
     names = vector_columns(file.schema_arrow)
     count = file.metadata.num_rows
@@ -100,7 +101,8 @@ def measure_columns(path: Path, file: parquet.ParquetFile) -> tuple[tuple[int, i
     if names == [VECTOR]:
         nested = pa.types.is_list(kinds[0]) or pa.types.is_large_list(kinds[0]) or pa.types.is_fixed_size_list(kinds[0])
         kinds = [kinds[0].value_type if nested else kinds[0]]
-        first = next(file.iter_batches(1, columns=names)).column(0)
+        with _refuse_damage(path):
+            first = next(file.iter_batches(1, columns=names)).column(0)
         width = compute.list_value_length(first)[0].as_py() or 0 if nested else 0
     else:
         width = len(names)
@@ -131,11 +133,16 @@ def read_columns(path: Path, file: parquet.ParquetFile, width: int) -> Iterator[
         Arrays of shape (n, D), missing numbers as NaN.
 
     Raises:
-        InputError: If a vector is missing or of another length.
+        InputError: If a vector is missing or of another length, or the file is damaged.
     """
     names = vector_columns(file.schema_arrow)
     done = 0
-    for batch in file.iter_batches(max(1, BLOCK // width), columns=names):
+    batches = file.iter_batches(max(1, BLOCK // width), columns=names)
+    while True:
+        with _refuse_damage(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
         if names == [VECTOR]:
             lists = batch.column(0)
             lengths = compute.fill_null(compute.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
@@ -210,11 +217,20 @@ def _check_names(path: Path, rows: pd.DataFrame) -> None:
 
 def _open_parquet(path: Path, key: str) -> parquet.ParquetFile:
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise InputError(f"{key}: found no file {path}, expected a .parquet") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: found no table ({' '.join(str(error).split())}), expected a .parquet") from None
+
+
+@contextmanager
+def _refuse_damage(path: Path) -> Iterator[None]:
+    """Turn what pyarrow says of pages that it cannot decode, or whose checksum is another, into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: found damaged data ({' '.join(str(error).split())}), expected a whole .parquet") from None
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -224,10 +240,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     names = [name for name in file.schema_arrow.names if name not in vectors and not name.startswith("__index_level_")]
     if "label" not in names:
         raise InputError(f"{path}: found columns {some(file.schema_arrow.names, 20)}; expected label too")
+    with _refuse_damage(path):
+        table = file.read(names)
     columns = {}
-    for name, column in zip(names, file.read(names).columns, strict=True):
+    for name, column in zip(names, table.columns, strict=True):
         try:
             columns[name] = compute.fill_null(column.cast(pa.string()), "").to_pylist()
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: found damaged text in column {name}, expected UTF-8") from None
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
             raise InputError(f"{path}: found {column.type} in column {name}, expected text or numbers") from None
     return pd.DataFrame(columns, dtype=str)

@@ -68,8 +68,8 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
 
     Args:
         path: The folder that the paths in the table start from.
-        table: The CSV file's path in it. Split is train, val, test or empty; role is query, gallery or empty. Without a
-            column role, split may be query or gallery too: images of test in that role.
+        table: The CSV file's path in it. Split is train, val, test or empty; role is query or gallery, or empty for a whole
+            split. Without a column role, split may be query or gallery too: images of test in that role.
 
     Returns:
         The table, paths without detours; a column split or role that is empty all through is left out.

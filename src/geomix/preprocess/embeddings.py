@@ -11,7 +11,7 @@ from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.listing import raw_file
 from geomix.preprocess.pack import count_split
-from geomix.preprocess.split import split_listing
+from geomix.preprocess.split import check_queries, split_listing
 from geomix.samples import SPLITS
 
 COLUMNS = ("id", "label", "split", "role")  # every other column is a level
@@ -27,7 +27,8 @@ def pack_embeddings(raw: Path, out: Path, split: Mapping[str, Any]) -> None:
         split: Section `split` of params.yaml.
 
     Raises:
-        InputError: If a file is missing, vectors and table do not fit, or there are too few classes to split.
+        InputError: If a file is missing, vectors and table do not fit, there are too few classes to split, or val or test
+            cannot be searched (see `check_queries`); nothing is written then.
     """
     samples = pd.read_csv(raw_file(raw, "table.csv"), dtype=str, keep_default_na=False, encoding="utf-8")
     vectors = np.load(raw_file(raw, "vectors.npy"), mmap_mode="r", allow_pickle=False)
@@ -35,6 +36,7 @@ def pack_embeddings(raw: Path, out: Path, split: Mapping[str, Any]) -> None:
         raise InputError(f"{raw}: found {len(vectors)} vectors and {len(samples)} rows of table.csv, expected as many")
     levels = tuple(column for column in samples.columns if column not in COLUMNS)
     samples["split"] = split_listing(samples, {name: split[name] for name in SPLITS}, split["seed"])
+    check_queries(samples)
     step = max(1, BLOCK // vectors.shape[1])
     with new_folder(out) as folder:
         packed = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype(np.float32), vectors.shape)

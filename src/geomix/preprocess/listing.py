@@ -19,7 +19,8 @@ class Listing:
 
     Attributes:
         samples: A row for each image, all text: id (unique), label, the levels; split ("train", "val", "test", or "" for
-            not used) where the data set has an official one; role ("query", "gallery", or "" for both) where it has roles.
+            not used) where the data set has an official one; role ("query" or "gallery", or "" for both, which is for a whole
+            split) where it has roles.
         levels: Names of the hierarchy's columns, coarse to fine.
         images: Gives each row once, in the order of storage: its number, and the file's bytes or decoded pixels, uint8,
             shape (H, W, C).

@@ -52,8 +52,8 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
             how many broken images are left out before it is an error.
 
     Raises:
-        InputError: If the data set is too small to split, has nothing to find for any query of a split, or has more broken
-            images than allowed; nothing is written then.
+        InputError: If the data set is too small to split, val or test cannot be searched (see `check_queries`), also without
+            its broken images, or it has more of these than allowed; nothing is written then.
     """
     form, side = choose_form(listing, images)
     samples = listing.samples.copy()
@@ -73,6 +73,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
         left_out = {samples["id"].iloc[row]: broken[row] for row in sorted(broken)}
         if broken:
             samples = samples[kept]
+            check_queries(samples, len(broken))
             leave_out(folder, np.flatnonzero(kept))
         samples.to_csv(folder / "samples.csv", index=False)
         card = {

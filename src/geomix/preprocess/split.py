@@ -85,23 +85,33 @@ def split_listing(samples: pd.DataFrame, shares: Mapping[str, float], seed: int)
     return [next(divided) if split == "train" else split for split in official]
 
 
-def check_queries(samples: pd.DataFrame) -> None:
-    """Check that in val and in test at least one query has something to find; metrics leave out queries that have not.
+def check_queries(samples: pd.DataFrame, left_out: int = 0) -> None:
+    """Check that val and test can be searched: metrics leave out queries that have nothing to find, but not all of them.
 
     Args:
-        samples: The table of images, with label, split and perhaps role ("query", "gallery", or "" for both).
+        samples: The table, with id, label, split and perhaps role ("query" or "gallery" for all of a split, or "" for all).
+        left_out: Images that are not in the table any more, as they are broken; for the message.
 
     Raises:
-        InputError: Naming classes of a split in which no query has another image of its class in the gallery.
+        InputError: Naming the split in which some samples have a role and some have not, as these would find themselves; whose
+            gallery has fewer than 2 classes; or in which no query has another sample of its class in the gallery.
     """
+    note = f", after {left_out} broken images were left out" if left_out else ""
     for split in SCORED:
         rows = samples[samples["split"] == split]
         roles = rows["role"] if "role" in rows else pd.Series("", rows.index)
-        images = rows["label"].map(rows.loc[roles != "query", "label"].value_counts()).fillna(0)
-        others = images - roles.eq("")  # an image with both roles does not find itself
+        both = rows.loc[roles == "", "id"]
+        if 0 < len(both) < len(rows):
+            raise InputError(f"split.{split}: found roles, but none for {some(both)}; expected query or gallery for all, or none")
+        gallery = rows.loc[roles != "query", "label"]
+        counted = f"{len(rows)} samples of {rows['label'].nunique()} classes"
+        if gallery.nunique() < LEAST:
+            found = f"{gallery.nunique()} classes in the gallery ({counted}{note})"
+            raise InputError(f"split.{split}: found {found}, expected at least {LEAST}: one to find and one to be mistaken for")
+        others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")  # without a role none finds itself
         if not (others[roles != "gallery"] > 0).any():
             classes = some(rows["label"].drop_duplicates())
             raise InputError(
-                f"split.{split}: found no query with another image of its class in the gallery (classes: {classes}), "
+                f"split.{split}: found {counted} ({classes}{note}) and no query with another sample of its class in the gallery, "
                 "expected at least one"
             )

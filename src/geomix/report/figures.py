@@ -1,8 +1,9 @@
 """Figures that read in black and white and with any colour vision: each line has its own marker and dash."""
 
 import io
-import textwrap
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import matplotlib
@@ -14,6 +15,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import text_to_path
 
 from geomix.report.studies import CHOOSES
 
@@ -27,7 +31,9 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 }
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
-CAPTION, NARROW = 11, 8  # characters in a line below an image: at most, and in letters of the larger size
+LETTERS, LINES = (7, 5.5, 4.6), 3  # sizes of a caption below an image, in points: the first on one line, the others on three
+CELL, WIDE_CELL, MARGIN = 36, 45, 5  # points of a column of images, and of them between captions
+PAD = 0.025  # inches to each side of a column of images: enough for thick frames
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
 
@@ -158,10 +164,10 @@ def draw_neighbours(queries: Sequence[Picture], neighbours: Mapping[str, Sequenc
     figure, axes = plt.subplots(
         len(queries),
         len(widths),
-        figsize=(0.46 * sum(widths), 0.72 * len(queries) + 0.5),
+        figsize=(CELL / 72 * sum(widths), 0.75 * len(queries) + 0.5),
         width_ratios=widths,
         squeeze=False,
-        layout="constrained",
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0),
     )
     for axis in axes.flat:
         axis.axis("off")
@@ -186,29 +192,67 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
         A PNG.
     """
     columns = max(len(items) for _, items in rows)
-    inches = (0.62 * columns + 1.6, 0.95 * len(rows))
-    figure, axes = plt.subplots(len(rows), columns, figsize=inches, squeeze=False, layout="constrained")
+    inches = (WIDE_CELL / 72 * columns + 1.6, 0.95 * len(rows))
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=inches, squeeze=False, layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0)
+    )
     for axis in axes.flat:
         axis.axis("off")
     for line, (name, items) in zip(axes, rows, strict=True):
         line[0].text(-0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
         for axis, (image, caption) in zip(line, items, strict=False):
-            _show(axis, image, caption, short=10)
+            _show(axis, image, caption, width=WIDE_CELL - MARGIN)
     return to_png(figure)
 
 
-def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, short: int = 6) -> None:
+def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
+    """Break a caption at spaces, hyphens, underscores and slashes into at most 3 lines, in letters that keep it whole.
+
+    The largest such letters are taken. In the smallest what does not fit is left out of the middle, for an ellipsis: names
+    differ in how they end, too.
+
+    Args:
+        caption: One line of text.
+        width: Of a line at most, in points.
+
+    Returns:
+        The lines, and the size of the letters in points.
+    """
+    for size in LETTERS:
+        lines = [""]
+        for word in re.findall(" *(?:[^ /_-]+[/_-]*|[/_-]+)", caption):
+            if lines[-1] and measure_text(lines[-1] + word, size) > width:
+                lines.append("")
+            lines[-1] += word if lines[-1] else word.lstrip(" ")
+        most = 1 if size == LETTERS[0] else LINES
+        if len(lines) <= most and max(measure_text(line, size) for line in lines) <= width:
+            return lines, size
+    if len(lines) > LINES:
+        lines = [lines[0], f"…{lines[-2]}", lines[-1]]
+    return [_shorten(line, width, size) for line in lines], size
+
+
+@cache
+def measure_text(text: str, size: float) -> float:
+    """Give the width of a line of text in points."""
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0])
+
+
+def _shorten(line: str, width: float, size: float) -> str:
+    """Leave out of the middle of a line as few letters as make it fit."""
+    shorter, kept = line, len(line)
+    while kept > 2 and measure_text(shorter, size) > width:
+        kept -= 1
+        shorter = f"{line[: (kept + 1) // 2].rstrip('…')}…{line[len(line) - kept // 2 :]}"
+    return shorter
+
+
+def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, width: float = CELL - MARGIN) -> None:
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])
     axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-    lines = textwrap.wrap(caption, CAPTION, max_lines=3, placeholder="…")
-    small = 5.5 if max(map(len, lines), default=0) <= NARROW else 4.6  # a caption wider than its image would move it
-    axis.set_xlabel(
-        "\n".join(lines) + (" ✗" if wrong else ""),
-        fontsize=7 if len(caption) <= short else small,
-        labelpad=1.5,
-        fontweight="bold" if wrong else "normal",
-    )
+    lines, size = fit_caption(caption + ("\N{NO-BREAK SPACE}✗" if wrong else ""), width)
+    axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
     for spine in axis.spines.values():
         spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")

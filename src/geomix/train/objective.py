@@ -121,10 +121,13 @@ def build_objective(
 
     Raises:
         InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine; if a loss learns something for each class and labels are hidden.
+            the cosine; if a loss learns something for each class and labels are hidden; if there is a rule for negatives
+            beside a loss that takes none.
     """
     name, rule = settings["name"], negatives["rule"]
-    if name == "pairwise_cross_entropy" and rule != "uniform":
+    if name != "pairwise_cross_entropy" and rule != "uniform":
+        raise InputError(f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss")
+    if rule != "uniform":
         return RuleObjective(geometry, build_rule(negatives, geometry, dimensions, seed))
     if name == "pairwise_cross_entropy":
         return Objective(geometry, pairwise_cross_entropy)
