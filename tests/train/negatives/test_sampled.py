@@ -11,14 +11,9 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry
 from geomix.train.losses import Table, equal_pairs
 from geomix.train.negatives import sampled
-from geomix.train.negatives.sampled import (
-    FalseNegativeElimination,
-    Running,
-    Urn,
-    draw_negatives,
-    positive_pairs,
-    ranking,
-)
+from geomix.train.negatives.draws import Urn
+from geomix.train.negatives.positives import positive_pairs
+from geomix.train.negatives.sampled import FalseNegativeElimination, Running, ranking
 
 TAU = 0.5
 
@@ -36,31 +31,6 @@ def density(score: float, seen: Tensor) -> float:
     return math.exp(-((score - mean) ** 2) / (2 * sd**2)) / sd
 
 
-def is_negative(rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], chosen: Tensor) -> Tensor:
-    row, positive = pairs
-    seen = (columns.view[chosen] == rows.view[row]) | (columns.view[chosen] == columns.view[positive])
-    return seen & (columns.label[chosen] != rows.label[row])
-
-
-def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Table, Table]) -> None:
-    rows, columns = pair
-    pairs = positive_pairs(rows, columns)
-    weights = torch.rand(len(rows), len(columns), generator=generator()).round(decimals=1)
-    weights *= rows.label.unsqueeze(1) != columns.label
-    random, drawn = generator(), torch.zeros(len(pairs[0]), len(columns))
-    for _ in range(1000):
-        chosen, there = draw_negatives(weights, rows, columns, pairs, random)
-        assert is_negative(rows, columns, pairs, chosen)[there].all()
-        drawn[torch.arange(len(chosen)), chosen] += 1
-    every = torch.arange(len(columns)).expand(len(pairs[0]), -1)
-    allowed = torch.stack([is_negative(rows, columns, pairs, column) for column in every.T], 1)
-    expected = weights[pairs[0]] * allowed
-    mass = expected.sum(1, keepdim=True)
-    assert torch.equal(there, mass.squeeze(1) > 0)
-    assert ((drawn / 1000 - expected / mass)[there].abs() < 0.08).all()
-    assert (drawn[there][(expected == 0)[there]] == 0).all()
-
-
 def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     pairs = positive_pairs(rows, columns)
@@ -73,22 +43,6 @@ def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]
         terms.append(sum(values) / len(values) if values else 0.0)
     found = ranking(logits, rows, columns, count=4, generator=generator())
     assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
-
-
-@pytest.mark.parametrize("part", [False, True], ids=["all", "some allowed"])
-def test_columns_are_drawn_alike_from_the_views_of_a_term(pair: tuple[Table, Table], part: bool) -> None:
-    rows, columns = pair
-    row, positive = positive_pairs(rows, columns)
-    allowed = torch.rand(len(rows), len(columns), generator=generator()) < 0.5
-    urn = Urn(rows, columns, allowed if part else None)
-    chosen = urn.draw(row, positive, 4000, generator())
-    for n, (r, p) in enumerate(zip(row.tolist(), positive.tolist(), strict=True)):
-        views = (rows.view[r], columns.view[p])
-        expected = [q for q in range(len(columns)) if columns.view[q] in views and (allowed[r, q] or not part)]
-        assert int(urn.find(row, positive)[1].sum(0)[n]) == len(expected)
-        if expected:
-            assert chosen[n].unique().tolist() == expected
-            assert (torch.bincount(chosen[n])[expected] / 4000 - 1 / len(expected)).abs().max() < 0.04
 
 
 def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(batch: Table) -> None:
@@ -140,9 +94,9 @@ def test_elimination_draws_by_its_weights_however_often_it_tries(
     rule.start_epoch(epoch, 2)
     for _ in range(8):  # 240 positives
         rule.loss(logits, batch, batch, TAU)
-    every = torch.arange(15).expand(len(pairs[0]), -1)
-    allowed = torch.stack([is_negative(batch, batch, pairs, column) for column in every.T], 1)
-    weights = rule.weights(logits, batch, batch, TAU)[pairs[0]] * allowed
+    row, positive = pairs
+    seen = (batch.view == batch.view[row].unsqueeze(1)) | (batch.view == batch.view[positive].unsqueeze(1))
+    weights = rule.weights(logits, batch, batch, TAU)[row] * seen
     drawn = torch.zeros(len(pairs[0]), 15)
     for _ in range(1000):
         chosen, there = rule.draw(logits, batch, batch, pairs, same, TAU)

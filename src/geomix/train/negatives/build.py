@@ -74,9 +74,11 @@ def build_rule(settings: Mapping[str, Any], geometry: Geometry, dimensions: int,
     name = settings["rule"]
     options = {key: value for key, value in settings.items() if key != "rule"}
     drawn = options | {"generator": torch.Generator().manual_seed(seed)}
-    tau, lowest = geometry.tau, geometry.lowest_logit
+    tau = geometry.tau
     if name == "hard":
         return Hard(**options)
+    if name == "debiased":
+        return Hard(beta=0.0, anneal="none", **options)
     if name == "false_negative_elimination":
         return FalseNegativeElimination(**drawn)
     if name == "cluster":
@@ -86,7 +88,6 @@ def build_rule(settings: Mapping[str, Any], geometry: Geometry, dimensions: int,
     if name == "doubly_contrastive":
         return DoublyContrastive(dimensions=dimensions, **drawn)
     losses: dict[str, Callable[[], Loss]] = {
-        "debiased": lambda: partial(hard, beta=0.0, lowest=lowest, **options),
         "positive_unlabelled": lambda: partial(positive_unlabelled, **options),
         "bayesian": lambda: weighting(bayesian_weights, **options),
         "ambiguous": lambda: weighting(ambiguous_weights, tau=tau, **options),

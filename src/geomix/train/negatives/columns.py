@@ -7,8 +7,8 @@ from torch.nn.functional import normalize, relu, softplus
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
 from geomix.train.losses import Table, collect_terms, equal_pairs
+from geomix.train.negatives.positives import only_positives, positive_means
 from geomix.train.negatives.rule import Rule
-from geomix.train.negatives.weights import only_positives, positive_means
 
 
 def with_columns(logits: Tensor, batch: Table, added: Tensor) -> Tensor:

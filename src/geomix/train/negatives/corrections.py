@@ -43,9 +43,7 @@ def hard(logits: Tensor, rows: Table, columns: Table, *, beta: float, tau_plus: 
         raise InputError(f"hard: found beta {beta} and tau_plus {tau_plus}, expected beta >= 0 and 0 <= tau_plus < 1")
     terms = collect_terms(logits, rows, columns, (beta, 1 + beta) if beta else (1.0,))
     log_counts = _log_counts(terms, logits.dtype)
-    sums = terms.negatives[-1]
-    if beta:  # log sum w exp(l) / mean(w)
-        sums = torch.where(terms.counts > 0, sums - terms.negatives[0] + log_counts, sums)
+    sums = terms.negatives[1] - terms.negatives[0] + log_counts if beta else terms.negatives[0]  # log sum w exp(l) / mean(w)
     corrected = _subtract(sums, log_counts + terms.positives, tau_plus)
     floor = (log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
     return softplus(torch.maximum(corrected, floor) - terms.positives).mean()

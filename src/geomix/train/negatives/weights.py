@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from geomix.train.losses import Table, equal_pairs, pairwise_cross_entropy
+from geomix.train.negatives.positives import only_positives, positive_means
 
 BLOCK = 32  # rows at a time: what a core's cache holds
 MOST_BITS = 12  # of a key that name the column
-Pairs = tuple[Tensor, Tensor]  # rows and columns, as many of each
 Weights = Callable[[Tensor, Table, Table], Tensor]
 
 
@@ -36,20 +36,6 @@ def weigh(logits: Tensor, rows: Table, columns: Table, weights: Weights) -> Tens
     with torch.no_grad():
         log_weights = weights(logits.detach(), rows, columns)
     return pairwise_cross_entropy(logits, rows, columns, log_weights)
-
-
-def only_positives(same_class: Pairs, rows: Table, columns: Table) -> Pairs:
-    """Give those pairs of a row and a column of one class that are of different views and samples."""
-    first, second = same_class
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
-    return first[positive], second[positive]
-
-
-def positive_means(logits: Tensor, positives: Pairs) -> Tensor:
-    """Give each row's mean logit over its positives, (N,); 0 without one."""
-    first, second = positives
-    counts = torch.bincount(first, minlength=len(logits)).clamp_min(1)
-    return logits.new_zeros(len(logits)).index_add(0, first, logits[first, second]) / counts
 
 
 def ambiguous_weights(logits: Tensor, rows: Table, columns: Table, *, a: float, b: float, top: int | None, tau: float) -> Tensor:
