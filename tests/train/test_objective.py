@@ -111,6 +111,7 @@ def test_what_a_peer_learns_is_handed_to_the_optimiser() -> None:
     ("geometry", "loss", "arguments", "message"),
     [
         (BALL, "SupConLoss", {}, "found pytorch_metric_learning for a geometry of ball, expected .* one sphere"),
+        (Geometry([Sphere()], [1.0], 0.1, ["cosine"], learn_weights=[True]), "SupConLoss", {}, "that learns cosine.weight"),
         (cosine(), "NoSuchLoss", {}, "loss.loss: found NoSuchLoss, expected one of .*TripletMarginLoss"),
         (cosine(), "SupConLoss", {"heat": 1}, "loss.arguments: found {'heat': 1}, refused by SupConLoss"),
     ],

@@ -167,6 +167,9 @@ def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int | 
     if not geometry.is_cosine:
         spaces = ", ".join(part["space"] for part in geometry.describe()["spaces"])
         raise InputError(f"loss: found pytorch_metric_learning for a geometry of {spaces}, expected a geometry of one sphere")
+    if geometry.learned():
+        learned = ", ".join(geometry.learned())
+        raise InputError(f"loss: found pytorch_metric_learning for a geometry that learns {learned}, expected one that is fixed")
     from pytorch_metric_learning import losses
 
     kind = getattr(losses, settings["loss"], None)
