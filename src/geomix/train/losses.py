@@ -14,41 +14,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.errors import InputError
+from geomix.train.table import Table, equal_pairs, only_positives
 
 DROPPED = 80.0  # terms this far below the largest of a sum, e^-80 of it, count as 0: in float32 they would underflow
-
-
-@dataclass(frozen=True)
-class Table:
-    """Who the rows or the columns of a logits matrix are: three int64 tensors of one length.
-
-    Args:
-        sample: Number of the embedding: a row and a column of the same number are the same embedding. Proxies and others
-            that are no sample have numbers of their own, below 0 say.
-        label: Class; where labels are hidden, the image.
-        view: Which of the views (images) of its class or of its image; only the losses by views read it.
-
-    Raises:
-        InputError: On other types or shapes.
-    """
-
-    sample: Tensor
-    label: Tensor
-    view: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("sample", "label", "view"):
-            column = getattr(self, name)
-            if column.dtype != torch.int64 or column.shape != (len(self.label),):
-                found = f"{name} {tuple(column.shape)} {column.dtype} beside label {tuple(self.label.shape)}"
-                raise InputError(f"table: found {found}, expected int64 (n,), all of one length")
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def to(self, device: torch.device) -> "Table":
-        """Give the same table on a device."""
-        return Table(self.sample.to(device), self.label.to(device), self.view.to(device))
 
 
 def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table, log_weights: Tensor | None = None) -> Tensor:
@@ -205,8 +173,7 @@ def collect_terms(
     absent = views[own] != rows.view
     unlike = sizes.repeat(len(rows), 1)
     unlike.view(-1).sub_(torch.bincount(first * len(views) + position[second], minlength=unlike.numel()))
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
-    first, second = first[positive], second[positive]
+    first, second = only_positives((first, second), rows, columns)
     if not len(first):
         return _no_positive("pairwise_cross_entropy")
     by_view, positives = _LogSums.apply(logits, left_out, sizes.tolist(), first, second, tuple(powers))
@@ -217,16 +184,6 @@ def collect_terms(
         sums.append(torch.logaddexp(mine, part[first, position[second]]))
     counts = torch.where(absent[first], 0, unlike[first, own[first]]) + unlike[first, position[second]]
     return Terms(first, positives, sums, counts)
-
-
-def equal_pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Give all (i, j) with a_i = b_j, i ascending, without an (N, M) comparison."""
-    ordered, order = b.sort(stable=True)
-    start, stop = torch.searchsorted(ordered, a), torch.searchsorted(ordered, a, right=True)
-    counts = stop - start
-    first = torch.arange(len(a), device=a.device).repeat_interleave(counts)
-    within = torch.arange(len(first), device=a.device) - (counts.cumsum(0) - counts)[first]
-    return first, order[start[first] + within]
 
 
 def _mask(logits: Tensor, first: Tensor, second: Tensor) -> Tensor:

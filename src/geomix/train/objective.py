@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 from geomix.train.negatives.build import build_rule
 from geomix.train.negatives.rule import Rule
+from geomix.train.table import Table
 
 if TYPE_CHECKING:
     from geomix.train.hier import Hierarchy

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from geomix.model.geometry import Geometry
 from geomix.schema.negatives import Negatives
-from geomix.train.losses import Table
 from geomix.train.negatives.build import NAMES, Hard, build_rule
 from geomix.train.negatives.corrections import hard
+from geomix.train.table import Table
 
 TEXT = (Path(__file__).parents[3] / "params.yaml").read_text()
 RULES: list[dict[str, Any]] = [yaml.safe_load(found) for found in re.findall(r"^# (\{rule: .*?\})", TEXT, re.M)]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.columns import Cluster, Synthetic, mean_cosine
+from geomix.train.table import Table
 
 Terms = Callable[[Table, Table], list[tuple[int, int, list[int]]]]
 

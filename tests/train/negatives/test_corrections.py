@@ -13,8 +13,9 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Sphere
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.corrections import hard, positive_unlabelled
+from geomix.train.table import Table
 
 REFERENCE = np.load(Path(__file__).parents[2] / "reference" / "released_code.npz")
 SETTINGS = sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith("hcl/")})

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table
 from geomix.train.negatives.doubly import DoublyContrastive, by_view
+from geomix.train.table import Table
 
 
 def build(dimensions: int = 4) -> DoublyContrastive:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from geomix.train.losses import Table
 from geomix.train.negatives.draws import Urn, draw_negatives
 from geomix.train.negatives.positives import positive_pairs
+from geomix.train.table import Table
 
 
 def generator() -> torch.Generator:

@@ -9,11 +9,11 @@ from torch.nn.functional import softplus
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table, equal_pairs
 from geomix.train.negatives import sampled
 from geomix.train.negatives.draws import Urn
 from geomix.train.negatives.positives import positive_pairs
 from geomix.train.negatives.sampled import FalseNegativeElimination, Running, ranking
+from geomix.train.table import Table, equal_pairs
 
 TAU = 0.5
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.weights import (
     _orders,
     ambiguous_weights,
@@ -19,6 +19,7 @@ from geomix.train.negatives.weights import (
     weigh,
     weighting,
 )
+from geomix.train.table import Table
 
 TAU = 0.5
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table
 from geomix.train.negatives.columns import Cluster, Synthetic
 from geomix.train.negatives.corrections import hard, positive_unlabelled
 from geomix.train.negatives.doubly import DoublyContrastive
@@ -21,6 +20,7 @@ from geomix.train.negatives.weights import (
     mixed_importance_weights,
     weighting,
 )
+from geomix.train.table import Table
 
 Loss = Callable[[Tensor, Table, Table], Tensor]
 

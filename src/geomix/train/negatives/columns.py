@@ -6,9 +6,10 @@ from torch.nn.functional import normalize, relu, softplus
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, collect_terms, equal_pairs
-from geomix.train.negatives.positives import only_positives, positive_means
+from geomix.train.losses import collect_terms
+from geomix.train.negatives.positives import positive_means
 from geomix.train.negatives.rule import Rule
+from geomix.train.table import Table, equal_pairs, only_positives
 
 
 def with_columns(logits: Tensor, batch: Table, added: Tensor) -> Tensor:

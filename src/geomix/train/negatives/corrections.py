@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.errors import InputError
-from geomix.train.losses import DROPPED, Table, Terms, collect_terms
+from geomix.train.losses import DROPPED, Terms, collect_terms
+from geomix.train.table import Table
 
 
 def hard(logits: Tensor, rows: Table, columns: Table, *, beta: float, tau_plus: float = 0.0, lowest: float = -math.inf) -> Tensor:

@@ -8,8 +8,9 @@ from torch.nn.functional import normalize
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.rule import Rule
+from geomix.train.table import Table
 
 
 class DoublyContrastive(Rule):

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.train.losses import Table
-from geomix.train.negatives.positives import Pairs
+from geomix.train.table import Pairs, Table
 
 
 class Urn:

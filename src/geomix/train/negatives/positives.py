@@ -4,16 +4,7 @@ import torch
 from torch import Tensor
 
 from geomix.errors import InputError
-from geomix.train.losses import Table, equal_pairs
-
-Pairs = tuple[Tensor, Tensor]  # rows and columns, as many of each
-
-
-def only_positives(same_class: Pairs, rows: Table, columns: Table) -> Pairs:
-    """Give those pairs of a row and a column of one class that are of different views and samples."""
-    first, second = same_class
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
-    return first[positive], second[positive]
+from geomix.train.table import Pairs, Table, equal_pairs, only_positives
 
 
 def positive_means(logits: Tensor, positives: Pairs) -> Tensor:

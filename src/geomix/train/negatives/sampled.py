@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, equal_pairs
 from geomix.train.negatives.draws import Urn, draw_negatives
-from geomix.train.negatives.positives import Pairs, only_positives, positive_means, positive_pairs
+from geomix.train.negatives.positives import positive_means, positive_pairs
 from geomix.train.negatives.rule import Rule
 from geomix.train.negatives.weights import BLOCK
+from geomix.train.table import Pairs, Table, equal_pairs, only_positives
 
 ENOUGH = 200  # positives from which the running statistics of an epoch are believed
 TRIES = (8, 64)  # columns tried for a term, and again if none of them is taken, before all are weighed

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.train.losses import Table, equal_pairs, pairwise_cross_entropy
-from geomix.train.negatives.positives import only_positives, positive_means
+from geomix.train.losses import pairwise_cross_entropy
+from geomix.train.negatives.positives import positive_means
+from geomix.train.table import Table, equal_pairs, only_positives
 
 BLOCK = 32  # rows at a time: what a core's cache holds
 MOST_BITS = 12  # of a key that name the column
