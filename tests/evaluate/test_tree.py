@@ -85,6 +85,7 @@ def test_the_tree_that_was_learned_is_told_from_the_others() -> None:
     )
     assert [row["level"] for row in rows] == ["coarse", "fine"]
     assert all(row["learned"] == 1 for row in rows)
+    assert all((row["holding"], row["fullest"]) == (4, 0.25) for row in rows)
     assert all(0.1 < row[name] < 0.8 for row in rows for name in ("random", "kmeans"))  # type: ignore[operator]
 
 

@@ -153,8 +153,9 @@ def test_equal_views_that_a_system_has_from_the_top_are_refused_once_it_is_used(
     raw["augment"] = STILL
     assert not refusals(raw)
     sections = raw | {"labels": "hidden"}
-    found = f"augment: found no change, so both views of an image are equal, {SEEN}, as labels are hidden in system.infonce.settings"
-    assert find_equal_views(sections, "system.infonce.settings", {"labels": "hidden"}) == found
+    found = find_equal_views(sections, "system.infonce.settings", {"labels": "hidden"})
+    why = f"{SEEN}, as labels are hidden in system.infonce.settings"
+    assert found == f"augment: found no change, so both views of an image are equal, {why}"
     own = {"augment": STILL}
     assert find_equal_views(sections, "system.hcl.settings", own).startswith("system.hcl.settings.augment: found no change")
     assert not find_equal_views(raw, "system.hcl.settings", {})

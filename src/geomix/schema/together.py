@@ -36,7 +36,7 @@ def find_equal_views(sections: Mapping[str, Any], entry: str, own: Mapping[str, 
         The key, what was found there, and what was expected; nothing where views differ.
     """
     dataset = entry.split(".")[1] if entry.startswith("benchmark.") else sections["dataset"]
-    crop, augment = (model.model_validate(sections[key]) for key, model in {"crop": Crop, "augment": Augment}.items())
+    crop, augment = Crop.model_validate(sections["crop"]), Augment.model_validate(sections["augment"])
     if sections["labels"] == "given" or not _views_are_equal(dataset, crop, augment):
         return ""
     key = f"{entry}.augment" if own.get("augment") else "augment"
