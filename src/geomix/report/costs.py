@@ -51,5 +51,5 @@ def say_noise(costs: Mapping[str, tuple[float, float]], settings: Mapping[str, M
     low, high = max((sorted(pair, key=times.__getitem__) for pair in pairs), key=lambda pair: times[pair[1]] / times[pair[0]])
     return (
         f"`{high}` and `{low}` do the same work and read {times[high]:.2f} and {times[low]:.2f}, so a difference of "
-        f"{100 * (times[high] / times[low] - 1):.0f} % or so is noise."
+        f"{100 * (times[high] / times[low] - 1):.0f} % is noise, and somewhat more may be."
     )

@@ -87,10 +87,10 @@ def say_untrained(study: Study, baselines: Study) -> str:
     if below:
         said.append(f"Test R@1 is below that of the untrained network ({percent(start[CHOOSES])} %) in {join_words(below)}.")
     if len(still):
-        listed = join_words([f"`{name}` ({degrees:.1f}°)" for name, degrees in still.items()])
+        listed, angles = join_words([f"`{name}`" for name in still.index]), join_words([f"{one:.1f}°" for one in still])
         said.append(
-            f"In {listed} the test embeddings all but coincide: in brackets how far they point from their mean direction, "
-            f"which is {start['spread_degrees']:.1f}° in the untrained network. There classes have not begun to part."
+            f"In {listed} the test embeddings all but coincide: they point {angles} from their mean direction, where those of "
+            f"the untrained network point {start['spread_degrees']:.1f}° from theirs. Classes have not begun to part there."
         )
     if said:
         said.append("What these rows show is what equal budgets leave to a method, not what the method can reach.")
@@ -116,9 +116,9 @@ def say_priors(settings: Mapping[str, Mapping[str, Any]], classes: np.ndarray, l
     hit = [f"`{name}`" for name in high if name in lower]
     lowered = f" It may be why {join_words(hit)} {'is' if len(hit) == 1 else 'are'} lower." if hit else ""
     return (
-        f"Of the other images of a batch a share of about {share:.2g} is of the anchor's own class, as far as the hidden labels "
-        f"of train say. The priors of {listed} are more than {TOO_HIGH} times that, so these rows correct for false negatives "
-        f"that are not there.{lowered}"
+        f"Of the other images of a batch a share of about {share:.2g} is of the anchor's own class, by the labels of train, "
+        f"which training does not see. The priors of {listed} are more than {TOO_HIGH} times that, so these rows correct for "
+        f"far more false negatives than there are.{lowered}"
     )
 
 

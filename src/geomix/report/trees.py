@@ -58,10 +58,12 @@ def _compare(table: pd.DataFrame) -> str:
     levels = table.groupby("level", sort=False)
     said = []
     for kind, words in list(TREES.items())[1:]:
-        purer = {str(level): bool((rows["learned"] > rows[kind]).all()) for level, rows in levels}
-        better, rest = ([level for level, one in purer.items() if one is wanted] for wanted in (True, False))
-        if better:
-            said.append(f"purer than {words} by {join_words(better)}")
-        if rest:
-            said.append(f"**not** purer than {words} in every seed by {join_words(rest)}")
+        purer = {str(level): (rows["learned"] > rows[kind]).mean() for level, rows in levels}
+        for verdict, found in (
+            (f"purer than {words}", [level for level, share in purer.items() if share == 1]),
+            (f"purer than {words} in some seeds only", [level for level, share in purer.items() if 0 < share < 1]),
+            (f"**not** purer than {words}", [level for level, share in purer.items() if share == 0]),
+        ):
+            if found:
+                said.append(f"{verdict} by {join_words(found)}")
     return "; ".join(said)
