@@ -20,7 +20,7 @@ def main() -> None:
     given = arguments.parse_args()
     training = load("epochs", "device", "backbone", "head", "crop", "optim")
     replaced = load("loss", "negatives", "regulariser", "labels", "batch", "augment")
-    study = load("geometry", "systems", "ensemble", "system")
+    study = load("geometry", "sweep.tau", "systems", "ensemble", "system")
 
     from geomix.report.pages import write_pages
     from geomix.report.systems import build_systems

@@ -74,6 +74,17 @@ def test_augment_of_a_system_stands_in_for_that_at_the_top(raw: dict[str, Any], 
     assert found == {"batch": raw["batch"], "augment": own}
 
 
+def test_equal_views_are_refused_where_the_system_that_has_them_is_used(raw: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(raw | {"augment": dict.fromkeys(raw["augment"], 0)}))
+    assert load("labels", instead="system.hcl.settings", path=path) == {"labels": "given"}
+    with pytest.raises(InputError) as caught:
+        load("labels", instead="system.infonce.settings", path=path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("params.yaml: augment: found no change")
+    assert line.endswith("as labels are hidden in system.infonce.settings")
+
+
 def test_a_setting_among_the_words_of_a_system_is_refused(raw: dict[str, Any]) -> None:
     raw["system"]["hcl"]["tau"] = raw["system"]["hcl"]["settings"].pop("tau")
     with pytest.raises(InputError) as caught:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from geomix.errors import InputError
-from geomix.schema.together import list_mistakes
+from geomix.schema.together import find_equal_views, list_mistakes
 from geomix.schema.whole import Params
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an old result.
@@ -101,12 +101,16 @@ def load(*keys: str, instead: str | None = None, path: Path = Path("params.yaml"
         The value of each key: plain numbers, strings, lists and dictionaries.
 
     Raises:
-        InputError: As `validate` and `read_yaml` do, and for a key that is not in the file.
+        InputError: As `validate` and `read_yaml` do, for a key that is not in the file, and if labels are hidden where, with
+            the sections of `instead`, nothing tells two views of an image apart.
     """
     content = validate(read_yaml(path)).model_dump()
     chosen: dict[str, Any] = {}
     if instead:
-        content |= {key: value for key, value in load(instead, path=path)[instead].items() if value is not None}
+        own = {key: value for key, value in load(instead, path=path)[instead].items() if value is not None}
+        content |= own
+        if mistake := find_equal_views(content, instead, own):
+            raise InputError(f"params.yaml: {mistake}")
     for key in keys:
         value: Any = content
         for step in key.split("."):

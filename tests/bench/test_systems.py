@@ -10,7 +10,8 @@ from bench.measure import Options, measure_case
 from bench.page import write_csv
 from bench.systems import REFERENCE, SECTIONS, cases, shape_of_batch, system
 from geomix.params import load
-from geomix.report.systems import read_costs, settle
+from geomix.report.costs import read_costs
+from geomix.report.systems import settle
 
 
 def test_every_system_is_timed_beside_plain_euclidean(root: Path) -> None:

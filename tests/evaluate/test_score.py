@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from geomix.errors import InputError
-from geomix.evaluate.score import choose_ranks, score_study
+from geomix.evaluate.score import choose_ranks, score_study, spread_degrees
 from geomix.files import write_json
 from geomix.samples import Packed
 
@@ -45,7 +46,22 @@ def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path:
     own = metrics.loc["good", "test", "head", "own"]
     assert own["radius_mean"] == pytest.approx(1.75, abs=0.01)  # radii 1, 2, 3, 1
     assert own["clipped_share"] == 0
+    assert 0 < own["spread_degrees"] < 90
     assert own["rank_correlation"] < 0.99
+
+
+@pytest.mark.parametrize(
+    ("vectors", "degrees"),
+    [
+        ([[1.0, 0], [5, 0]], 0),
+        ([[1.0, 0], [0, 3]], 45),
+        ([[1.0, 0], [0, 0]], 60),
+        ([[2.0, 0], [-1, 0]], 90),
+        ([[1.0, 1e-6], [1, -1e-6]], 5.7296e-5),
+    ],
+)
+def test_the_spread_is_the_angle_around_the_mean_direction(vectors: list[list[float]], degrees: float) -> None:
+    assert spread_degrees(torch.tensor(vectors).double()) == pytest.approx(degrees, rel=1e-3, abs=1e-9)
 
 
 def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_path: Path) -> None:

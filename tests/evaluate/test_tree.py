@@ -88,6 +88,12 @@ def test_the_tree_that_was_learned_is_told_from_the_others() -> None:
     assert all(0.1 < row[name] < 0.8 for row in rows for name in ("random", "kmeans"))  # type: ignore[operator]
 
 
+def test_nodes_that_hold_samples_are_counted_with_the_fullest() -> None:
+    tree, vectors = Tree(PARENTS, np.array([3, 3, 3, 6])), np.random.default_rng(0).normal(size=(4, 2))
+    (row,) = compare_trees(tree, vectors, {"label": np.array([0, 0, 1, 1])})
+    assert (row["holding"], row["fullest"]) == (2, 0.75)
+
+
 def test_kmeans_finds_groups_that_lie_apart() -> None:
     fine = np.repeat(np.arange(4), 10)
     centres = np.array([[0, 0], [0, 3], [50, 0], [50, 3]])

@@ -6,6 +6,7 @@ import pytest
 
 from geomix.errors import InputError
 from geomix.params import validate
+from geomix.schema.together import find_equal_views
 from tests.conftest import set_key
 
 STILL = {"rotate": 0, "zoom": 0, "shear": 0, "shift": 0, "noise": 0}
@@ -148,15 +149,17 @@ def test_noise_alone_tells_views_of_vectors_apart(raw: dict[str, Any]) -> None:
     assert "augment: found noise 0, so both views of a vector are equal, expected above 0, as labels are hidden" in line
 
 
-def test_systems_that_share_equal_views_are_one_line(raw: dict[str, Any]) -> None:
-    hidden = [name for name, one in raw["system"].items() if one["settings"].get("labels") == "hidden"]
+def test_equal_views_that_a_system_has_from_the_top_are_refused_once_it_is_used(raw: dict[str, Any]) -> None:
     raw["augment"] = STILL
-    (line,) = refusals(raw)
-    assert line.endswith(f", {SEEN}, as labels are hidden in system.{hidden[0]} and {len(hidden) - 1} more")
-    for name in hidden[1:]:
-        del raw["system"][name]
-    (line,) = refusals(raw)
-    assert line.endswith(f"as labels are hidden in system.{hidden[0]}")
+    assert not refusals(raw)
+    sections = raw | {"labels": "hidden"}
+    found = find_equal_views(sections, "system.infonce.settings", {"labels": "hidden"})
+    why = f"{SEEN}, as labels are hidden in system.infonce.settings"
+    assert found == f"augment: found no change, so both views of an image are equal, {why}"
+    own = {"augment": STILL}
+    assert find_equal_views(sections, "system.hcl.settings", own).startswith("system.hcl.settings.augment: found no change")
+    assert not find_equal_views(raw, "system.hcl.settings", {})
+    assert not find_equal_views(sections | {"augment": STILL | {"noise": 0.1}}, "system.infonce.settings", {})
 
 
 def test_an_augment_of_its_own_stands_in_for_that_at_the_top(raw: dict[str, Any]) -> None:
@@ -171,11 +174,17 @@ def test_an_augment_of_its_own_stands_in_for_that_at_the_top(raw: dict[str, Any]
     assert line.startswith("params.yaml: system.infonce.settings.augment: found no change")
 
 
-def test_the_benchmarks_hide_labels_with_the_changes_of_their_own_sections(raw: dict[str, Any]) -> None:
+def test_a_benchmark_hides_labels_with_the_changes_of_its_own_sections_once_it_is_used(raw: dict[str, Any]) -> None:
+    raw["labels"] = "hidden"
     raw["benchmark"]["omniglot"]["augment"] = STILL
     assert not refusals(raw)
-    raw["labels"] = "hidden"
-    (line,) = refusals(raw)
-    assert line.startswith("params.yaml: benchmark.omniglot.augment: found no change")
-    raw["benchmarks"]["datasets"].remove("omniglot")
-    assert not refusals(raw)
+    own = raw["benchmark"]["omniglot"]
+    found = find_equal_views(raw | own, "benchmark.omniglot", own)
+    assert found.startswith("benchmark.omniglot.augment: found no change")
+    assert not find_equal_views(raw | own | {"labels": "given"}, "benchmark.omniglot", own)
+
+
+def test_vectors_of_the_file_do_not_make_vectors_of_a_benchmark(raw: dict[str, Any]) -> None:
+    sections = raw | {"dataset": "embeddings", "labels": "hidden", "augment": STILL | {"rotate": 3}}
+    assert not find_equal_views(sections, "benchmark.omniglot", {})
+    assert "both views of a vector are equal" in find_equal_views(sections, "system.infonce.settings", {})

@@ -81,6 +81,19 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     }
 
 
+def spread_degrees(vectors: Tensor) -> float:
+    """Say how far vectors point apart: the angle whose cosine is their mean cosine with their mean direction.
+
+    Args:
+        vectors: (N, D), float64.
+
+    Returns:
+        Degrees in [0, 90]; 0 where all point one way, near 90 where no direction prevails.
+    """
+    length = torch.nn.functional.normalize(vectors).mean(0).norm()
+    return float(length.clamp(max=1).arccos().rad2deg())
+
+
 def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
     """Give the K at which the recall of a data set is reported, ascending: the literature's, of those up to `available`."""
     return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
@@ -120,6 +133,7 @@ def score_cell(cell: Cell, packed: Packed) -> Iterator[tuple[dict[str, Any], dic
             row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
             row |= {f"recall_at_1_{level}": float(np.nanmean(score["recall_at_1"])) for level, score in scores.items()}
+            row["spread_degrees"] = spread_degrees(points)
             if search.similarity == "own":
                 row["curved"] = any("curvature" in space for space in search.geometry.describe()["spaces"])
                 row |= describe_points(search.geometry, points)

@@ -123,9 +123,11 @@ def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarr
         seed: Of the other two.
 
     Returns:
-        For each level a row: level, and the dendrogram purities learned, random, kmeans.
+        For each level a row: level, the dendrogram purities learned, random, kmeans; and, the same for all, how many nodes
+        of the learned tree are holding samples, and the share of samples at the fullest.
     """
-    leaves = np.unique(tree.nodes)
+    leaves, held = np.unique(tree.nodes, return_counts=True)
+    places = {"holding": len(leaves), "fullest": float(held.max() / held.sum())}
     used = np.zeros(len(tree.parents), dtype=bool)
     used[leaves] = True
     for node in _from_the_leaves(tree.parents):
@@ -136,7 +138,7 @@ def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarr
     others = {"random": shuffle_tree(tree, seed), "kmeans": kmeans_tree(vectors, len(leaves), branches, seed)}
     trees = {"learned": tree, **others}
     return [
-        {"level": level, **{name: dendrogram_purity(candidate, classes) for name, candidate in trees.items()}}
+        {"level": level, **{name: dendrogram_purity(candidate, classes) for name, candidate in trees.items()}, **places}
         for level, classes in levels.items()
     ]
 

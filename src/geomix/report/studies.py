@@ -15,7 +15,7 @@ from geomix.files import read_json
 BASELINES = {"pixels": "raw pixels", "vectors": "raw vectors", "untrained": "untrained network"}
 METRICS = {"reciprocal_rank": "MRR", "map_at_r": "MAP@R", "r_precision": "R-precision"}  # besides recall at K
 CHOOSES = "recall_at_1"  # the metric on val that chooses a setting
-DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation")
+DESCRIBED = ("curved", "clipped_share", "radius_mean", "radius_sd", "rank_correlation", "spread_degrees")
 
 
 @dataclass(frozen=True)

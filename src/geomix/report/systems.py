@@ -1,6 +1,5 @@
 """systems.md: the literature's systems side by side, with labels given and hidden."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,24 +8,30 @@ import numpy as np
 import pandas as pd
 
 from geomix.report.benchmark import budget
+from geomix.report.changes import list_changes
+from geomix.report.costs import read_costs, say_noise, write_cost
 from geomix.report.figures import draw_systems
 from geomix.report.intervals import paired_difference
 from geomix.report.pages import provenance
+from geomix.report.remarks import (
+    ENSEMBLES,
+    say_budget_of_ensembles,
+    say_corrections,
+    say_edges,
+    say_ensembles,
+    say_priors,
+    say_released,
+    say_untrained,
+    weigh_ensembles,
+)
 from geomix.report.studies import CHOOSES, Study, average_baselines, over_seeds, own, per_query, read_study
-from geomix.report.sweeps import WITHOUT_EFFECT
-from geomix.report.text import gap, join_words, markdown_table, number, percent
+from geomix.report.text import gap, markdown_table, percent
 from geomix.report.trees import describe_trees
 from geomix.samples import Packed, open_packed
 from geomix.schema.studies import REFERENCES
 
 KNOBS = ("geometry", "tau", "curvature", "lam")
-CORRECTIONS = {
-    "debiased": "debiased",
-    "false_negative_elimination": "FNE",
-    "positive_unlabelled": "PUCL",
-    "cluster": "ClusterNS",
-}
-ENSEMBLES = {"ensemble: similarities": "similarities", "ensemble: features": "features"}
+TUNED = "_tuned"  # how the names end of references at the tau that validation chose
 
 
 def settle(settings: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,48 +42,6 @@ def settle(settings: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, 
         params: With the sections at the top.
     """
     return {key: params[key] if value is None and key not in KNOBS else value for key, value in settings.items()}
-
-
-def list_changes(settings: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    """Say in which settings a system differs from another, with the values it has.
-
-    Args:
-        settings: Of the system, from `settle`.
-        reference: Of the other.
-    """
-    changes = []
-    for key, value in settings.items():
-        if value == reference[key] or value is None:
-            continue
-        if not isinstance(value, dict):
-            changes.append(f"{key} {number(value) if isinstance(value, int | float) else value}")
-        else:
-            first, *others = value.items()
-            details = ", ".join(f"{name} {what}" for name, what in others)
-            name = str(first[1]) if first[0] in ("name", "rule") else f"{first[0]} {first[1]}"
-            changes.append(f"{key} {name}" + (f" ({details})" if details else ""))
-    return ", ".join(changes) or "nothing"
-
-
-def read_costs(path: Path) -> dict[str, tuple[float, float]]:
-    """Read by system the time of a step over plain euclidean's and, in MiB, its memory less that; nothing without a table."""
-    if not path.is_file():
-        return {}
-    table = pd.read_csv(path)
-    memory = table["extra_mib"] - table["baseline_extra_mib"]
-    return dict(zip(table["implementation"].astype(str), zip(table["ratio"], memory, strict=True), strict=True))
-
-
-def write_cost(costs: Mapping[str, tuple[float, float]], name: str) -> dict[str, str]:
-    """Give the two columns of a system's cost."""
-    if name == REFERENCES["given"]:
-        return {"time of a step": "1", "memory, MiB": "0"}
-    values = costs.get(name, (math.nan, math.nan))
-    forms = {"time of a step": "{:.2f}", "memory, MiB": "{:+.1f}"}
-    return {
-        column: "not measured" if math.isnan(value) else form.format(value + 0.0)
-        for (column, form), value in zip(forms.items(), values, strict=True)
-    }
 
 
 def system_rows(
@@ -139,43 +102,18 @@ def baseline_rows(baselines: Study, like: Mapping[str, str]) -> list[dict[str, s
     ]
 
 
-def say_corrections(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say which rows with labels given correct for what is not there, and why.
+def borrow_rows(given: Sequence[Mapping[str, str]], like: Mapping[str, str], changes: Mapping[str, str]) -> list[dict[str, str]]:
+    """Give the tuned references of the table with labels given for that with labels hidden, marked and not compared.
 
     Args:
-        settings: Of the rows with labels given, from `settle`.
+        given: The rows with labels given.
+        like: A row with labels hidden, for its columns.
+        changes: What the tuned ones change against the reference with labels hidden, by system.
     """
-    rules = {name: (one.get("negatives") or {}) for name, one in settings.items()}
-    found = [name for name, rule in rules.items() if rule.get("rule") in CORRECTIONS or rule.get("tau_plus")]
-    listed = f"Here that is {join_words(found)}." if found else "No row here is one of them."
-    return (
-        f"Rules that correct for false negatives, those of the anchor's own class ({join_words(list(CORRECTIONS.values()))}, "
-        "and tau_plus in others), have nothing to correct where labels are given: a negative is of another class by "
-        f"definition, so they only bias the loss. They can matter where labels are hidden. {listed}"
-    )
-
-
-def say_released(study: Study) -> str:
-    """Say what the rank correlation of HypMix as released is, which must be 1: it feeds the ball with unit vectors."""
-    rows = own(study.metrics, "test")
-    found = rows[rows["system"] == "hypmix"]["rank_correlation"]
-    if found.empty:
-        return ""
-    held = "as it must be" if found.min() > 1 - 5e-5 else f"**which should be 1.0000 and is not above {WITHOUT_EFFECT}**"
-    return (
-        f"HypMix as released has a rank correlation of {found.min():.4f} with cosine, {held}: its ball is fed with unit "
-        "vectors, so its distance is a function of the cosine and curvature changes no ranking."
-    )
-
-
-def say_ensembles(study: Study, members: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Say how each ensemble was made, by its name."""
-    rows = study.metrics[study.metrics["system"].isin(ENSEMBLES)].drop_duplicates("system")
-    fused = f"of {members[0]} and {members[1]} fused, weight"
-    return {
-        row["system"]: {"changes": f"{ENSEMBLES[row['system']]} {fused} {number(row['weight'])} of the second", "claim": "-"}
-        for _, row in rows.iterrows()
-    }
+    rows = [dict(zip(like, row.values(), strict=True)) for row in given if row["system"].endswith(TUNED)]
+    changed, score = list(like)[1], next(name for name in like if " minus " in name)
+    apart = {score: "-", "verdict": "not comparable"}
+    return [row | apart | {"system": f"{row['system']}, labels given", changed: changes[row["system"]]} for row in rows]
 
 
 def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: Path) -> dict[str, bytes]:
@@ -184,7 +122,7 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     Args:
         results: The folder with results of `systems` and `baselines`.
         data: The packed data set.
-        params: Sections of params.yaml: those that trained the systems, systems, ensemble and system.
+        params: Sections of params.yaml: those that trained the systems, sweep.tau, systems, ensemble and system.
         costs: The table of bench.systems, which may be missing.
 
     Returns:
@@ -202,14 +140,22 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
         }
         for name, one in settings.items()
     }
-    said |= say_ensembles(study, params["ensemble"]["systems"])
+    weights = weigh_ensembles(study)
+    made = say_ensembles(weights, params["ensemble"]["systems"])
+    said |= {name: {"changes": how, "claim": "-"} for name, how in made.items()}
     groups["given"] += [name for name in ENSEMBLES if name in said]
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     known = read_costs(costs)
     tables = {
         labels: system_rows(study, names, REFERENCES[labels], said, known, classes) for labels, names in groups.items() if names
     }
-    page = _write_page(tables, study, baselines, packed, params, settings, describe_trees(results / "systems"))
+    remarks = {
+        "untrained": say_untrained(study, baselines),
+        "noise": say_noise(known, settings),
+        "ensembles": say_budget_of_ensembles(weights),
+        "trees": describe_trees(results / "systems"),
+    }
+    page = _write_page(tables, study, baselines, packed, params, settings, remarks)
     csv = pd.concat([study.metrics, baselines.metrics]).to_csv(index=False, float_format="%.6f")
     means = over_seeds(own(study.metrics, "test"), ["system"]).set_index("system")
     lines = average_baselines(baselines, "test").set_index("geometry")[CHOOSES].to_dict()
@@ -226,47 +172,62 @@ def _write_page(
     packed: Packed,
     params: Mapping[str, Any],
     settings: Mapping[str, Mapping[str, Any]],
-    trees: str,
+    remarks: Mapping[str, str],
 ) -> str:
     """Write the page without its provenance."""
     trained = study.metrics.loc[~study.metrics["system"].isin(ENSEMBLES), "cell"].nunique()
-    given = {name: one for name, one in settings.items() if one["labels"] == "given"}
+    of = {labels: {name: one for name, one in settings.items() if one["labels"] == labels} for labels in REFERENCES}
+    tuned = {name: one["tau"] for name, one in of["given"].items() if name.endswith(TUNED)}
     first, second = params["ensemble"]["systems"]
     listed = "\n".join(f"- `{name}`: {entry['about']}" for name, entry in params["system"].items())
-    texts = {labels: markdown_table([*rows, *baseline_rows(baselines, rows[0])]) for labels, rows in tables.items()}
+    lines = {labels: baseline_rows(baselines, rows[0]) for labels, rows in tables.items()}
     hidden = ""
-    if "hidden" in texts:
+    if "hidden" in tables:
+        rows = tables["hidden"]
+        changes = {name: list_changes(settings[name], settings[REFERENCES["hidden"]]) for name in tuned}
+        borrowed = borrow_rows(tables["given"], rows[0], changes)
+        lower = [row["system"] for row in rows if row["verdict"] == "lower"]
+        classes = packed.samples["label"].to_numpy()[packed.rows("train")]
         hidden = f"""
 ## Labels hidden
 
 Batches are two augmented views of images drawn uniformly; labels only score the result. `{REFERENCES["hidden"]}` is plain
-`{REFERENCES["given"]}` without labels, and what the others are compared with.
+`{REFERENCES["given"]}` without labels, and what the others are compared with. No tau was tuned without labels: the tuned
+references are those above, which saw labels and so are not comparable.
 
-{texts["hidden"]}
+{markdown_table([*rows, *borrowed, *lines["hidden"]])}
+
+{say_priors(of["hidden"], classes, lower)}
 """
     return f"""# {packed.card["dataset"]}: the literature's systems side by side
 
-Rows run at their papers' settings, **untuned**, at equal budgets within a table, on the same images, network and seeds, so a row
-that loses here may win at other settings; rows named `_tuned` are references at the tau that val classes chose.
+Rows run at published settings where they are known, **untuned**, at equal budgets within a table, on the same images, network
+and seeds, so a row that loses here may win at other settings. Rules for negatives have the tau of the row they change, as no
+published one is known here. Rows named `{TUNED}` are references at the tau that val classes chose in the temperature study.
+{say_edges(tuned, params["sweep.tau"]["values"])}
+
+{remarks["untrained"]}
+
 {say_released(study)}
 
 ![Test R@1 of all systems, sorted](systems.png)
 
 Test classes, mean ± standard deviation over seeds. The head's output is searched in the system's own similarity; intervals are
-paired over queries and seeds and not corrected for their number. Time and memory of a step are those of loss and gradient
-alone, the time over plain `{REFERENCES["given"]}`'s and the memory less its own (bench.systems; times within a fifth). A claim is
-the paper's own, of other images, networks and budgets.
+paired over queries and seeds and not corrected for their number. Time and memory are those of loss and gradient alone, without
+the network, the time over plain `{REFERENCES["given"]}`'s and the memory beyond its own (`python -m bench.systems`).
+{remarks["noise"]} A claim is the paper's own, of other images, networks and budgets. "After" before a name: its formula is not
+public, or ours differs.
 
 ## Labels given
 
-{texts["given"]}
+{markdown_table([*tables["given"], *lines["given"]])}
 
-{say_corrections(given)}
+{say_corrections(of["given"])}
 
 Ensembles fuse `{first}` and `{second}` of the same seed, trained apart: as similarities, (1 - w) s_1 + w s_2, each divided by
 its standard deviation over all pairs of up to 2,048 val images; or as features, their unit vectors concatenated in the
-proportion sqrt(1 - w) : sqrt(w) and compared by cosine. Validation chose w; both take two networks, so twice the budget.
-{hidden}{trees}
+proportion sqrt(1 - w) : sqrt(w) and compared by cosine. Validation chose w. {remarks["ensembles"]}
+{hidden}{remarks["trees"]}
 ## Budget
 
 {budget(packed, params, trained)} A row that replaces

@@ -6,6 +6,7 @@ import pandas as pd
 
 from geomix.report.text import join_words, markdown_table, percent
 
+NEARLY_ALL = 0.9  # share of the images at one node from which a tree says nothing
 TREES = {"learned": "learned", "random": "a random tree", "kmeans": "k-means"}
 
 
@@ -25,14 +26,15 @@ def describe_trees(folder: Path) -> str:
         | {words: percent(row[kind, "mean"], row[kind, "std"]) for kind, words in TREES.items()}
         for (system, level), row in means.iterrows()
     ]
-    said = [f"- `{system}`: {_compare(group.droplevel(0))}." for system, group in means.groupby(level=0, sort=False)]
+    said = [f"- `{system}`: {_places(group)}; {_compare(group)}." for system, group in table.groupby("system", sort=False)]
     listed = "\n".join(said)
     return f"""
 ## The learned hierarchy
 
 HIER's proxies form a tree; a test image belongs to its nearest proxy. Dendrogram purity, in percent, is the share of a group in
 the smallest subtree that holds two of its images, averaged over all such pairs. Beside the learned tree stand one of its shape
-with images dealt out at random, and one by Euclidean k-means on the same embeddings. By mean over seeds the learned tree is
+with images dealt out at random, and one by Euclidean k-means on the same embeddings. A tree is called purer where it is in every
+seed; where nearly all images lie at one node there is no tree to speak of.
 
 {listed}
 
@@ -40,15 +42,28 @@ with images dealt out at random, and one by Euclidean k-means on the same embedd
 """
 
 
-def _compare(means: pd.DataFrame) -> str:
-    """Say by which levels the learned tree is purer than each of the others."""
+def _places(table: pd.DataFrame) -> str:
+    """Say at how many nodes test images lie, by seed."""
+    holding = [str(count) for count in table.drop_duplicates("seed")["holding"]]
+    order = "" if len(holding) == 1 else ", by seed"
+    return f"test images lie at {join_words(holding)} of its nodes{order}"
+
+
+def _compare(table: pd.DataFrame) -> str:
+    """Say by which levels the learned tree of a system is purer than each of the others in every seed."""
+    fullest = table.drop_duplicates("seed")["fullest"]
+    if (fullest > NEARLY_ALL).any():
+        listed = join_words([f"{percent(share)} %" for share in fullest])
+        return f"the fullest holds {listed} of them, so **nothing is claimed of this tree**"
+    levels = table.groupby("level", sort=False)
     said = []
     for kind, words in list(TREES.items())[1:]:
-        better = [str(level) for level, row in means.iterrows() if row["learned", "mean"] > row[kind, "mean"]]
-        worse = [str(level) for level in means.index if level not in better]
-        said += [
-            f"{verb} {words} by {join_words(names)}"
-            for verb, names in (("purer than", better), ("**not** purer than", worse))
-            if names
-        ]
+        purer = {str(level): (rows["learned"] > rows[kind]).mean() for level, rows in levels}
+        for verdict, found in (
+            (f"purer than {words}", [level for level, share in purer.items() if share == 1]),
+            (f"purer than {words} in some seeds only", [level for level, share in purer.items() if 0 < share < 1]),
+            (f"**not** purer than {words}", [level for level, share in purer.items() if share == 0]),
+        ):
+            if found:
+                said.append(f"{verdict} by {join_words(found)}")
     return "; ".join(said)

@@ -1,6 +1,6 @@
 """What no section of params.yaml says alone: values and sections that do not go together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from geomix.schema.sections import Augment, Backbone, Crop
@@ -19,6 +19,28 @@ def list_mistakes(params: Params) -> dict[str, str]:
     """
     mistakes = dict(_repeated_values(params)) | dict(_section_mistakes(params)) | dict(_geometry_mistakes(params))
     return mistakes | dict(_system_mistakes(params)) | dict(_view_mistakes(params))
+
+
+def find_equal_views(sections: Mapping[str, Any], entry: str, own: Mapping[str, Any]) -> str:
+    """Find whether labels are hidden in an entry, but nothing tells the two views of an image apart.
+
+    It is looked for when the entry is used: where it takes one of both from the top, the file is no mistake for those who
+    never use it.
+
+    Args:
+        sections: Those of the whole file, but for those that the entry replaces.
+        entry: Its key, such as `system.infonce.settings` or `benchmark.omniglot`.
+        own: The sections that the entry has.
+
+    Returns:
+        The key, what was found there, and what was expected; nothing where views differ.
+    """
+    dataset = entry.split(".")[1] if entry.startswith("benchmark.") else sections["dataset"]
+    crop, augment = Crop.model_validate(sections["crop"]), Augment.model_validate(sections["augment"])
+    if sections["labels"] == "given" or not _views_are_equal(dataset, crop, augment):
+        return ""
+    key = f"{entry}.augment" if own.get("augment") else "augment"
+    return f"{key}: {_no_change(dataset, f'labels are hidden in {entry}')}"
 
 
 def _repeated_values(params: Params) -> Iterator[tuple[str, str]]:
@@ -112,24 +134,16 @@ def _system_mistakes(params: Params) -> Iterator[tuple[str, str]]:
 
 
 def _view_mistakes(params: Params) -> Iterator[tuple[str, str]]:
-    """Find where labels are hidden but nothing tells the two views of an image apart.
+    """Find where labels are hidden but nothing tells the two views of an image apart: at the top, and in a system by itself.
 
-    What systems have from the sections at the top is one mistake, however many they are.
+    Where an entry has one of both from the top, `find_equal_views` finds it once the entry is used.
     """
-    hidden = {
-        name: one.settings.augment for name, one in params.system.items() if (one.settings.labels or params.labels) == "hidden"
-    }
-    for name, augment in hidden.items():
-        if augment and _views_are_equal(params.dataset, params.crop, augment):
+    if params.labels == "hidden" and _views_are_equal(params.dataset, params.crop, params.augment):
+        yield "augment", _no_change(params.dataset, "labels are hidden")
+    for name, system in params.system.items():
+        labels, augment = system.settings.labels or params.labels, system.settings.augment
+        if labels == "hidden" and augment and _views_are_equal(params.dataset, params.crop, augment):
             yield f"system.{name}.settings.augment", _no_change(params.dataset, "labels are hidden")
-    rows = [f"system.{name}" for name, augment in hidden.items() if not augment]
-    if (rows or params.labels == "hidden") and _views_are_equal(params.dataset, params.crop, params.augment):
-        where = "" if params.labels == "hidden" else f" in {rows[0]}" + (f" and {len(rows) - 1} more" if rows[1:] else "")
-        yield "augment", _no_change(params.dataset, f"labels are hidden{where}")
-    for name in params.benchmarks.datasets:
-        section = params.benchmark.get(name)
-        if params.labels == "hidden" and section and _views_are_equal(name, section.crop, section.augment):
-            yield f"benchmark.{name}.augment", _no_change(name, "labels are hidden")
 
 
 def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
