@@ -13,8 +13,11 @@ REPORTS = Path("reports/benchmarks")
 BUDGET = 10.0
 
 
-def parse_options() -> Options:
+def parse_options(threads: int = 2) -> Options:
     """Read the command line.
+
+    Args:
+        threads: What torch and faiss use unless the command line says otherwise.
 
     Raises:
         InputError: On a mistake in it.
@@ -22,7 +25,7 @@ def parse_options() -> Options:
     arguments = Arguments(description="Writes a CSV, core.md and growth.png.")
     arguments.add_argument("--quick", action="store_true", help="tiny sizes, to try the program; needs --out")
     arguments.add_argument("--out", type=Path, help=f"folder of the results, {REPORTS} by default")
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--threads", type=int, default=threads)
     arguments.add_argument("--budget", type=float, default=BUDGET, help="seconds of timing for each case, about")
     given = arguments.parse_args()
     if given.quick and given.out is None:

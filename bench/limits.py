@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from geomix.train.negatives.build import NAMES
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -39,6 +41,7 @@ class Limit:
 PEER = "pytorch-metric-learning"
 LISTS = f"{PEER}, lists of max R"
 MIB = 2**20
+UNBOUNDED = {"uniform", "cluster", "mixed_importance", "doubly_contrastive"}  # the yardstick; rules of clusters or gradients
 
 LIMITS = (
     Limit("loss", "pairwise", "released formula", "geomix", "ratio", at_least=25, within="hybrid, 9 views"),
@@ -47,6 +50,7 @@ LIMITS = (
     Limit("loss", "supervised", PEER, "geomix cosine", "ratio", at_least=1, within="supervised"),
     Limit("loss", "supervised", "geomix hyperbolic", "geomix cosine", "ratio", at_most=1.5),
     Limit("loss", "accuracy", "geomix", None, "difference", at_most=1e-4),
+    *(Limit("negatives", "rules", rule, "uniform", "ratio", at_most=4 / 3) for rule in NAMES if rule not in UNBOUNDED),
     Limit("search", "gallery", "released formula", "geomix hyperbolic", "ratio", at_least=50),
     Limit("search", "gallery", "geomix hybrid", "geomix hyperbolic", "ratio", at_most=4),
     Limit("search", "check", "geomix hyperbolic", None, "difference", at_most=0),

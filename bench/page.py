@@ -21,6 +21,7 @@ COLUMNS = [
 ]
 TABLES = {
     "loss": ["pairwise", "supervised", "accuracy", "growth"],
+    "negatives": ["rules"],
     "search": ["gallery", "check", "large", "growth"],
     "metrics": ["metrics"],
     "images": ["batch", "pack"],
@@ -43,6 +44,7 @@ TITLES = {
     ("loss", "supervised"): "Loss: against pytorch-metric-learning",
     ("loss", "accuracy"): "Loss: largest relative error of a distance",
     ("loss", "growth"): "Loss: growth",
+    ("negatives", "rules"): "Loss: rules for negatives",
     ("search", "gallery"): "Search: against the released formula",
     ("search", "check"): "Search: lists against the definition",
     ("search", "large"): "Search: a large gallery",
@@ -75,6 +77,14 @@ and on it; pairs at random, and near copies.""",
         "growth",
     ): """Pairwise cross-entropy with the gradient. One matrix product of the embeddings with themselves in float32 is the
 yardstick. The released formula is not run above a batch of 900, nor where it needs most of the free memory.""",
+    (
+        "negatives",
+        "rules",
+    ): """From embeddings to the gradient, dimensions 128, each rule over uniform, on one thread, as a cell is trained on the CPU.
+Rules have the settings of the systems with labels hidden; `synthetic` makes mixtures of a quarter of the batch. A rule may
+take a third longer than uniform, but for three that need clusters or gradients, whose cost this table states: `cluster`
+compares with centroids, `doubly_contrastive` with prototypes, and `mixed_importance` takes the gradient of the uniform loss
+once more.""",
     (
         "search",
         "gallery",
@@ -112,7 +122,7 @@ squares of 256 px (decoded), beside torchvision's transforms of loose files in a
 TITLE = "# Speed and memory\n"
 HEAD = """## How to read this page
 
-What losses, search, metrics and images cost, beside the formulas of the released code and beside
+What losses, rules for negatives, search, metrics and images cost, beside the formulas of the released code and beside
 pytorch-metric-learning and torchvision, on one machine. A time ratio is "time of the first / time of the second": above 1 the
 first is slower. It is the median over rounds, in each of which all run in turn; seconds are medians too, so their quotient
 is near the ratio but not equal to it. Extra memory is the peak of one call in a fresh process, above what the process held
@@ -124,6 +134,7 @@ With nothing else running, from the root of the repository:
 
 ```bash
 python -m bench.loss
+python -m bench.negatives
 python -m bench.search
 python -m bench.metrics
 python -m bench.images

@@ -80,7 +80,7 @@ def cases(quick: bool) -> list[Case]:
 
 def main() -> None:
     """Measure and write systems.csv."""
-    options = parse_options()
+    options = parse_options(threads=1)  # as a cell that is trained on the CPU
     options = replace(options, budget=options.budget * (1 if options.quick else 6))  # one case, of many systems
 
     from bench.page import table_text, write_csv  # not in the processes whose memory is measured

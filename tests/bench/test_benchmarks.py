@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import ROOT, images, limits, loss, metrics, search
+from bench import ROOT, images, limits, loss, metrics, negatives, search
 from bench.command import REPORTS, parse_options
 from bench.limits import LIMITS
 from bench.page import TABLES
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("benchmarks")
     threads, faiss_threads = torch.get_num_threads(), faiss.omp_get_max_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (loss, search, metrics, images):
+        for module in (loss, negatives, search, metrics, images):
             command = ["bench", "--quick", "--out", str(out), "--threads", "1", "--budget", "0.01"]
             patch.setattr(sys, "argv", command)
             module.main()
