@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from geomix.train.negatives.build import NAMES
+from geomix.report.changes import RULES
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ LIMITS = (
     Limit("loss", "supervised", PEER, "geomix cosine", "ratio", at_least=1, within="supervised"),
     Limit("loss", "supervised", "geomix hyperbolic", "geomix cosine", "ratio", at_most=1.5),
     Limit("loss", "accuracy", "geomix", None, "difference", at_most=1e-4),
-    *(Limit("negatives", "rules", rule, "uniform", "ratio", at_most=4 / 3) for rule in NAMES if rule not in UNBOUNDED),
+    *(Limit("negatives", "rules", rule, "uniform", "ratio", at_most=4 / 3) for rule in RULES if rule not in UNBOUNDED),
     Limit("search", "gallery", "released formula", "geomix hyperbolic", "ratio", at_least=50),
     Limit("search", "gallery", "geomix hybrid", "geomix hyperbolic", "ratio", at_most=4),
     Limit("search", "check", "geomix hyperbolic", None, "difference", at_most=0),

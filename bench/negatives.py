@@ -37,13 +37,11 @@ def rule(settings: Mapping[str, Any], geometry: Callable[[], Geometry], classes:
     """Give a call from embeddings to loss and gradient, of what the rule learns too.
 
     Args:
-        settings: Section `negatives`; `count` of the rule synthetic becomes a quarter of the batch.
+        settings: Section `negatives`.
         geometry: Of the logits.
         classes: C of the batch.
         views: n of the batch.
     """
-    if settings["rule"] == "synthetic":
-        settings = {**settings, "count": classes * views // 4}
 
     def build(_: Size) -> Call:
         embeddings = inputs.draw_batch(classes, views, DIMENSIONS).requires_grad_()

@@ -81,10 +81,9 @@ yardstick. The released formula is not run above a batch of 900, nor where it ne
         "negatives",
         "rules",
     ): """From embeddings to the gradient, dimensions 128, each rule over uniform, on one thread, as a cell is trained on the CPU.
-Rules have the settings of the systems with labels hidden; `synthetic` makes mixtures of a quarter of the batch. A rule may
-take a third longer than uniform, but for three that need clusters or gradients, whose cost this table states: `cluster`
-compares with centroids, `doubly_contrastive` with prototypes, and `mixed_importance` takes the gradient of the uniform loss
-once more.""",
+Rules have the settings of the systems with labels hidden. A rule may take a third longer than uniform, but for three that need
+clusters or gradients, whose cost this table states: `cluster` compares with centroids, `doubly_contrastive` with prototypes,
+and `mixed_importance` takes the gradient of the uniform loss once more.""",
     (
         "search",
         "gallery",

@@ -7,15 +7,12 @@ from types import ModuleType
 
 import pytest
 import torch
-from torch import Tensor
 
 from bench import negatives, systems
 from bench.limits import LIMITS
 from bench.measure import Options, measure_case
 from bench.negatives import GEOMETRIES, TINY, UNIFORM, cases, read_rules, rule
-from geomix.train.losses import Table
-from geomix.train.negatives.build import NAMES
-from geomix.train.negatives.columns import Synthetic
+from geomix.report.changes import RULES
 
 COSTLY = {"cluster", "mixed_importance", "doubly_contrastive"}
 CLASSES, VIEWS = TINY[0]
@@ -29,16 +26,16 @@ def test_every_rule_is_timed_beside_uniform_in_every_case() -> None:
         for geometry in ("cosine", "hyperbolic")
     ]
     for case in found:
-        assert {one.name for one in case.implementations} == set(NAMES)
+        assert {one.name for one in case.implementations} == set(RULES)
         pairs = [(ratio.implementation, ratio.baseline) for ratio in case.ratios]
-        assert sorted(pairs) == sorted((name, UNIFORM) for name in NAMES if name != UNIFORM)
+        assert sorted(pairs) == sorted((name, UNIFORM) for name in RULES if name != UNIFORM)
 
 
 def test_rows_have_the_limit_of_a_third_but_those_of_clusters_and_gradients(tmp_path: Path) -> None:
     rows = measure_case("negatives", cases(quick=True)[0], Options(True, tmp_path, 1, 0.001))
     bound = {row["implementation"]: [limit.at_most for limit in LIMITS if limit.applies("negatives", row)] for row in rows}
     assert all(row["ratio"] > 0 and row["rounds"] >= 5 for row in rows)
-    assert bound == {name: [] if name in COSTLY else [4 / 3] for name in NAMES if name != UNIFORM}
+    assert bound == {name: [] if name in COSTLY else [4 / 3] for name in RULES if name != UNIFORM}
 
 
 def test_a_limit_is_missed_just_above_a_third() -> None:
@@ -50,7 +47,7 @@ def test_a_limit_is_missed_just_above_a_third() -> None:
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RULES)
 def test_a_call_gives_a_loss_of_the_rule_and_its_gradient(name: str, geometry: str) -> None:
     value, gradient = rule(read_rules()[name], GEOMETRIES[geometry], CLASSES, VIEWS)("timed")()
     plain, _ = rule({"rule": UNIFORM}, GEOMETRIES[geometry], CLASSES, VIEWS)("timed")()
@@ -59,21 +56,6 @@ def test_a_call_gives_a_loss_of_the_rule_and_its_gradient(name: str, geometry: s
     assert gradient.shape == (CLASSES * VIEWS, 128)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() > 0
-
-
-def test_mixtures_are_a_quarter_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: list[int] = []
-    mix = Synthetic.mix
-
-    def note(self: Synthetic, logits: Tensor, embeddings: Tensor, batch: Table) -> tuple[Tensor, Tensor]:
-        mixtures, classes = mix(self, logits, embeddings, batch)
-        counts.append(len(mixtures))
-        return mixtures, classes
-
-    monkeypatch.setattr(Synthetic, "mix", note)
-    for classes, views in ((20, 2), (12, 3)):
-        rule(read_rules()["synthetic"], GEOMETRIES["cosine"], classes, views)("timed")()
-    assert counts == [10, 9]
 
 
 @pytest.mark.parametrize("module", [negatives, systems])

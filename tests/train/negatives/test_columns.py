@@ -86,28 +86,37 @@ def test_synthetic_equals_its_definition(geometry: Geometry, embeddings: Tensor,
     points = geometry.place(embeddings)
     found = float(Synthetic(7, 4, generator())(geometry, embeddings, points, batch).detach())
     logits = geometry.logits(points, points).detach()
-    mixed, classes = Synthetic(7, 4, generator()).mix(logits, embeddings.detach(), batch)
+    mixed, classes = Synthetic(7, 4, generator()).mix(embeddings.detach(), batch)
     scores = geometry.logits(geometry.place(embeddings.detach()), geometry.place(mixed))
 
     def added(r: int) -> float:
-        return sum(math.exp(scores[r, k]) for k in range(7) if batch.label[r] not in classes[:, k])
+        return sum(math.exp(scores[r, k]) for k in range(7) if batch.label[r] not in classes[k])
 
     assert any(batch.label[r] in classes for r in range(15))
     assert found == pytest.approx(losses(find_terms(batch, batch), logits, added), rel=1e-5)
 
 
-def test_mixtures_lie_between_a_sample_and_one_of_its_most_similar_negatives(embeddings: Tensor, batch: Table) -> None:
+def test_mixtures_lie_between_a_sample_and_one_of_another_class(embeddings: Tensor, batch: Table) -> None:
     given = embeddings.detach()
-    logits = given @ given.T
-    mixed, classes = Synthetic(40, 3, generator()).mix(logits, given, batch)
-    for mixture, first, second in zip(mixed, *classes.tolist(), strict=True):
-        between = set()
-        for a in range(15):
-            unlike = [q for q in range(15) if batch.label[q] != batch.label[a]]
-            for b in sorted(unlike, key=lambda q: -float(logits[a, q]))[:3]:
-                detour = float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm())
-                between |= {(int(batch.label[a]), int(batch.label[b]))} if abs(detour) < 1e-6 else set()
-        assert (first, second) in between
+    mixed, classes = Synthetic(40, 16, generator()).mix(given, batch)
+    assert (classes[:, 0] != classes[:, 1]).all()
+    for mixture, (first, second) in zip(mixed, classes, strict=True):
+        detours = [
+            float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm())
+            for a in (batch.label == first).nonzero().flatten()
+            for b in (batch.label == second).nonzero().flatten()
+        ]
+        assert min(detours) < 1e-6
+
+
+def test_of_more_drawn_samples_the_most_similar_one_is_mixed_in(embeddings: Tensor, batch: Table) -> None:
+    given = embeddings.detach() * torch.logspace(-2, 2, 15).unsqueeze(1)
+    units = given / given.norm(dim=1, keepdim=True)
+    unlike = batch.label.unsqueeze(1) != batch.label
+    nearest = torch.where(unlike, units @ units.T, -torch.inf).argmax(1)
+    _, classes = Synthetic(500, 500, generator()).mix(given, batch)
+    expected = {(int(batch.label[a]), int(batch.label[b])) for a, b in enumerate(nearest)}
+    assert {tuple(pair) for pair in classes.tolist()} == expected
 
 
 def test_no_mixture_is_uniform(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:

@@ -24,23 +24,6 @@ from geomix.train.table import Table
 
 Loss = Callable[[Tensor, Table, Table], Tensor]
 
-# What tables call a rule. "after": the exact formula is not public here, or ours differs; the docstring says how.
-NAMES = {
-    "uniform": "uniform",
-    "hard": "HCL",
-    "debiased": "debiased",
-    "bayesian": "BCL",
-    "ambiguous": "SimANS, weights for draws",
-    "false_negative_elimination": "after FNE",
-    "cluster": "after ClusterNS",
-    "synthetic": "after SSCL",
-    "mixed_importance": "after UnReMix",
-    "positive_unlabelled": "after PUCL",
-    "ranking": "after GraphRank",
-    "limited": "limited number (Ash et al.)",
-    "doubly_contrastive": "after DCDC",
-}
-
 
 class Hard(Rule):
     """HCL with beta that may change from epoch to epoch: constant, rising to its value, or falling from it, linearly."""

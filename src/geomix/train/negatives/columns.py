@@ -6,7 +6,7 @@ from torch.nn.functional import normalize, relu, softplus
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import collect_terms
+from geomix.train.losses import collect_terms, pairwise_cross_entropy
 from geomix.train.negatives.positives import positive_means
 from geomix.train.negatives.rule import Rule
 from geomix.train.table import Table, equal_pairs, only_positives
@@ -21,7 +21,7 @@ def with_columns(logits: Tensor, batch: Table, added: Tensor) -> Tensor:
         added: Log of what is added to each row, (N,).
     """
     terms = collect_terms(logits, batch, batch)
-    return softplus(torch.logaddexp(terms.negatives[0], added[terms.row]) - terms.positives).mean()
+    return softplus(torch.logaddexp(terms.negatives[0], added.index_select(0, terms.row)) - terms.positives).mean()
 
 
 class Cluster(Rule):
@@ -119,18 +119,18 @@ def together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> Tenso
 
 
 class Synthetic(Rule):
-    r"""Add negatives mixed from pairs of similar samples of different classes: columns u e_a + (1 - u) e_b, u in [0, 1].
+    r"""Add negatives mixed from two similar samples of different classes: columns u e_a + (1 - u) e_b, u in [0, 1].
 
-    a is drawn from the batch and b from the `top` samples of other classes that are most similar to it; e are embeddings, and
-    mixtures are placed in the geometry like embeddings. A mixture is a negative of all rows but those of a's and b's class, of
-    any view. No gradient flows into mixtures.
+    a is drawn from the batch, and b is, of `top` samples drawn for it, that of another class with the highest cosine; e are
+    embeddings, and mixtures are placed in the geometry like embeddings. A mixture is a negative of all
+    rows but those of a's and b's class, in all views. No gradient flows into mixtures.
 
     Cost:
-        Logits of N samples and `count` mixtures, and a partial sort of `count` rows.
+        That of a batch of N + count samples instead of N.
 
     Source:
         After SSCL (arXiv:2304.02971), of which only the idea is public here. Mixtures are shared by all rows: mixing for each
-        row on its own would take several times the loss.
+        row on its own takes several times the loss.
     """
 
     def __init__(self, count: int, top: int, generator: torch.Generator) -> None:
@@ -138,7 +138,7 @@ class Synthetic(Rule):
 
         Args:
             count: Mixtures of a batch; 0 is uniform.
-            top: From how many the second of a pair is drawn, at least 1.
+            top: Of how many the most similar one is mixed in, at least 1: the more, the harder are mixtures.
             generator: Of the draws, on the CPU.
         """
         super().__init__()
@@ -146,25 +146,20 @@ class Synthetic(Rule):
 
     def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
         """Give the loss, a scalar."""
-        logits = geometry.logits(points, points)
         if not self.count:
-            return with_columns(logits, batch, torch.full_like(logits[0], torch.finfo(logits.dtype).min))
-        mixtures, classes = self.mix(logits.detach(), embeddings.detach(), batch)
-        added = geometry.logits(points, geometry.place(mixtures))
-        mine = (batch.label.unsqueeze(1) == classes[0]) | (batch.label.unsqueeze(1) == classes[1])
+            return pairwise_cross_entropy(geometry.logits(points, points), batch, batch)
+        mixtures, classes = self.mix(embeddings.detach(), batch)
+        together = [torch.cat(both) for both in zip(points, geometry.place(mixtures), strict=True)]
+        logits, added = geometry.logits(together, together)[: len(batch)].split([len(batch), self.count], 1)
+        mine = (batch.label.view(-1, 1, 1) == classes).any(2)
         return with_columns(logits, batch, added.masked_fill(mine, torch.finfo(added.dtype).min / 2).logsumexp(1))
 
-    def mix(self, logits: Tensor, embeddings: Tensor, batch: Table) -> tuple[Tensor, Tensor]:
-        """Draw the mixtures, (count, D), and the classes of both parts of each, (2, count)."""
-        size = len(batch)
-        first = torch.randperm(size, generator=self.generator).repeat(-(-self.count // size))[: self.count].to(logits.device)
-        labels = batch.label[first]
-        masked = logits[first].masked_fill(labels.unsqueeze(1) == batch.label, -torch.inf)
-        negatives = size - int(torch.bincount(batch.label.unique(return_inverse=True)[1]).max())
-        if negatives < 1:
-            raise InputError("negatives: found a row without negatives, expected a batch of two classes at least")
-        top = min(self.top, negatives)
-        drawn = torch.randint(top, (self.count, 1), generator=self.generator).to(logits.device)
-        second = masked.topk(top, 1).indices.gather(1, drawn).squeeze(1)
+    def mix(self, embeddings: Tensor, batch: Table) -> tuple[Tensor, Tensor]:
+        """Draw the mixtures, (count, D), and the classes of both parts of each, (count, 2)."""
+        drawn = torch.randint(len(batch), (self.count, 1 + self.top), generator=self.generator).to(embeddings.device)
+        labels, units = batch.label[drawn], normalize(embeddings)[drawn]
+        similar = (units[:, 1:] @ units[:, 0].unsqueeze(2)).squeeze(2)
+        nearest = similar.masked_fill_(labels[:, 1:] == labels[:, :1], -torch.inf).argmax(1, keepdim=True) + 1
         share = torch.rand(self.count, 1, generator=self.generator).to(embeddings)
-        return share * embeddings[first] + (1 - share) * embeddings[second], torch.stack([labels, batch.label[second]])
+        parts = torch.cat([drawn[:, :1], drawn.gather(1, nearest)], 1)
+        return torch.lerp(embeddings[parts[:, 0]], embeddings[parts[:, 1]], share), batch.label[parts]
