@@ -129,7 +129,7 @@ def _bayesian(shares: Tensor, alpha: float, beta: float, tau_plus: float) -> Ten
 def _orders(logits: Tensor, first: Tensor, second: Tensor) -> Iterator[Tensor]:
     """Give block by block the columns of each row in ascending order of their logits, (BLOCK, M), int64; the pairs last.
 
-    On the CPU a float32 becomes an integer of 32 bits, its place in the row's range above and its column below, as these sort
+    On the CPU a float32 becomes an integer of 32 bits, its place in the range of all above and its column below, as these sort
     six times as fast as torch's argsort.
     """
     count = logits.shape[1]
