@@ -119,11 +119,10 @@ def together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> Tenso
 
 
 class Synthetic(Rule):
-    r"""Add negatives mixed from two similar samples of different classes: columns u e_a + (1 - u) e_b, u in [0, 1].
+    r"""Add negatives mixed from two samples: columns u e_a + (1 - u) e_b, u in [0, 1].
 
-    a is drawn from the batch, and b is, of `top` samples drawn for it, that of another class with the highest cosine; e are
-    embeddings, and mixtures are placed in the geometry like embeddings. A mixture is a negative of all
-    rows but those of a's and b's class, in all views. No gradient flows into mixtures.
+    a, b and u are drawn alike, e are embeddings, and mixtures are placed in the geometry like embeddings. A mixture is a
+    negative of all rows but those of a's and b's class, in all views. No gradient flows into mixtures.
 
     Cost:
         That of a batch of N + count samples instead of N.
@@ -133,16 +132,15 @@ class Synthetic(Rule):
         row on its own takes several times the loss.
     """
 
-    def __init__(self, count: int, top: int, generator: torch.Generator) -> None:
+    def __init__(self, count: int, generator: torch.Generator) -> None:
         """Build the rule.
 
         Args:
             count: Mixtures of a batch; 0 is uniform.
-            top: Of how many the most similar one is mixed in, at least 1: the more, the harder are mixtures.
             generator: Of the draws, on the CPU.
         """
         super().__init__()
-        self.count, self.top, self.generator = count, top, generator
+        self.count, self.generator = count, generator
 
     def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
         """Give the loss, a scalar."""
@@ -156,10 +154,7 @@ class Synthetic(Rule):
 
     def mix(self, embeddings: Tensor, batch: Table) -> tuple[Tensor, Tensor]:
         """Draw the mixtures, (count, D), and the classes of both parts of each, (count, 2)."""
-        drawn = torch.randint(len(batch), (self.count, 1 + self.top), generator=self.generator).to(embeddings.device)
-        labels, units = batch.label[drawn], normalize(embeddings)[drawn]
-        similar = (units[:, 1:] @ units[:, 0].unsqueeze(2)).squeeze(2)
-        nearest = similar.masked_fill_(labels[:, 1:] == labels[:, :1], -torch.inf).argmax(1, keepdim=True) + 1
+        parts = torch.randint(len(batch), (self.count, 2), generator=self.generator).to(embeddings.device)
         share = torch.rand(self.count, 1, generator=self.generator).to(embeddings)
-        parts = torch.cat([drawn[:, :1], drawn.gather(1, nearest)], 1)
-        return torch.lerp(embeddings[parts[:, 0]], embeddings[parts[:, 1]], share), batch.label[parts]
+        first, second = embeddings[parts].unbind(1)
+        return torch.lerp(first, second, share), batch.label[parts]
