@@ -156,7 +156,7 @@ def test_the_study_over_systems_runs_and_compares(clone: Path) -> None:
     page = (clone / "reports/systems.md").read_text()
     assert page.startswith("# glyphs: the literature's systems side by side")
     assert re.search(r"^\| euclidean +\| nothing ", page, re.MULTILINE)
-    assert re.search(r"^\| ensemble: similarities \| similarities of euclidean and hypvit fused", page, re.MULTILINE)
+    assert re.search(r"^\| ensemble: similarities \| similarities of euclidean and hypvit, weight", page, re.MULTILINE)
     plain = [clone / "runs/glyphs" / name / "embeddings.npz" for name in ("systems/euclidean/0", "compare/euclidean-0")]
     assert hash_file(plain[0]) == hash_file(plain[1])
     assert not executed(run(clone, "dvc", "repro", "studies/systems/dvc.yaml").stdout)
