@@ -75,6 +75,7 @@ class Synthetic(Section):
 
     rule: Literal["synthetic"]
     count: Annotated[int, Field(ge=0)]
+    top: Several
 
 
 class MixedImportance(Section):
