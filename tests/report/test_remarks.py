@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from geomix.report.remarks import (
+    say_best,
     say_budget_of_ensembles,
     say_corrections,
     say_edges,
@@ -28,6 +29,18 @@ def study(**cells: tuple[float, float]) -> Study:
 
 
 START = study(untrained=(0.3, 5.0))
+
+
+def test_the_highest_row_of_each_table_is_named_beside_its_references() -> None:
+    scores = {"plain": "46.2 ± 6.5", "better": "73.6 ± 1.2", "flat_tuned": "72.5 ± 1.4", "worse": "9.1 ± 0.2"}
+    verdicts = {"plain": "reference", "better": "higher", "flat_tuned": "higher", "worse": "lower"}
+    rows = [{"system": name, "test R@1, %": score, "verdict": verdicts[name]} for name, score in scores.items()]
+    said = say_best({"given": rows, "hidden": [rows[0], rows[3]]})
+    assert said.startswith(
+        "**With labels given `better` is highest in test R@1 (percent), 73.6 ± 1.2, beside 46.2 ± 6.5 of `plain` and 72.5 ± 1.4 "
+        "of `flat_tuned`; of the other 3 rows, higher than `plain` beyond the noise: 2, lower: 1."
+    )
+    assert "With labels hidden `plain` is highest in test R@1 (percent), 46.2 ± 6.5, beside 46.2 ± 6.5 of `plain`" in said
 
 
 def test_rows_below_the_untrained_network_are_named_with_those_that_have_not_spread() -> None:

@@ -17,7 +17,29 @@ CORRECTIONS = {
 }
 ENSEMBLES = {"ensemble: similarities": "similarities", "ensemble: features": "features"}
 STILL = 0.1  # embeddings that spread over less than this part of the untrained network's angle have not come apart
+SCORE = "test R@1, %"  # a column of the page
+TUNED = "_tuned"  # how the names end of references at the tau that validation chose
 TOO_HIGH = 10  # times the share of false negatives that there are, and a prior is called too high
+
+
+def say_best(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """Say which row of each table is highest, beside its reference, and how many differ from that beyond the noise.
+
+    Args:
+        tables: Rows as the page has them, by what training knows of labels.
+    """
+    said = []
+    for labels, rows in tables.items():
+        best = max(rows, key=lambda row: float(row[SCORE].split()[0]))
+        reference = next(row for row in rows if row["verdict"] == "reference")
+        others = [reference, *(row for row in rows if row["system"].endswith(TUNED))]
+        listed = join_words([f"{row[SCORE]} of `{row['system']}`" for row in others])
+        higher, lower = (sum(row["verdict"] == verdict for row in rows) for verdict in ("higher", "lower"))
+        said.append(
+            f"With labels {labels} `{best['system']}` is highest in test R@1 (percent), {best[SCORE]}, beside {listed}; of the "
+            f"other {len(rows) - 1} rows, higher than `{reference['system']}` beyond the noise: {higher}, lower: {lower}."
+        )
+    return f"**{' '.join(said)}** The highest of many rows is flattered by the choice."
 
 
 def say_corrections(settings: Mapping[str, Mapping[str, Any]]) -> str:

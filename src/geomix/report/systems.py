@@ -15,6 +15,8 @@ from geomix.report.intervals import paired_difference
 from geomix.report.pages import provenance
 from geomix.report.remarks import (
     ENSEMBLES,
+    TUNED,
+    say_best,
     say_budget_of_ensembles,
     say_corrections,
     say_edges,
@@ -31,7 +33,6 @@ from geomix.samples import Packed, open_packed
 from geomix.schema.studies import REFERENCES
 
 KNOBS = ("geometry", "tau", "curvature", "lam")
-TUNED = "_tuned"  # how the names end of references at the tau that validation chose
 
 
 def settle(settings: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,6 +201,8 @@ references are those above, which saw labels and so are not comparable.
 {say_priors(of["hidden"], classes, lower)}
 """
     return f"""# {packed.card["dataset"]}: the literature's systems side by side
+
+{say_best(tables)}
 
 Rows run at published settings where they are known, **untuned**, at equal budgets within a table, on the same images, network
 and seeds, so a row that loses here may win at other settings. Rules for negatives have the tau of the row they change, as no
