@@ -6,7 +6,7 @@ from torch import Tensor
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball, Flat
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 CURVATURE, RADIUS = 0.1, 2.3  # of Hyp-ViT
 TAU_SPHERE, TAU_BALL, TAU_SPHERE_HYBRID, LAM = 0.1, 0.2, 0.05, 3.0  # of Sph-ViT, Hyp-ViT and HypMix

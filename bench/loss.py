@@ -19,7 +19,8 @@ from bench.inputs import CURVATURE, LAM, RADIUS, TAU_BALL, TAU_SPHERE, TAU_SPHER
 from bench.measure import Call, Case, Implementation, Ratio, Size
 from bench.released import System, summed_loss
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.table import Table
 from stages import run
 
 MARGIN, ALPHA = 0.1, 32.0  # of Proxy-Anchor

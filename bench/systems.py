@@ -17,8 +17,8 @@ from geomix.model.geometry import build_geometry
 from geomix.params import load
 from geomix.report.systems import settle
 from geomix.schema.studies import REFERENCES
-from geomix.train.losses import Table
 from geomix.train.objective import build_objective, regularise
+from geomix.train.table import Table
 from stages import run
 
 REFERENCE = REFERENCES["given"]

@@ -36,6 +36,7 @@ from tests.conftest import set_key
         ("split.test", 0.9, "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525"),
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
+        ("geometry.flat.distance.learn_weight", "yes", "geometry.flat.distance.learn_weight: found .*, expected .*boolean"),
         ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
         ("negatives.rule", "easy", "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'"),
         ("negatives", {"rule": "hard", "beta": -1, "tau_plus": 0}, "negatives.beta: found -1, expected greater than or equal"),
@@ -113,7 +114,7 @@ def test_a_file_that_is_no_mapping_is_refused(content: Any) -> None:
 def test_only_the_keys_asked_for_are_handed_out(root: Path) -> None:
     found = load("epochs", "geometry.hybrid", path=root / "params.yaml")
     assert list(found) == ["epochs", "geometry.hybrid"]
-    assert found["geometry.hybrid"]["cosine"] == {"space": "sphere", "weight": 1, "columns": None}
+    assert found["geometry.hybrid"]["cosine"] == {"space": "sphere", "weight": 1, "learn_weight": False, "columns": None}
 
 
 def test_an_unknown_geometry_is_refused_with_those_there_are(root: Path) -> None:

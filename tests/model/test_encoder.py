@@ -123,6 +123,16 @@ def test_an_untrained_vit_sees_the_side_given_or_packed_or_its_own(side: int | N
             SQUARE,
             "backbone.width: found 24 for 4 heads, expected a multiple of 4",
         ),
+        (
+            {"name": "vit_base_patch16_sapiens2"},
+            SQUARE,
+            r"^backbone.depth: found 1, expected a number that vit_base_.* takes, such as its own 12 \(num_kv_heads .*\)$",
+        ),
+        (
+            {"name": "vit_giant_patch14_dinov2", "width": 64},
+            SQUARE,
+            "^backbone.width: found 64 for 4 heads, expected a number that vit_.* takes, such as its own 1536 for 24 heads$",
+        ),
         ({"stem": "conv", "pretrained": True}, SQUARE, "backbone.stem: found conv beside backbone.pretrained, expected patch"),
         ({}, (32, 24, 3), "images: found 32 x 24 pixels, expected squares"),
         ({"checkpoint": "some.pth", "pretrained": True}, SQUARE, "backbone.pretrained: found true beside backbone.checkpoint"),

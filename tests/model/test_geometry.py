@@ -31,6 +31,7 @@ TWO_HEADS: dict[str, dict[str, Any]] = {
     "cosine": {"space": "sphere", "weight": 1, "columns": {"start": 0, "stop": 2}},
     "distance": PARTS["distance"] | {"columns": {"start": 2, "stop": 6}},
 }
+LEARNED = {name: part | {"learn_weight": name != "flat"} for name, part in MIXTURE.items()}
 SINGLE_SPACES = [Sphere(), Flat(0.7, 2.3), Ball(0.1, 1, 2.3), Ball(3.0, 1, 2.3), Ball(1.0, 0.9, None, normalize=True)]
 
 
@@ -136,6 +137,92 @@ def test_what_is_learned_gets_a_gradient_and_comes_back_into_range() -> None:
     assert geometry.learned()["bent.curvature"] == pytest.approx(30, rel=1e-4)
 
 
+def with_learned_weights(**ratios: float) -> Geometry:
+    """Give the mixture with learned weights, which have moved from their starts by ratios."""
+    geometry = build_geometry(LEARNED, tau=TAU, curvature=0.3, lam=4, dimensions=6)
+    with torch.no_grad():
+        for name, ratio in ratios.items():
+            geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio").fill_(math.log(ratio))
+    return geometry
+
+
+def test_learned_weights_start_where_fixed_ones_are_to_the_byte() -> None:
+    geometry = with_learned_weights()
+    fixed = build_geometry(MIXTURE, tau=TAU, curvature=0.3, lam=4, dimensions=6)
+    x, y = features(7), features(4, 1)
+    assert torch.equal(compare(geometry, x, y), compare(fixed, x, y))
+    assert (geometry.describe(), geometry.lowest_logit) == (fixed.describe(), fixed.lowest_logit)
+    assert {name for name in geometry.learned() if name.endswith("weight")} == {
+        f"{name}.weight" for name in ("wide", "cell", "bent", "cosine")
+    }
+    assert len(list(geometry.parameters())) == 6
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["logits", "similarity"])
+@pytest.mark.parametrize("same", [True, False])
+def test_learned_weights_have_the_gradient_of_the_sum_by_its_definition(same: bool, exact: bool) -> None:
+    ratios = {"wide": 0.5, "cell": 3.0, "bent": 1.0, "cosine": 0.2}
+    geometry = with_learned_weights(**ratios)
+    x = features(7).double().requires_grad_()
+    y = x if same else features(4, 1).double()
+    placed = geometry.place(x)
+    others = placed if same else geometry.place(y)
+    found = geometry.similarity(placed, others) / TAU if exact else geometry.logits(placed, others)
+    upstream = torch.randn(found.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).fill_diagonal_(0)
+    learned = [geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio") for name in ratios]
+    slopes = torch.autograd.grad((found * upstream).sum(), [x, *learned])
+
+    logarithms = {name: parameter.detach().double().requires_grad_() for name, parameter in zip(ratios, learned, strict=True)}
+    starts = {"wide": 1, "cell": 4, "bent": 0.5, "flat": 2, "cosine": 0.25}
+    apart = ~torch.eye(len(x), len(y), dtype=torch.bool) if same else torch.ones(len(x), len(y), dtype=torch.bool)
+    i, j = apart.nonzero(as_tuple=True)
+    total = torch.zeros(len(i), dtype=torch.float64)
+    for (name, start), (space, _) in zip(starts.items(), geometry.parts, strict=True):
+        weight = start * logarithms[name].exp() if name in logarithms else start
+        total = total + weight * space.paired_similarity(space.place(x)[i], space.place(y)[j]) / TAU
+    tolerance = 1e-6 if exact else 1e-4
+    torch.testing.assert_close(found[i, j].double(), total, rtol=tolerance, atol=tolerance)
+    expected = torch.autograd.grad((total * upstream[i, j]).sum(), [x, *logarithms.values()])
+    for slope, by_definition in zip(slopes, expected, strict=True):
+        torch.testing.assert_close(slope.double(), by_definition, rtol=tolerance, atol=tolerance)
+
+
+def test_pairs_side_by_side_give_what_is_learned_the_gradient_of_the_matrix() -> None:
+    geometry = with_learned_weights(wide=0.5, cell=3.0, cosine=0.2)
+    x, y = geometry.place(features(5).double()), geometry.place(features(5, 1).double())
+    learned = list(geometry.parameters())
+    slopes = torch.autograd.grad(geometry.paired_similarity(x, y).sum(), learned, retain_graph=True)
+    expected = torch.autograd.grad(geometry.similarity(x, y).diagonal().sum(), learned)
+    torch.testing.assert_close(slopes, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_reads_a_learned_weight_reads_it_as_it_is_now() -> None:
+    geometry = with_learned_weights(wide=0.5, cell=3.0, bent=100.0, cosine=0.2)
+    weights = {"wide": 0.5, "cell": 12.0, "bent": 5.0, "flat": 2.0, "cosine": 0.05}  # bent at its bound
+    assert {part["name"]: part["weight"] for part in geometry.describe()["spaces"]} == pytest.approx(weights)
+    learned = {name: value for name, value in geometry.learned().items() if name.endswith("weight")}
+    assert learned == pytest.approx({f"{name}.weight": value for name, value in weights.items() if name != "flat"})
+    assert geometry.lowest_logit == pytest.approx(-(4 * 2.3 * 0.5 + 2 * 12 + 4 * 5 + 4 * 2.3 * 2 + 0.05) / TAU)
+    x, y = geometry.place(features(5)), geometry.place(features(4, 1))
+    expected = sum(
+        weights[name] * space.similarity(a, b) for name, (space, _), a, b in zip(weights, geometry.parts, x, y, strict=True)
+    )
+    torch.testing.assert_close(geometry.similarity(x, y), expected, rtol=1e-6, atol=1e-6)
+    written = geometry.write_similarity(x, y, torch.empty(5, 4, dtype=torch.float64))
+    torch.testing.assert_close(written, expected, rtol=1e-6, atol=1e-6)
+    geometry.keep_in_range()
+    assert float(geometry.get_parameter("weights.2.log_ratio").detach()) == pytest.approx(math.log(10), rel=1e-6)
+
+
+def test_a_learned_weight_of_a_space_alone_is_a_learned_temperature() -> None:
+    parts = {"cosine": {"space": "sphere", "weight": 1, "learn_weight": True}}
+    geometry = build_geometry(parts, tau=TAU, curvature=None, lam=None, dimensions=6)
+    with torch.no_grad():
+        geometry.get_parameter("weights.0.log_ratio").fill_(math.log(4))
+    colder = Geometry([Sphere()], [1.0], TAU / 4)
+    torch.testing.assert_close(compare(geometry, features(5), features(3, 1)), compare(colder, features(5), features(3, 1)))
+
+
 def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
     geometry = build_geometry(TWO_HEADS, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     x, y = features(7).double(), features(4, 1).double()
@@ -162,6 +249,15 @@ def test_a_geometry_is_rebuilt_from_its_description(parts: dict[str, dict[str, A
     assert twin.describe() == geometry.describe()
     assert not list(twin.parameters())
     assert not twin.learned()
+
+
+def test_learned_weights_are_saved_as_they_are_and_loaded_equal() -> None:
+    geometry = with_learned_weights(wide=0.5, cell=3.0, bent=1.7, cosine=0.2)
+    twin = geometry_from(json.loads(json.dumps(geometry.describe())))
+    assert [weight for _, weight in twin.parts] == [weight for _, weight in geometry.parts]
+    assert not list(twin.parameters())
+    points = geometry.place(features(5))
+    torch.testing.assert_close(twin.similarity(points, points), geometry.similarity(points, points), rtol=1e-14, atol=1e-14)
 
 
 def test_flat_and_hyperbolic_at_curvature_1e_6_give_the_same_logits() -> None:
@@ -288,6 +384,8 @@ def test_a_geometry_needs_as_many_weights_as_spaces() -> None:
         Geometry([Sphere()], [1.0, 1.0], TAU)
     with pytest.raises(InputError, match="found 0 spaces and 0 weights"):
         Geometry([], [], TAU)
+    with pytest.raises(InputError, match="found 2 learn_weights for 1 spaces"):
+        Geometry([Sphere()], [1.0], TAU, learn_weights=[True, False])
     assert Geometry([Sphere(), Flat(1, 2.3)], [1.0, 1.0], TAU).names == ("0", "1")
 
 

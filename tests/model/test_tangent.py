@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from geomix.errors import InputError
+from geomix.model.ratio import RANGE
 from geomix.model.spaces import space_from
-from geomix.model.tangent import CURVATURE_RANGE, Ball, Flat
+from geomix.model.tangent import Ball, Flat
 
 
 def features(count: int, dimensions: int = 7, seed: int = 0) -> Tensor:
@@ -73,9 +74,9 @@ def test_a_learned_curvature_is_trained_and_described(ratio: float) -> None:
 @pytest.mark.parametrize("power", [3.0, -3.0])
 def test_a_learned_curvature_stays_within_a_factor_of_10_and_can_return(power: float) -> None:
     ball = learning_ball(0.2, 10**power)
-    bound = 0.2 * CURVATURE_RANGE ** math.copysign(1, power)
+    bound = 0.2 * RANGE ** math.copysign(1, power)
     assert ball.curvature == pytest.approx(bound, rel=1e-12)
-    assert CURVATURE_RANGE == 10
+    assert RANGE == 10
     ball.keep_in_range()
     assert ball.log_ratio is not None
     assert abs(float(ball.log_ratio.detach())) == pytest.approx(math.log(10), rel=1e-5)

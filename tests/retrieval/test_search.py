@@ -8,7 +8,7 @@ import torch
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points, cosine
-from geomix.model.spaces import Sphere
+from geomix.model.spaces import Space, Sphere
 from geomix.model.tangent import Ball, Flat
 from geomix.retrieval import search
 from geomix.retrieval.search import nearest
@@ -49,6 +49,17 @@ def test_lists_equal_a_full_sort_in_float64(name: str) -> None:
     own = np.arange(120)
     found = nearest(gallery, gallery, GEOMETRIES[name], 15, exclude=own)
     assert np.array_equal(found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 15, own))
+
+
+def test_a_learned_weight_orders_as_it_is_now() -> None:
+    spaces: list[Space] = [Sphere(), Ball(0.5, 0.3, 2.3)]
+    gallery, own = vectors(120), np.arange(120)
+    geometry = Geometry(spaces, [1, 0.6], 0.1, learn_weights=[False, True])
+    with torch.no_grad():
+        geometry.get_parameter("weights.1.log_ratio").fill_(2.0)
+    found = nearest(gallery, gallery, geometry, 15, exclude=own)
+    assert np.array_equal(found, nearest(gallery, gallery, Geometry(spaces, [1, geometry.parts[1][1]], 0.1), 15, exclude=own))
+    assert not np.array_equal(found, nearest(gallery, gallery, Geometry(spaces, [1, 0.6], 0.1), 15, exclude=own))
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)

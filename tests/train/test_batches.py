@@ -6,7 +6,7 @@ import torch
 
 from geomix.errors import InputError
 from geomix.train.batches import ClassBatches, ImageBatches
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 LABELS = np.array(["b", "a", "c", "a", "b", "c", "b", "a", "c", "d", "d", "d", "d"])
 

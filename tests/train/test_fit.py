@@ -50,6 +50,18 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(pa
     assert abs(ratio.item()) <= math.log(10) + 1e-6
 
 
+def test_learned_weights_are_trained_kept_in_range_and_told_for_each_epoch(packed: Packed, settings: dict[str, Any]) -> None:
+    parts = {name: part | {"learn_weight": True} for name, part in HYBRID.items()}
+    geometry = build_geometry(parts, tau=0.1, curvature=0.5, lam=None, dimensions=8)
+    wild = settings | {"optim": settings["optim"] | {"learning_rate": 3.0, "clip_norm": 1e9}}
+    history = fit(packed, geometry, wild, 0, "cell").history
+    for name, part in zip(parts, geometry.describe()["spaces"], strict=True):
+        weights = [row[f"{name}.weight"] for row in history]
+        assert weights[-1] != 1.0
+        assert all(0.1 * (1 - 1e-6) <= weight <= 10 * (1 + 1e-6) for weight in weights)
+        assert part["weight"] == weights[-1]
+
+
 LOSSES = [
     {"name": "supervised_contrastive"},
     {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0},

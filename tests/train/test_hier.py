@@ -20,7 +20,7 @@ from geomix.train.hier import (
     rescale_gradient,
     triplet_loss,
 )
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 SETTINGS: dict[str, Any] = {
     "name": "hier",

@@ -12,7 +12,8 @@ from geomix.errors import InputError
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Space, Sphere
 from geomix.model.tangent import Ball
-from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.table import Table
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
 
@@ -219,10 +220,3 @@ def test_bad_input_is_refused(name: str) -> None:
 def test_several_proxies_of_a_class_are_refused() -> None:
     with pytest.raises(InputError, match="several proxies of a class"):
         proxy_anchor(torch.zeros(2, 2), table([0, 1], [0, 0]), table([1, 1], [0, 0]), margin=0)
-
-
-def test_a_table_of_unequal_columns_is_refused() -> None:
-    with pytest.raises(InputError, match=r"table: found view \(1,\) .* expected int64"):
-        Table(torch.arange(2), torch.arange(2), torch.arange(1))
-    with pytest.raises(InputError, match="table: found sample .*float32"):
-        Table(torch.ones(2), torch.arange(2), torch.arange(2))

@@ -12,9 +12,10 @@ from geomix.model.geometry import Geometry, cosine
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball
 from geomix.train.hier import Hierarchy
-from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 from geomix.train.negatives.corrections import hard
 from geomix.train.objective import Objective, build_objective, regularise
+from geomix.train.table import Table
 
 BATCH = Table(torch.arange(6), torch.tensor([0, 2, 1, 0, 2, 1]), torch.tensor([0, 0, 0, 1, 1, 1]))
 BALL = Geometry([Ball(0.5, 1, 2.3)], [1.0], 0.2)
@@ -111,6 +112,7 @@ def test_what_a_peer_learns_is_handed_to_the_optimiser() -> None:
     ("geometry", "loss", "arguments", "message"),
     [
         (BALL, "SupConLoss", {}, "found pytorch_metric_learning for a geometry of ball, expected .* one sphere"),
+        (Geometry([Sphere()], [1.0], 0.1, ["cosine"], learn_weights=[True]), "SupConLoss", {}, "that learns cosine.weight"),
         (cosine(), "NoSuchLoss", {}, "loss.loss: found NoSuchLoss, expected one of .*TripletMarginLoss"),
         (cosine(), "SupConLoss", {"heat": 1}, "loss.arguments: found {'heat': 1}, refused by SupConLoss"),
     ],
@@ -132,6 +134,14 @@ def test_a_loss_of_classes_is_refused_where_labels_are_hidden(settings: dict[str
     name = settings.get("loss", settings["name"])
     with pytest.raises(InputError, match=f"labels: found hidden for the loss {name}, expected given"):
         build_objective(settings, cosine(), None, 5, 0, {"rule": "uniform"})
+
+
+@pytest.mark.parametrize("name", ["supervised_contrastive", "proxy_anchor", "pytorch_metric_learning"])
+def test_a_rule_beside_a_loss_that_takes_none_is_refused(name: str) -> None:
+    settings: dict[str, Any] = {"margin": 0.1, "rate_factor": 1, "loss": "NTXentLoss", "arguments": {}}
+    message = f"^negatives.rule: found debiased with loss {name}, expected uniform with this loss$"
+    with pytest.raises(InputError, match=message):
+        build(cosine(), name=name, negatives={"rule": "debiased", "tau_plus": 0.1}, **settings)
 
 
 def test_a_loss_of_pairs_takes_hidden_labels() -> None:

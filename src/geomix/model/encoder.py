@@ -17,7 +17,9 @@ from geomix.model.weights import Weights, describe_mismatch, describe_shape, loa
 
 # Modules of timm whose models have square patches, blocks of one width, and an image size of choice; DINOv3 is in eva.
 FAMILIES = ("vision_transformer", "deit", "eva", "beit")
-ARCHITECTURE = ("patch", "width", "depth", "heads")
+ARCHITECTURE = {"patch": "patch_size", "width": "embed_dim", "depth": "depth", "heads": "num_heads"}  # with timm's names
+PARTS = (("depth",), ("width", "heads"), ("patch",))  # of an architecture, that timm accepts or refuses together
+REFUSALS = (AssertionError, RuntimeError, ValueError)  # of timm, for a shape that a model cannot have
 DEFAULTS = {
     "pretrained": False,
     "checkpoint": None,
@@ -115,14 +117,11 @@ def build_encoder(
         "num_classes": 0,
         "img_size": (side, side),
         "in_chans": channels,
-        "patch_size": shape["patch"],
-        "embed_dim": shape["width"],
-        "depth": shape["depth"],
-        "num_heads": shape["heads"],
+        **{argument: shape[key] for key, argument in ARCHITECTURE.items()},
         "drop_path_rate": settings["drop_path"],
         **stem,
     }
-    network = _create_with(name, weights, published, arguments) if weights else timm.create_model(name, **arguments)
+    network = _create_with(name, weights, published, arguments) if weights else _create_untrained(name, shape, own, arguments)
     if settings["freeze_patch_embedding"]:
         network.patch_embed.requires_grad_(False)
     mean, std = (torch.tensor(published[key] if weights else GREY) for key in ("mean", "std"))
@@ -229,6 +228,29 @@ def _load_weights(settings: Mapping[str, Any]) -> Weights | None:
     if settings["pretrained"]:
         raise InputError(f"backbone.pretrained: found true beside backbone.checkpoint {settings['checkpoint']}, expected one")
     return load_checkpoint(settings["checkpoint"])
+
+
+def _create_untrained(name: str, shape: Mapping[str, int], own: Mapping[str, int], arguments: Mapping[str, Any]) -> Any:
+    """Build a model from scratch, and refuse a shape that timm cannot build."""
+    try:
+        return timm.create_model(name, **arguments)
+    except REFUSALS:
+        _refuse_part(name, shape, own)
+        raise
+
+
+def _refuse_part(name: str, shape: Mapping[str, int], own: Mapping[str, int]) -> None:
+    """Find the part of a shape that timm refuses, all else being the model's own; nothing where there is none."""
+    for key, *others in PARTS:
+        arguments: dict[str, Any] = {ARCHITECTURE[part]: shape[part] for part in (key, *others)}
+        try:
+            with torch.device("meta"):
+                timm.create_model(name, num_classes=0, **arguments)
+        except REFUSALS as error:
+            found, expected = (" for ".join([f"{of[key]}", *(f"{of[part]} {part}" for part in others)]) for of in (shape, own))
+            reason = f" ({' '.join(str(error).split())})" if str(error) else ""
+            expected = f"a number that {name} takes, such as its own {expected}{reason}"
+            raise InputError(f"backbone.{key}: found {found}, expected {expected}") from None
 
 
 def _create_with(name: str, weights: Weights, published: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
+from geomix.model.ratio import Weight
 from geomix.model.spaces import Space, Sphere, space_from
 from geomix.model.tangent import Ball, Flat
 
@@ -29,16 +30,19 @@ class Geometry(nn.Module):
         tau: float,
         names: Sequence[str] | None = None,
         columns: Sequence[Columns | None] | None = None,
+        learn_weights: Sequence[bool] | None = None,
     ) -> None:
         """Build a geometry.
 
         Args:
             spaces: K spaces.
-            weights: K positive weights.
+            weights: K positive weights; of a learned one, its start.
             tau: Temperature, positive.
             names: K names of the spaces, for what is said of them; their numbers where there are none.
             columns: For each space which of the features are its own, or None for all: a head for each space where the
                 columns are apart. None: all for all.
+            learn_weights: For each space whether its weight is a parameter, kept within a factor of 10 of its start. With
+                one space alone it is a learned temperature. None: no weight is.
 
         Raises:
             InputError: If there is no space, or a number is not positive.
@@ -50,18 +54,23 @@ class Geometry(nn.Module):
             if not 0 < value < math.inf:
                 raise InputError(f"geometry: {name}: found {value}, expected a positive number")
         self.spaces = nn.ModuleList(cast(Sequence[nn.Module], spaces))
-        self.weights = tuple(float(weight) for weight in weights)
         self.tau = float(tau)
         self.names = tuple(names or (str(number) for number in range(len(spaces))))
         self.columns = tuple(columns or [None] * len(spaces))
-        for what, given in (("names", self.names), ("columns", self.columns)):
+        learn = tuple(learn_weights or [False] * len(spaces))
+        for what, given in (("names", self.names), ("columns", self.columns), ("learn_weights", learn)):
             if len(given) != len(spaces):
                 raise InputError(f"geometry: found {len(given)} {what} for {len(spaces)} spaces, expected as many")
+        self.weights = nn.ModuleList(Weight(weight, learned) for weight, learned in zip(weights, learn, strict=True))
 
     @property
     def parts(self) -> list[tuple[Space, float]]:
-        """Give the spaces with their weights."""
-        return list(zip(cast(list[Space], list(self.spaces)), self.weights, strict=True))
+        """Give the spaces with their weights as they are now."""
+        return [(space, weight.value) for space, weight in self._weighted]
+
+    @property
+    def _weighted(self) -> list[tuple[Space, Weight]]:
+        return list(zip(cast(list[Space], list(self.spaces)), cast(list[Weight], list(self.weights)), strict=True))
 
     def place(self, features: Tensor) -> Points:
         """Place features (N, D), of any floating type, in every space.
@@ -77,7 +86,7 @@ class Geometry(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return [
                 space.place(features if own is None else features[:, slice(*own)])
-                for (space, _), own in zip(self.parts, self.columns, strict=True)
+                for (space, _), own in zip(self._weighted, self.columns, strict=True)
             ]
 
     def similarity(self, x: Points, y: Points, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -102,8 +111,8 @@ class Geometry(nn.Module):
         return self._sum(x, y, 1 / self.tau, torch.float32)
 
     def _sum(self, x: Points, y: Points, factor: float, dtype: torch.dtype) -> Tensor:
-        parts = zip(self.parts, x, y, strict=True)
-        terms = (space.similarity(a, b, weight * factor, dtype) for (space, weight), a, b in parts)
+        parts = zip(self._weighted, x, y, strict=True)
+        terms = (weight.trace(space.similarity(a, b, weight.value * factor, dtype)) for (space, weight), a, b in parts)
         total = next(terms)
         for term in terms:
             total = total + term
@@ -111,12 +120,13 @@ class Geometry(nn.Module):
 
     def paired_similarity(self, x: Points, y: Points) -> Tensor:
         """Sum the weighted similarities of points side by side, (...)."""
-        terms = [weight * space.paired_similarity(a, b) for (space, weight), a, b in zip(self.parts, x, y, strict=True)]
+        parts = zip(self._weighted, x, y, strict=True)
+        terms = [weight.trace(weight.value * space.paired_similarity(a, b)) for (space, weight), a, b in parts]
         return torch.stack(terms).sum(0)
 
     def radii(self, points: Points) -> Tensor | None:
         """Give the radii (N,) of points in the first space that has radii, or None."""
-        found = (space.radii(placed) for (space, _), placed in zip(self.parts, points, strict=True))
+        found = (space.radii(placed) for (space, _), placed in zip(self._weighted, points, strict=True))
         return next((radii for radii in found if radii is not None), None)
 
     @property
@@ -136,13 +146,15 @@ class Geometry(nn.Module):
 
     def learned(self) -> dict[str, float]:
         """Give what training changes, as `<name of the space>.<quantity>`."""
-        parts = zip(self.names, self.parts, strict=True)
-        return {f"{name}.{quantity}": value for name, (space, _) in parts for quantity, value in space.learned().items()}
+        parts = zip(self.names, self._weighted, strict=True)
+        found = ((name, space.learned() | weight.learned()) for name, (space, weight) in parts)
+        return {f"{name}.{quantity}": value for name, learned in found for quantity, value in learned.items()}
 
     def keep_in_range(self) -> None:
         """Bring what training changes back into its range; call it after each step."""
-        for space, _ in self.parts:
+        for space, weight in self._weighted:
             space.keep_in_range()
+            weight.keep_in_range()
 
     def describe(self) -> dict[str, Any]:
         """Say in plain numbers what the geometry became, for geometry.json; `geometry_from` reads it."""
@@ -181,7 +193,8 @@ def build_geometry(
     widths = [dimensions if own is None else own[1] - own[0] for own in columns]
     spaces = [_build_space(part, curvature, width) for part, width in zip(parts.values(), widths, strict=True)]
     weights = [lam or 0.0 if part["weight"] == "lam" else part["weight"] for part in parts.values()]
-    return Geometry(spaces, weights, tau, list(parts), columns)
+    learned = [part.get("learn_weight", False) for part in parts.values()]
+    return Geometry(spaces, weights, tau, list(parts), columns, learned)
 
 
 def _own_columns(name: str, part: Mapping[str, Any], dimensions: int) -> Columns | None:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from geomix.errors import InputError
 from geomix.model.distances import FLAT, HYPERBOLIC, flat_distance, hyperbolic_distance, positive_curvature
 from geomix.model.products import NEAR, Kernel
+from geomix.model.ratio import bring_into_range, limited_ratio
 
 STEPS = 2e-6  # relative error of a distance that float32 steps after the product leave
 FARTHEST = 170  # sqrt(c) |v|: float64 ends at 177
-CURVATURE_RANGE = 10.0  # a learned curvature stays within this factor of its start
 
 
 class TangentSpace(nn.Module):
@@ -140,10 +140,7 @@ class Ball(TangentSpace):
     def _curvature(self) -> float | Tensor:
         if self.log_ratio is None:
             return self.start
-        limit = math.log(CURVATURE_RANGE)
-        ratio = self.log_ratio.double()
-        clamped = ratio + (ratio.clamp(-limit, limit) - ratio).detach()  # unlike clamp's, its gradient leads back
-        return self.start * clamped.exp()
+        return self.start * limited_ratio(self.log_ratio)
 
     def place(self, features: Tensor) -> Tensor:
         """Scale and clip as in the flat space, (N, D).
@@ -166,8 +163,10 @@ class Ball(TangentSpace):
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Give minus the distance of pairs, (...)."""
-        gaps = HYPERBOLIC.gap(x, y, x.new_tensor(2 * math.sqrt(self.curvature)))
-        return -torch.log1p(gaps + gaps.sqrt() * (gaps + 2).sqrt()) / math.sqrt(self.curvature)
+        curvature = self._curvature()
+        root = curvature.sqrt() if isinstance(curvature, Tensor) else math.sqrt(curvature)
+        gaps = HYPERBOLIC.gap(x, y, torch.as_tensor(2 * root, dtype=x.dtype, device=x.device))
+        return -torch.log1p(gaps + gaps.sqrt() * (gaps + 2).sqrt()) / root
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Give coordinates on the hyperboloid: queries (-cosh a, sinh(a) e), gallery (cosh(b) - 1, sinh(b) e).
@@ -185,11 +184,10 @@ class Ball(TangentSpace):
         """Give scale and curvature, if they are learned."""
         return super().learned() | ({} if self.log_ratio is None else {"curvature": self.curvature})
 
-    @torch.no_grad()
     def keep_in_range(self) -> None:
         """Bring a learned curvature back within a factor of 10 of its start."""
         if self.log_ratio is not None:
-            self.log_ratio.clamp_(-math.log(CURVATURE_RANGE), math.log(CURVATURE_RANGE))
+            bring_into_range(self.log_ratio)
 
     def describe(self) -> dict[str, Any]:
         """Say what the space became."""

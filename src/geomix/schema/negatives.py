@@ -75,7 +75,6 @@ class Synthetic(Section):
 
     rule: Literal["synthetic"]
     count: Annotated[int, Field(ge=0)]
-    top: Several
 
 
 class MixedImportance(Section):

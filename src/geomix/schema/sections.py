@@ -100,6 +100,7 @@ class Weighted(Section):
     """What all spaces share; without columns a space has all of the head's outputs."""
 
     weight: Positive | Literal["lam"]
+    learn_weight: bool = False
     columns: Columns | None = None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geomix.errors import InputError
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 
 class ClassBatches:

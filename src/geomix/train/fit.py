@@ -18,8 +18,8 @@ from geomix.model.images import augment, load_batch
 from geomix.model.prefetch import pays, prefetch
 from geomix.samples import Packed
 from geomix.train.batches import ClassBatches, ImageBatches
-from geomix.train.losses import Table
 from geomix.train.objective import Objective, build_objective, regularise
+from geomix.train.table import Table
 
 if TYPE_CHECKING:
     from geomix.train.hier import Hierarchy

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from geomix.model.distances import expmap0, logmap0
 from geomix.model.tangent import Ball
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 with warnings.catch_warnings():  # geoopt 0.5.1 compiles a helper with torch.jit.script, deprecated in torch 2.10
     warnings.simplefilter("ignore", FutureWarning)

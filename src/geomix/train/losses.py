@@ -14,44 +14,12 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.errors import InputError
+from geomix.train.table import Table, equal_pairs, only_positives
 
 DROPPED = 80.0  # terms this far below the largest of a sum, e^-80 of it, count as 0: in float32 they would underflow
 
 
-@dataclass(frozen=True)
-class Table:
-    """Who the rows or the columns of a logits matrix are: three int64 tensors of one length.
-
-    Args:
-        sample: Number of the embedding: a row and a column of the same number are the same embedding. Proxies and others
-            that are no sample have numbers of their own, below 0 say.
-        label: Class; where labels are hidden, the image.
-        view: Which of the views (images) of its class or of its image; only the losses by views read it.
-
-    Raises:
-        InputError: On other types or shapes.
-    """
-
-    sample: Tensor
-    label: Tensor
-    view: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("sample", "label", "view"):
-            column = getattr(self, name)
-            if column.dtype != torch.int64 or column.shape != (len(self.label),):
-                found = f"{name} {tuple(column.shape)} {column.dtype} beside label {tuple(self.label.shape)}"
-                raise InputError(f"table: found {found}, expected int64 (n,), all of one length")
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def to(self, device: torch.device) -> "Table":
-        """Give the same table on a device."""
-        return Table(self.sample.to(device), self.label.to(device), self.view.to(device))
-
-
-def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table) -> Tensor:
+def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table, log_weights: Tensor | None = None) -> Tensor:
     r"""Tell the positive view of an anchor from the other classes of the batch, for every pair of views.
 
     For a row r of class a and view i, and a column p of the same class and another view j, with l the logits:
@@ -62,6 +30,7 @@ def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table) -> Tenso
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M. Fastest where views follow each other: all of view 0, all of view 1, ...
+        log_weights: Of the negatives, (N, M), without gradient: sum of w exp l in place of exp l. Overwritten.
 
     Returns:
         Scalar, mean over terms. In a batch of C classes with n views each, n(n-1) times it is the released code's sum.
@@ -77,7 +46,7 @@ def pairwise_cross_entropy(logits: Tensor, rows: Table, columns: Table) -> Tenso
         serves all pairs; the released code builds n(n-1) of them. It never meets a class twice in a view; where one does
         occur twice, its members are no negatives of each other here.
     """
-    terms = collect_terms(logits, rows, columns)
+    terms = collect_terms(logits, rows, columns, log_weights=log_weights)
     return softplus(terms.negatives[0] - terms.positives).mean()
 
 
@@ -172,14 +141,18 @@ class Terms:
     counts: Tensor
 
 
-def collect_terms(logits: Tensor, rows: Table, columns: Table, powers: Sequence[float] = (1.0,)) -> Terms:
+def collect_terms(
+    logits: Tensor, rows: Table, columns: Table, powers: Sequence[float] = (1.0,), log_weights: Tensor | None = None
+) -> Terms:
     """Collect the terms of `pairwise_cross_entropy`; several powers cost little more than one.
 
     Args:
-        logits: (N, M). Minus infinity leaves a negative out of the sums, though not out of the counts.
+        logits: (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M; as in `pairwise_cross_entropy`.
         powers: The b of the sums of exp(b * logit), positive.
+        log_weights: Added to logits in the sums, (N, M), without gradient; minus infinity leaves a negative out of them, though
+            not out of the counts. Overwritten.
 
     Raises:
         InputError: On other shapes, logits that are not finite, or where no row has a positive.
@@ -188,18 +161,22 @@ def collect_terms(logits: Tensor, rows: Table, columns: Table, powers: Sequence[
     if (columns.view.diff() < 0).any():
         order = columns.view.argsort(stable=True)
         logits, columns = logits[:, order], Table(columns.sample[order], columns.label[order], columns.view[order])
+        log_weights = None if log_weights is None else log_weights[:, order]
     views, position, sizes = columns.view.unique_consecutive(return_inverse=True, return_counts=True)
     first, second = equal_pairs(rows.label, columns.label)
-    same_class = _mask(logits, first, second)
+    if log_weights is None:
+        left_out = _mask(logits, first, second)
+    else:
+        left_out = log_weights
+        left_out[first, second] = -torch.inf
     own = torch.searchsorted(views, rows.view).clamp_max(len(views) - 1)  # the row's view among the columns'
     absent = views[own] != rows.view
     unlike = sizes.repeat(len(rows), 1)
     unlike.view(-1).sub_(torch.bincount(first * len(views) + position[second], minlength=unlike.numel()))
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
-    first, second = first[positive], second[positive]
+    first, second = only_positives((first, second), rows, columns)
     if not len(first):
         return _no_positive("pairwise_cross_entropy")
-    by_view, positives = _LogSums.apply(logits, same_class, sizes.tolist(), first, second, tuple(powers))
+    by_view, positives = _LogSums.apply(logits, left_out, sizes.tolist(), first, second, tuple(powers))
     by_view = by_view.clamp_min(torch.finfo(logits.dtype).min / 2)  # a view without negatives
     sums = []
     for part in by_view.split(len(views), 1):
@@ -207,16 +184,6 @@ def collect_terms(logits: Tensor, rows: Table, columns: Table, powers: Sequence[
         sums.append(torch.logaddexp(mine, part[first, position[second]]))
     counts = torch.where(absent[first], 0, unlike[first, own[first]]) + unlike[first, position[second]]
     return Terms(first, positives, sums, counts)
-
-
-def equal_pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Give all (i, j) with a_i = b_j, i ascending, without an (N, M) comparison."""
-    ordered, order = b.sort(stable=True)
-    start, stop = torch.searchsorted(ordered, a), torch.searchsorted(ordered, a, right=True)
-    counts = stop - start
-    first = torch.arange(len(a), device=a.device).repeat_interleave(counts)
-    within = torch.arange(len(first), device=a.device) - (counts.cumsum(0) - counts)[first]
-    return first, order[start[first] + within]
 
 
 def _mask(logits: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -229,18 +196,19 @@ def _mask(logits: Tensor, first: Tensor, second: Tensor) -> Tensor:
 class _LogSums(torch.autograd.Function):
     """Log of sums of exp(power * logit) over S stretches of columns, (N, S) for each power side by side, and some logits, (T,).
 
-    Masked entries are left out, exactly; the pairs that name the logits must be distinct.
+    What is left out of the sums, exactly, a mask says, or log-weights that are added; the pairs that name the logits must be
+    distinct.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, mask: Tensor, sizes: list[int], first: Tensor, second: Tensor, powers: Sequence[float]
+        ctx: Any, logits: Tensor, left_out: Tensor, sizes: list[int], first: Tensor, second: Tensor, powers: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         """Sum; stretches are `sizes` columns long, pairs are (first, second). Keep each term's share for the gradient."""
         sums: list[list[Tensor]] = [[] for _ in powers]
         shares = []
-        for part, left_out in zip(logits.split(sizes, 1), mask.split(sizes, 1), strict=True):
-            below = part.masked_fill(left_out, -torch.inf)
+        for part, without in zip(logits.split(sizes, 1), left_out.split(sizes, 1), strict=True):
+            below = part.masked_fill(without, -torch.inf) if without.dtype == torch.bool else without.add_(part)
             highest = below.amax(1, keepdim=True)
             highest = torch.where(highest == -torch.inf, 0, highest)
             below.sub_(highest)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
 from geomix.train.negatives.build import build_rule
 from geomix.train.negatives.rule import Rule
+from geomix.train.table import Table
 
 if TYPE_CHECKING:
     from geomix.train.hier import Hierarchy
@@ -121,10 +122,13 @@ def build_objective(
 
     Raises:
         InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine; if a loss learns something for each class and labels are hidden.
+            the cosine; if a loss learns something for each class and labels are hidden; if there is a rule for negatives
+            beside a loss that takes none.
     """
     name, rule = settings["name"], negatives["rule"]
-    if name == "pairwise_cross_entropy" and rule != "uniform":
+    if name != "pairwise_cross_entropy" and rule != "uniform":
+        raise InputError(f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss")
+    if rule != "uniform":
         return RuleObjective(geometry, build_rule(negatives, geometry, dimensions, seed))
     if name == "pairwise_cross_entropy":
         return Objective(geometry, pairwise_cross_entropy)
@@ -164,6 +168,9 @@ def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int | 
     if not geometry.is_cosine:
         spaces = ", ".join(part["space"] for part in geometry.describe()["spaces"])
         raise InputError(f"loss: found pytorch_metric_learning for a geometry of {spaces}, expected a geometry of one sphere")
+    if geometry.learned():
+        learned = ", ".join(geometry.learned())
+        raise InputError(f"loss: found pytorch_metric_learning for a geometry that learns {learned}, expected one that is fixed")
     from pytorch_metric_learning import losses
 
     kind = getattr(losses, settings["loss"], None)

@@ -9,7 +9,7 @@ from torch import Tensor
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Sphere
 from geomix.model.tangent import Ball
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 Found = list[tuple[int, int, list[int]]]
 

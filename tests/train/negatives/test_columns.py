@@ -10,8 +10,9 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.columns import Cluster, Synthetic, mean_cosine
+from geomix.train.table import Table
 
 Terms = Callable[[Table, Table], list[tuple[int, int, list[int]]]]
 
@@ -83,37 +84,43 @@ def test_more_clusters_than_samples_are_refused(geometry: Geometry, embeddings: 
 
 def test_synthetic_equals_its_definition(geometry: Geometry, embeddings: Tensor, batch: Table, find_terms: Terms) -> None:
     points = geometry.place(embeddings)
-    found = float(Synthetic(3, 4, generator())(geometry, embeddings, points, batch).detach())
+    found = float(Synthetic(7, generator())(geometry, embeddings, points, batch).detach())
     logits = geometry.logits(points, points).detach()
-    mixed = Synthetic(3, 4, generator()).mix(logits, embeddings.detach(), batch)
-    scores = [geometry.logits(geometry.place(embeddings.detach()[r : r + 1]), geometry.place(mixed[r]))[0] for r in range(15)]
-    expected = losses(find_terms(batch, batch), logits, lambda r: sum(math.exp(score) for score in scores[r]))
-    assert found == pytest.approx(expected, rel=1e-5)
+    mixed, classes = Synthetic(7, generator()).mix(embeddings.detach(), batch)
+    scores = geometry.logits(geometry.place(embeddings.detach()), geometry.place(mixed))
+
+    def added(r: int) -> float:
+        return sum(math.exp(scores[r, k]) for k in range(7) if batch.label[r] not in classes[k])
+
+    assert any(batch.label[r] in classes for r in range(15))
+    assert found == pytest.approx(losses(find_terms(batch, batch), logits, added), rel=1e-5)
 
 
-def test_mixtures_lie_between_two_of_the_most_similar_negatives(embeddings: Tensor, batch: Table) -> None:
+def test_mixtures_lie_between_two_samples_of_the_classes_named(embeddings: Tensor, batch: Table) -> None:
     given = embeddings.detach()
-    logits = given @ given.T
-    mixed = Synthetic(6, 3, generator()).mix(logits, given, batch)
-    for r in range(15):
-        unlike = [q for q in range(15) if batch.label[q] != batch.label[r]]
-        hardest = sorted(unlike, key=lambda q: -float(logits[r, q]))[:3]
-        for mixture in mixed[r]:
-            between = [
-                abs(float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm()))
-                for a in hardest
-                for b in hardest
-            ]
-            assert min(between) < 1e-6
+    mixed, classes = Synthetic(40, generator()).mix(given, batch)
+    shares = []
+    for mixture, (first, second) in zip(mixed, classes, strict=True):
+        detours = {
+            float((mixture - given[a]).norm() + (mixture - given[b]).norm() - (given[a] - given[b]).norm()): (a, b)
+            for a in (batch.label == first).nonzero().flatten()
+            for b in (batch.label == second).nonzero().flatten()
+        }
+        a, b = detours[min(detours)]
+        assert min(detours) < 1e-6
+        shares += [float((mixture - given[a]).norm() / (given[b] - given[a]).norm())] if a != b else []
+    assert min(shares) < 0.2
+    assert max(shares) > 0.8
+    assert len(set(map(tuple, classes.tolist()))) > 15
 
 
 def test_no_mixture_is_uniform(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
     points = geometry.place(embeddings)
-    found = Synthetic(0, 4, generator())(geometry, embeddings, points, batch)
+    found = Synthetic(0, generator())(geometry, embeddings, points, batch)
     torch.testing.assert_close(found, pairwise_cross_entropy(geometry.logits(points, points), batch, batch))
 
 
-@pytest.mark.parametrize("rule", [clusters, lambda: Synthetic(3, 4, generator())], ids=["cluster", "synthetic"])
+@pytest.mark.parametrize("rule", [clusters, lambda: Synthetic(3, generator())], ids=["cluster", "synthetic"])
 @pytest.mark.parametrize("scale", [1e-6, 1e4])
 def test_gradients_are_finite(
     rule: Callable[[], Any], scale: float, geometry: Geometry, embeddings: Tensor, batch: Table

@@ -13,8 +13,9 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
 from geomix.model.spaces import Sphere
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.corrections import hard, positive_unlabelled
+from geomix.train.table import Table
 
 REFERENCE = np.load(Path(__file__).parents[2] / "reference" / "released_code.npz")
 SETTINGS = sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith("hcl/")})
@@ -44,6 +45,17 @@ def test_hard_equals_its_definition(
     assert floors > 0 or tau_plus < 0.5
     found = hard(logits, *pair, beta=beta, tau_plus=tau_plus, lowest=lowest)
     assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_row_without_negatives_costs_nothing_however_low_its_logits(name: str) -> None:
+    batch = Table(torch.arange(2), torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    logits = torch.full((2, 2), -180.0, requires_grad=True)
+    loss = RULES[name](logits, batch, batch)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table
 from geomix.train.negatives.doubly import DoublyContrastive, by_view
+from geomix.train.table import Table
 
 
 def build(dimensions: int = 4) -> DoublyContrastive:
@@ -37,6 +37,15 @@ def test_the_loss_equals_its_definition(batch: Table) -> None:
     mean = assignments.mean(0).tolist()
     expected = by_rows + 0.7 * by_columns + math.log(3) + sum(share * math.log(share) for share in mean)
     assert float(build().loss(assignments, batch).detach()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_prototype_of_few_assignments_is_compared_like_others(batch: Table) -> None:
+    assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0))
+    few = assignments * torch.tensor([1.0, 1.0, 1e-25])
+    rule = build()
+    rule.weight = 1000.0  # that of columns
+    expected = rule.loss(assignments * torch.tensor([1.0, 1.0, 1e-5]), batch)
+    torch.testing.assert_close(rule.loss(few, batch), expected, rtol=1e-5, atol=0)
 
 
 def test_prototypes_and_embeddings_get_gradients(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:

@@ -9,15 +9,11 @@ from torch.nn.functional import softplus
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry
-from geomix.train.losses import Table
-from geomix.train.negatives.sampled import (
-    FalseNegativeElimination,
-    Running,
-    draw_columns,
-    draw_negatives,
-    positive_pairs,
-    ranking,
-)
+from geomix.train.negatives import sampled
+from geomix.train.negatives.draws import Urn
+from geomix.train.negatives.positives import positive_pairs
+from geomix.train.negatives.sampled import FalseNegativeElimination, Running, ranking
+from geomix.train.table import Table, equal_pairs
 
 TAU = 0.5
 
@@ -35,35 +31,10 @@ def density(score: float, seen: Tensor) -> float:
     return math.exp(-((score - mean) ** 2) / (2 * sd**2)) / sd
 
 
-def is_negative(rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], chosen: Tensor) -> Tensor:
-    row, positive = pairs
-    seen = (columns.view[chosen] == rows.view[row]) | (columns.view[chosen] == columns.view[positive])
-    return seen & (columns.label[chosen] != rows.label[row])
-
-
-def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Table, Table]) -> None:
-    rows, columns = pair
-    pairs = positive_pairs(rows, columns)
-    weights = torch.rand(len(rows), len(columns), generator=generator()).round(decimals=1)
-    weights *= rows.label.unsqueeze(1) != columns.label
-    random, drawn = generator(), torch.zeros(len(pairs[0]), len(columns))
-    for _ in range(1000):
-        chosen, there = draw_negatives(weights, rows, columns, pairs, random)
-        assert is_negative(rows, columns, pairs, chosen)[there].all()
-        drawn[torch.arange(len(chosen)), chosen] += 1
-    every = torch.arange(len(columns)).expand(len(pairs[0]), -1)
-    allowed = torch.stack([is_negative(rows, columns, pairs, column) for column in every.T], 1)
-    expected = weights[pairs[0]] * allowed
-    mass = expected.sum(1, keepdim=True)
-    assert torch.equal(there, mass.squeeze(1) > 0)
-    assert ((drawn / 1000 - expected / mass)[there].abs() < 0.08).all()
-    assert (drawn[there][(expected == 0)[there]] == 0).all()
-
-
 def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     pairs = positive_pairs(rows, columns)
-    chosen = draw_columns(rows, columns, pairs, 4, generator())
+    chosen = Urn(rows, columns).draw(*pairs, 4, generator())
     terms = []
     for n, (r, p) in enumerate(zip(*(part.tolist() for part in pairs), strict=True)):
         unlike = [q for q in chosen[n].tolist() if columns.label[q] != rows.label[r]]
@@ -72,13 +43,6 @@ def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]
         terms.append(sum(values) / len(values) if values else 0.0)
     found = ranking(logits, rows, columns, count=4, generator=generator())
     assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
-
-
-def test_columns_are_drawn_alike(batch: Table) -> None:
-    chosen = draw_columns(batch, batch, positive_pairs(batch, batch), 4000, generator())
-    shares = torch.bincount(chosen[0], minlength=15) / 4000
-    assert (shares[shares > 0] - 1 / 10).abs().max() < 0.03
-    assert (shares > 0).sum() == 10
 
 
 def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(batch: Table) -> None:
@@ -111,11 +75,35 @@ def test_elimination_equals_its_definition_before_and_after_the_statistics_are_u
 
 def test_elimination_is_a_triplet_loss_over_drawn_negatives(batch: Table) -> None:
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
-    pairs = positive_pairs(batch, batch)
-    rule = elimination()
-    chosen, _ = draw_negatives(rule.weights(logits, batch, batch, TAU), batch, batch, pairs, generator())
-    expected = ((logits[pairs[0], chosen] - logits[pairs]) * TAU + 0.2).clamp_min(0).mean()
+    same = equal_pairs(batch.label, batch.label)
+    row, positive = pairs = positive_pairs(batch, batch)
+    chosen, _ = elimination().draw(logits, batch, batch, pairs, same, TAU)
+    expected = ((logits[row, chosen] - logits[row, positive]) * TAU + 0.2).clamp_min(0).mean()
     torch.testing.assert_close(elimination().loss(logits, batch, batch, TAU), expected)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("tries", [(), (1,), (8, 64)], ids=["all weighed", "one try", "as used"])
+def test_elimination_draws_by_its_weights_however_often_it_tries(
+    epoch: int, tries: tuple[int, ...], batch: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampled, "TRIES", tries)
+    logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64) * 4
+    same, pairs = equal_pairs(batch.label, batch.label), positive_pairs(batch, batch)
+    rule = elimination()
+    rule.start_epoch(epoch, 2)
+    for _ in range(8):  # 240 positives
+        rule.loss(logits, batch, batch, TAU)
+    row, positive = pairs
+    seen = (batch.view == batch.view[row].unsqueeze(1)) | (batch.view == batch.view[positive].unsqueeze(1))
+    weights = rule.weights(logits, batch, batch, TAU)[row] * seen
+    drawn = torch.zeros(len(pairs[0]), 15)
+    for _ in range(1000):
+        chosen, there = rule.draw(logits, batch, batch, pairs, same, TAU)
+        drawn[torch.arange(len(chosen)), chosen] += there
+    mass = weights.sum(1, keepdim=True)
+    assert torch.equal(there, mass.squeeze(1) > 0)
+    assert ((drawn / 1000 - weights / mass)[there].abs() < 0.08).all()
 
 
 def test_statistics_are_those_of_all_numbers_and_forgotten_each_epoch(batch: Table) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table
 from geomix.train.negatives.columns import Cluster, Synthetic
 from geomix.train.negatives.corrections import hard, positive_unlabelled
 from geomix.train.negatives.doubly import DoublyContrastive
@@ -21,25 +20,9 @@ from geomix.train.negatives.weights import (
     mixed_importance_weights,
     weighting,
 )
+from geomix.train.table import Table
 
 Loss = Callable[[Tensor, Table, Table], Tensor]
-
-# What tables call a rule. "after": the exact formula is not public here, or ours differs; the docstring says how.
-NAMES = {
-    "uniform": "uniform",
-    "hard": "HCL",
-    "debiased": "debiased",
-    "bayesian": "BCL",
-    "ambiguous": "SimANS, weights for draws",
-    "false_negative_elimination": "after FNE",
-    "cluster": "after ClusterNS",
-    "synthetic": "after SSCL",
-    "mixed_importance": "after UnReMix",
-    "positive_unlabelled": "after PUCL",
-    "ranking": "after GraphRank",
-    "limited": "limited number (Ash et al.)",
-    "doubly_contrastive": "after DCDC",
-}
 
 
 class Hard(Rule):
@@ -74,9 +57,11 @@ def build_rule(settings: Mapping[str, Any], geometry: Geometry, dimensions: int,
     name = settings["rule"]
     options = {key: value for key, value in settings.items() if key != "rule"}
     drawn = options | {"generator": torch.Generator().manual_seed(seed)}
-    tau, lowest = geometry.tau, geometry.lowest_logit
+    tau = geometry.tau
     if name == "hard":
         return Hard(**options)
+    if name == "debiased":
+        return Hard(beta=0.0, anneal="none", **options)
     if name == "false_negative_elimination":
         return FalseNegativeElimination(**drawn)
     if name == "cluster":
@@ -86,7 +71,6 @@ def build_rule(settings: Mapping[str, Any], geometry: Geometry, dimensions: int,
     if name == "doubly_contrastive":
         return DoublyContrastive(dimensions=dimensions, **drawn)
     losses: dict[str, Callable[[], Loss]] = {
-        "debiased": lambda: partial(hard, beta=0.0, lowest=lowest, **options),
         "positive_unlabelled": lambda: partial(positive_unlabelled, **options),
         "bayesian": lambda: weighting(bayesian_weights, **options),
         "ambiguous": lambda: weighting(ambiguous_weights, tau=tau, **options),

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.errors import InputError
-from geomix.train.losses import DROPPED, Table, collect_terms
+from geomix.train.losses import DROPPED, Terms, collect_terms
+from geomix.train.table import Table
 
 
 def hard(logits: Tensor, rows: Table, columns: Table, *, beta: float, tau_plus: float = 0.0, lowest: float = -math.inf) -> Tensor:
@@ -42,7 +43,7 @@ def hard(logits: Tensor, rows: Table, columns: Table, *, beta: float, tau_plus: 
     if not 0 <= beta < math.inf or not 0 <= tau_plus < 1:
         raise InputError(f"hard: found beta {beta} and tau_plus {tau_plus}, expected beta >= 0 and 0 <= tau_plus < 1")
     terms = collect_terms(logits, rows, columns, (beta, 1 + beta) if beta else (1.0,))
-    log_counts = terms.counts.to(logits.dtype).clamp_min(1e-30).log()
+    log_counts = _log_counts(terms, logits.dtype)
     sums = terms.negatives[1] - terms.negatives[0] + log_counts if beta else terms.negatives[0]  # log sum w exp(l) / mean(w)
     corrected = _subtract(sums, log_counts + terms.positives, tau_plus)
     floor = (log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
@@ -81,9 +82,14 @@ def positive_unlabelled(logits: Tensor, rows: Table, columns: Table, *, prior: f
     highest = logits.new_full((len(rows),), -torch.inf).scatter_reduce(0, row, positives.detach(), "amax")[row]
     total = logits.new_zeros(len(rows)).index_add(0, row, (positives - highest).exp())[row]
     mean = total.log() + highest - torch.bincount(row, minlength=len(rows))[row].to(logits.dtype).log()
-    log_counts = terms.counts.to(logits.dtype).clamp_min(1e-30).log()
+    log_counts = _log_counts(terms, logits.dtype)
     corrected = _subtract(terms.negatives[0], log_counts + mean, prior).clamp_min(torch.finfo(logits.dtype).min / 2)
     return softplus(corrected - positives).mean()
+
+
+def _log_counts(terms: Terms, dtype: torch.dtype) -> Tensor:
+    """Give the logs of the numbers of negatives, (T,), far below any logit for 0."""
+    return torch.where(terms.counts > 0, terms.counts.to(dtype).log(), torch.finfo(dtype).min / 4)
 
 
 def _subtract(sums: Tensor, expected: Tensor, share: float) -> Tensor:

@@ -8,8 +8,9 @@ from torch.nn.functional import normalize
 
 from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, pairwise_cross_entropy
+from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.rule import Rule
+from geomix.train.table import Table
 
 
 class DoublyContrastive(Rule):
@@ -57,7 +58,9 @@ class DoublyContrastive(Rule):
         """
         units = normalize(assignments)
         by_rows = pairwise_cross_entropy(units @ units.T / self.temperature, batch, batch)
-        across = normalize(by_view(assignments, batch).transpose(1, 2), dim=2).flatten(0, 1)  # (n K, C)
+        across = by_view(assignments, batch).transpose(1, 2)
+        largest = across.detach().amax(2, keepdim=True).clamp_min(torch.finfo(across.dtype).tiny)
+        across = normalize(across / largest, dim=2).flatten(0, 1)  # (n K, C); prototypes of few assignments are not cut off
         number = torch.arange(len(across), device=across.device)
         width = assignments.shape[1]
         prototypes = Table(number, number % width, number // width)

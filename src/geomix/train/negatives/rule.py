@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table
+from geomix.train.table import Table
 
 
 class Rule(nn.Module):

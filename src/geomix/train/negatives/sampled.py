@@ -6,69 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from geomix.errors import InputError
 from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import Table, equal_pairs
+from geomix.train.negatives.draws import Urn, draw_negatives
+from geomix.train.negatives.positives import positive_means, positive_pairs
 from geomix.train.negatives.rule import Rule
-from geomix.train.negatives.weights import BLOCK, positive_means
+from geomix.train.negatives.weights import BLOCK
+from geomix.train.table import Pairs, Table, equal_pairs, only_positives
 
 ENOUGH = 200  # positives from which the running statistics of an epoch are believed
-
-
-def positive_pairs(rows: Table, columns: Table) -> tuple[Tensor, Tensor]:
-    """Give row and column of each term's positive: of one class, in different views.
-
-    Raises:
-        InputError: If there is none.
-    """
-    first, second = equal_pairs(rows.label, columns.label)
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
-    if not positive.any():
-        raise InputError("negatives: found no row with a positive, expected at least one class with two samples or views")
-    return first[positive], second[positive]
-
-
-def view_bounds(columns: Table, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the columns ordered by view, (M,), and for each view asked for where in that order it starts and ends, (T,)."""
-    order = columns.view.argsort(stable=True)
-    ordered = columns.view[order]
-    return order, torch.searchsorted(ordered, views), torch.searchsorted(ordered, views, right=True)
-
-
-def draw_negatives(
-    weights: Tensor, rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw a negative of each term by weights, from the views of the row and of the positive.
-
-    Args:
-        weights: (N, M), at least 0, and 0 in the columns of the row's own class.
-        rows: The anchors, N.
-        columns: What they are compared with, M.
-        pairs: Row and column of each term's positive, (T,) each.
-        generator: Of the draws, on the CPU.
-
-    Returns:
-        Columns (T,), int64, and (T,) whether the term has any negative to draw.
-    """
-    row, positive = pairs
-    order, start, end = view_bounds(columns, torch.stack([rows.view[row], columns.view[positive]]))
-    ordered = weights if torch.equal(order, order.sort().values) else weights[:, order]
-    sums = weights.new_zeros(len(rows), len(columns) + 1)  # the weight before a column
-    torch.cumsum(ordered, 1, out=sums[:, 1:])
-    begin, finish = sums[row, start], sums[row, end]
-    mass = finish - begin  # (2, T)
-    drawn = torch.rand(len(row), generator=generator, dtype=weights.dtype).to(weights.device) * mass.sum(0)
-    which = (drawn >= mass[0]).long().unsqueeze(0)
-    which = torch.where(mass[1:] > 0, which, 0)
-    begin, finish, low, high = (both.gather(0, which).squeeze(0) for both in (begin, finish, start, end))
-    target = begin + drawn - torch.where(which.squeeze(0) == 1, mass[0], 0)
-    target = torch.minimum(target, torch.nextafter(finish, begin)).maximum(begin)
-    high = high - 1
-    for _ in range(len(columns).bit_length()):  # the first column after which the sum is above the target
-        middle = (low + high) // 2
-        above = sums[row, middle + 1] > target
-        low, high = torch.where(above, low, torch.minimum(middle + 1, high)), torch.where(above, middle, high)
-    return order[high.clamp_min(0)], mass.sum(0) > 0
+TRIES = (8, 64)  # columns tried for a term, and again if none of them is taken, before all are weighed
 
 
 def ranking(logits: Tensor, rows: Table, columns: Table, *, count: int, generator: torch.Generator) -> Tensor:
@@ -95,22 +41,12 @@ def ranking(logits: Tensor, rows: Table, columns: Table, *, count: int, generato
         After GraphRank (arXiv:2310.14525): a stand-in for its idea.
     """
     row, positive = positive_pairs(rows, columns)
-    chosen = draw_columns(rows, columns, (row, positive), count, generator)
+    chosen = Urn(rows, columns).draw(row, positive, count, generator)
     negative = (columns.label[chosen] != rows.label[row].unsqueeze(1)).to(logits.dtype)
     flat = logits.reshape(-1)
     start = row * len(columns)
     terms = softplus(flat[start.unsqueeze(1) + chosen] - flat[start + positive].unsqueeze(1)) * negative
     return (terms.sum(1) / negative.sum(1).clamp_min(1)).mean()
-
-
-def draw_columns(rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], count: int, generator: torch.Generator) -> Tensor:
-    """Draw columns for each term, (T, count), from the views of the row and of the positive, all alike, with replacement."""
-    row, positive = pairs
-    order, start, end = view_bounds(columns, torch.stack([rows.view[row], columns.view[positive]]))
-    sizes = (end - start).unsqueeze(2)
-    share = torch.rand(len(row), count, generator=generator).to(row.device)
-    place = (share * sizes.sum(0)).long().minimum(sizes.sum(0) - 1)
-    return order[torch.where(place < sizes[0], start[0].unsqueeze(1) + place, start[1].unsqueeze(1) + place - sizes[0])]
 
 
 class Running:
@@ -147,7 +83,8 @@ class FalseNegativeElimination(Rule):
     w_q = 0 where s_q is below the positives' mean minus the margin.
 
     Cost:
-        About twelve passes over (N, M) without gradient, in place of the softmax.
+        About four passes over (N, M) in place of the softmax. Of columns drawn alike a term keeps the first that a coin of
+        probability w_q accepts; all weights are computed only for rows with a term that keeps none.
 
     Source:
         After FNE (arXiv:2308.04380), its released code, on raw scores. From when on low scores are cut is not said there: here
@@ -177,27 +114,67 @@ class FalseNegativeElimination(Rule):
 
     def loss(self, logits: Tensor, rows: Table, columns: Table, tau: float) -> Tensor:
         """Give the loss on logits (N, M), a scalar: mean over terms."""
-        pairs = positive_pairs(rows, columns)
+        same_class = equal_pairs(rows.label, columns.label)
+        row, positive = pairs = positive_pairs(rows, columns, same_class)
         with torch.no_grad():
-            self._remember(logits.detach() * tau, rows, columns, pairs)
-            weights = self.weights(logits.detach(), rows, columns, tau)
-            chosen, there = draw_negatives(weights, rows, columns, pairs, self.generator)
-        apart = (logits[pairs[0], chosen] - logits[pairs]) * tau + self.margin
-        return torch.where(there, apart.clamp_min(0), 0).mean()
+            self._remember(logits.detach(), pairs, same_class, tau)
+            chosen, there = self.draw(logits.detach(), rows, columns, pairs, same_class, tau)
+        start = row * len(columns)
+        drawn, mine = logits.reshape(-1)[torch.stack([start + chosen, start + positive])]
+        return torch.where(there, ((drawn - mine) * tau + self.margin).clamp_min(0), 0).mean()
+
+    def draw(
+        self, logits: Tensor, rows: Table, columns: Table, pairs: Pairs, same_class: Pairs, tau: float
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a negative of each term by the weights: columns (T,), and (T,) whether there is any to draw."""
+        row, positive = pairs
+        allowed = None
+        if self._informed:
+            allowed = logits >= (self.positives.mean - self.margin) / tau
+            allowed[same_class] = False
+        urn = Urn(rows, columns, allowed)
+        means = positive_means(logits, pairs) * tau
+        chosen = positive.clone()
+        there = urn.find(row, positive)[1].sum(0) > 0
+        left = there.nonzero().squeeze(1)
+        for count in TRIES:
+            anchor = row[left]
+            tried = urn.draw(anchor, positive[left], count, self.generator)
+            scores = logits.reshape(-1)[(anchor * len(columns)).unsqueeze(1) + tried] * tau
+            weights = torch.empty_like(scores)
+            self._weigh(scores, means[anchor].unsqueeze(1), weights)
+            weights *= rows.label[anchor].unsqueeze(1) != columns.label[tried]
+            accepted = torch.rand(weights.shape, generator=self.generator).to(weights.device) < weights
+            chosen[left] = tried.gather(1, accepted.byte().argmax(1, keepdim=True)).squeeze(1)
+            left = left[~accepted.any(1)]
+            if not len(left):
+                break
+        if len(left):
+            these, place = row[left].unique(return_inverse=True)
+            some = Table(rows.sample[these], rows.label[these], rows.view[these])
+            weights = self.weights(logits[these], some, columns, tau)
+            chosen[left], there[left] = draw_negatives(weights, some, columns, (place, positive[left]), self.generator)
+        return chosen, there
+
+    @property
+    def _informed(self) -> bool:
+        """Give whether the statistics are believed."""
+        return self.epoch > 0 and self.positives.count >= ENOUGH
 
     def weights(self, logits: Tensor, rows: Table, columns: Table, tau: float) -> Tensor:
         """Give the weights of the draw, (N, M), in [0, 1]; 0 in the row's own class."""
-        means = positive_means(logits, rows, columns).unsqueeze(1) * tau
+        same = equal_pairs(rows.label, columns.label)
+        means = positive_means(logits, only_positives(same, rows, columns)).unsqueeze(1) * tau
         weights = torch.empty_like(logits)
         for part, mean, into in zip(*(given.split(BLOCK) for given in (logits, means, weights)), strict=True):
             self._weigh(part * tau, mean, into)
-        weights[equal_pairs(rows.label, columns.label)] = 0
+        weights[same] = 0
         return weights
 
     def _weigh(self, scores: Tensor, means: Tensor, out: Tensor) -> None:
         """Write the weights of some rows, whatever their class."""
         torch.sub(scores, means, out=out).square_().mul_(-0.5).exp_()
-        if self.epoch > 0 and self.positives.count >= ENOUGH:
+        if self._informed:
             match = self._match(scores)
             kept = torch.ge(scores, self.positives.mean - self.margin, out=torch.empty_like(scores))
             suspected = torch.gt(match, self.suspicious, out=torch.empty_like(scores))  # factors: torch.where takes longer
@@ -211,12 +188,16 @@ class FalseNegativeElimination(Rule):
         x = scores - self.positives.mean
         return (x * (0.5 / others - 0.5 / mine)).add_(gap / others).mul_(x).add_(constant).sigmoid_()
 
-    def _remember(self, scores: Tensor, rows: Table, columns: Table, pairs: tuple[Tensor, Tensor]) -> None:
-        mine = scores[pairs].double()
+    def _remember(self, logits: Tensor, pairs: Pairs, same_class: Pairs, tau: float) -> None:
+        mine = logits[pairs].double() * tau
         self.positives.add(len(mine), float(mine.mean()), float((mine - mine.mean()).square().sum()))
-        same = scores[equal_pairs(rows.label, columns.label)].double()
-        count = scores.numel() - len(same)
+        same = logits[same_class].double()
+        count = logits.numel() - len(same)
         if count:
-            centre = (float(scores.sum()) - float(same.sum())) / count
-            apart = (scores - centre).flatten()
-            self.negatives.add(count, centre, max(0.0, float(apart.dot(apart)) - float((same - centre).square().sum())))
+            centre = (float(logits.sum()) - float(same.sum())) / count
+            apart = torch.empty_like(logits[:BLOCK])
+            squares = -float((same - centre).square().sum())
+            for part in logits.split(BLOCK):
+                flat = torch.sub(part, centre, out=apart[: len(part)]).view(-1)
+                squares += float(flat.dot(flat))
+            self.negatives.add(count, centre * tau, max(0.0, squares) * tau**2)
