@@ -159,16 +159,22 @@ def test_order_of_rows_and_columns_moves_the_weights_along(name: str, logits: Te
     torch.testing.assert_close(rule(moved, rows, columns, **settings), expected)
 
 
-@pytest.mark.parametrize("number", [15, 900, 4097], ids=["few", "many", "too many for a key of 32 bits"])
-def test_order_in_float32_is_exact_but_for_near_ties(number: int) -> None:
-    mine = torch.tensor([0, 1, 2]), torch.tensor([3, 0, 14])  # a row and a column of its class
-    logits = torch.randn(3, number, generator=generator()) * 5
-    logits[0, 5], logits[1, 7] = -1e4, 1e4
+@pytest.mark.parametrize("number", [2, 15, 33, 128, 512, 513, 900, 4096, 4097])
+@pytest.mark.parametrize("spread", ["wide", "narrow", "far apart", "equal"])
+def test_order_in_float32_is_exact_but_for_near_ties(number: int, spread: str) -> None:
+    mine = torch.tensor([0, 1, 2]), torch.tensor([number - 1, 0, number // 2])  # a row and a column of its class
+    logits = torch.randn(3, number, generator=generator())
+    if spread == "far apart":
+        logits[0, 0], logits[1, -1] = -1e4, 1e4
+    logits = {"narrow": 10 + logits * 1e-4, "equal": torch.zeros_like(logits)}.get(spread, logits)
     order = torch.cat([part.clone() for part in _orders(logits, *mine)])
     assert torch.equal(order.sort(1).values, torch.arange(number).expand(3, -1))
     assert torch.equal(order[:, -1], mine[1])
     ordered = logits.gather(1, order)[:, :-1]
-    assert ordered.diff().min() >= (-2e4 * number / 2**31 if number == 900 else 0)
+    near = max(number / 2**30, 2**-21) * float(logits.max() - logits.min())
+    assert (ordered.diff() >= -near).all()
+    if spread == "equal":
+        assert (order[:, :-1].diff() > 0).all()
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])

@@ -92,7 +92,7 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, alpha: floa
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M. Equal logits of a row are ranked in the order of the columns; on the CPU in
-            float32 those too that are M / 2^31 of the range of all logits apart or less (for 900 columns 4e-7).
+            float32 those too that are M / 2^30, or 2^-21, of the range of all logits apart or less.
         alpha: How well the encoder tells true negatives from false ones, in (0, 1); 0.5 for not at all.
         beta: Share of hard negatives, in [0, 1]. At beta 0.5 and tau_plus 0 this is uniform.
         tau_plus: Probability that a negative has the anchor's class, in [0, 1).
@@ -140,8 +140,8 @@ def _orders(logits: Tensor, first: Tensor, second: Tensor) -> Iterator[Tensor]:
         yield from (part.argsort(dim=1, stable=True) for part in masked.split(BLOCK))
         return
     low, high = (float(bound) for bound in logits.aminmax())
-    scale = (2.0 ** (32 - bits) - 4) / max(high - low, 1e-20)
-    floats = torch.add(2.0**23 + 1 - low * scale, logits, alpha=scale)  # to 2^24, where the bits of a float count by ones
+    scale = (2.0 ** min(23, 32 - bits) - 4) / max(high - low, 1e-20)
+    floats = (logits - low).mul_(scale).add_(2.0**23)  # below 2^24, where the bits of a float count by ones
     keys = floats.view(torch.int32)
     torch.add(torch.arange(count, dtype=torch.int32), keys, alpha=1 << bits, out=keys)
     keys[first, second] = second.int() - (1 << bits)
