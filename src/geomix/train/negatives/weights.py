@@ -141,7 +141,7 @@ def _orders(logits: Tensor, first: Tensor, second: Tensor) -> Iterator[Tensor]:
         return
     low, high = (float(bound) for bound in logits.aminmax())
     scale = (2.0 ** min(23, 32 - bits) - 4) / max(high - low, 1e-20)
-    floats = (logits - low).mul_(scale).add_(2.0**23)  # below 2^24, where the bits of a float count by ones
+    floats = torch.add(2.0**23, logits - low, alpha=scale)  # below 2^24, where the bits of a float count by ones
     keys = floats.view(torch.int32)
     torch.add(torch.arange(count, dtype=torch.int32), keys, alpha=1 << bits, out=keys)
     keys[first, second] = second.int() - (1 << bits)
