@@ -11,7 +11,7 @@ from torch import Tensor
 from geomix.model.geometry import Geometry
 from geomix.train.losses import pairwise_cross_entropy
 from geomix.train.negatives.weights import (
-    _orders,
+    _spread,
     ambiguous_weights,
     bayesian_weights,
     limited_weights,
@@ -160,14 +160,15 @@ def test_order_of_rows_and_columns_moves_the_weights_along(name: str, logits: Te
 
 
 @pytest.mark.parametrize("number", [2, 15, 33, 128, 512, 513, 900, 4096, 4097])
-@pytest.mark.parametrize("spread", ["wide", "narrow", "far apart", "equal"])
+@pytest.mark.parametrize("spread", ["wide", "narrow", "far apart", "aside", "equal"])
 def test_order_in_float32_is_exact_but_for_near_ties(number: int, spread: str) -> None:
     mine = torch.tensor([0, 1, 2]), torch.tensor([number - 1, 0, number // 2])  # a row and a column of its class
     logits = torch.randn(3, number, generator=generator())
     if spread == "far apart":
         logits[0, 0], logits[1, -1] = -1e4, 1e4
-    logits = {"narrow": 10 + logits * 1e-4, "equal": torch.zeros_like(logits)}.get(spread, logits)
-    order = torch.cat([part.clone() for part in _orders(logits, *mine)])
+    others = {"narrow": 10 + logits * 1e-4, "aside": logits - logits.amax() * 1.9, "equal": torch.zeros_like(logits)}
+    logits = others.get(spread, logits)
+    order = _spread(torch.arange(number).float().expand(3, -1), logits, *mine).argsort(1)
     assert torch.equal(order.sort(1).values, torch.arange(number).expand(3, -1))
     assert torch.equal(order[:, -1], mine[1])
     ordered = logits.gather(1, order)[:, :-1]
