@@ -33,13 +33,16 @@ def test_metrics_are_named_by_rising_k_whatever_their_order_and_sds_and_levels_a
 
 def test_the_highest_val_score_chooses_and_edges_are_told() -> None:
     rows = [("a", 0.1, 0.5), ("a", 0.2, 0.7), ("a", 0.4, 0.7), ("b", 0.1, 0.9), ("b", 0.2, 0.3), ("b", 0.4, 0.1)]
-    summary = (
-        pd.DataFrame(rows, columns=["geometry", "tau", "recall_at_1"]).sample(frac=1, random_state=0).sort_values("geometry")
-    )
-    chosen = choose(summary, "tau")
-    assert chosen.to_numpy().tolist() == [["a", 0.2, False], ["b", 0.1, True]]
+    table = pd.DataFrame(rows, columns=["geometry", "tau", "recall_at_1"]).assign(recall_at_1_sd=0.01)
+    summary = table.sample(frac=1, random_state=0).sort_values("geometry")
+    named = ["geometry", "tau", "at_edge", "inner", "inner_score"]
+    assert choose(summary, "tau")[named].to_numpy().tolist() == [["a", 0.2, False, 0.2, 0.7], ["b", 0.1, True, 0.2, 0.3]]
     nothing_lies_below = choose(summary.replace({"tau": {0.1: 0.0}}), "tau")
-    assert nothing_lies_below.to_numpy().tolist() == [["a", 0.2, False], ["b", 0.0, False]]
+    assert nothing_lies_below[named[:3]].to_numpy().tolist() == [["a", 0.2, False], ["b", 0.0, False]]
+    at_the_end = choose(summary[summary["tau"] < 0.4], "tau")
+    assert at_the_end[named].to_numpy().tolist() == [["a", 0.2, True, 0.1, 0.5], ["b", 0.1, True, 0.2, 0.3]]
+    alone = choose(summary[summary["tau"] == 0.1], "tau")
+    assert alone[named].to_numpy().tolist() == [["a", 0.1, True, 0.1, 0.5], ["b", 0.1, True, 0.1, 0.9]]
 
 
 def test_values_of_each_query_are_those_of_the_cells(results: Path) -> None:

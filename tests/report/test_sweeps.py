@@ -1,5 +1,6 @@
 """Pages of the sweeps: validation chooses, edges are told, the effect of curvature is put in words."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -66,11 +67,13 @@ def test_above_the_limit_curvature_did_not_act(correlation: float, curved: bool,
     assert effect_on_rankings(correlation, curved).startswith(words)
 
 
-def test_edges_are_told_by_geometry() -> None:
-    chosen = pd.DataFrame({"geometry": ["a", "b", "c"], "curvature": [0.1, 3, 0], "at_edge": [False, True, False]})
+def test_edges_are_told_by_geometry_with_the_value_next_to_them() -> None:
+    rows = [("a", 0.1, False, 0.1, 0.5), ("b", 3, True, 1, 0.6), ("c", 0, False, 0, 0.5), ("d", 1, True, 1, 0.5)]
+    chosen = pd.DataFrame(rows, columns=["geometry", "curvature", "at_edge", "inner", "inner_score"])
+    chosen = chosen.assign(score=0.75, score_sd=0.01, inner_score_sd=math.nan)
     assert edge_sentences(chosen, "curvature") == (
-        "Inside the grid: a 0.1. The flat limit itself: c. "
-        "**At an edge of the grid, so that the best value may lie beyond it**: b 3."
+        "Inside the grid: a 0.1. The flat limit itself: c. **At an edge of the grid, so that the best value may lie beyond "
+        "it**: b 3 (val R@1 75.0 ± 1.0, 60.0 at 1) and d 1."
     )
 
 

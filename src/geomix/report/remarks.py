@@ -154,4 +154,5 @@ def say_edges(taus: Mapping[str, float], values: Sequence[float]) -> str:
     at = [f"`{name}` ({number(tau)})" for name, tau in taus.items() if tau in (min(values), max(values))]
     if not at:
         return ""
-    return f"The tau of {join_words(at)} is **at an edge of its grid**, so that the best value may lie beyond it."
+    beyond = "so that the best value may lie beyond it (`temperature.md` has the scores there)"
+    return f"The tau of {join_words(at)} is **at an edge of its grid**, {beyond}."

@@ -94,16 +94,19 @@ def choose(summary: pd.DataFrame, knob: str) -> pd.DataFrame:
 
     Returns:
         A row for each geometry: geometry, the knob, `at_edge` (the choice is the first or the last of its values, and
-        not 0, beyond which there is nothing).
+        not 0, beyond which there is nothing), `score` and `score_sd`, and the same of the value next to an edge: `inner`,
+        `inner_score`, `inner_score_sd` (of the choice itself where it is no edge, or the only value).
     """
     rows = []
     for geometry, group in summary.groupby("geometry", sort=False):
-        ordered = group.sort_values(knob)
-        best = ordered[CHOOSES].idxmax()
-        value = ordered.loc[best, knob]
-        rows.append(
-            {"geometry": geometry, knob: value, "at_edge": value > 0 and value in (ordered[knob].iloc[0], ordered[knob].iloc[-1])}
-        )
+        ordered = group.sort_values(knob, ignore_index=True)
+        best, last = int(ordered[CHOOSES].idxmax()), len(ordered) - 1
+        at_edge = bool(ordered.loc[best, knob] > 0 and best in (0, last))
+        inner = (min(1, last) if best == 0 else last - 1) if at_edge else best
+        row = {"geometry": geometry, knob: ordered.loc[best, knob], "at_edge": at_edge, "inner": ordered.loc[inner, knob]}
+        for name, place in (("score", best), ("inner_score", inner)):
+            row |= {name: ordered.loc[place, CHOOSES], f"{name}_sd": ordered.loc[place, f"{CHOOSES}_sd"]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

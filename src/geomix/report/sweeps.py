@@ -87,11 +87,22 @@ def sweep_csv(summaries: Mapping[str, pd.DataFrame], knob: str) -> str:
 
 
 def edge_sentences(chosen: pd.DataFrame, knob: str) -> str:
-    """Say for each geometry which value validation chose and whether it lies at an edge of the grid."""
-    values = [(row.geometry, getattr(row, knob), row.at_edge) for row in chosen.itertuples()]
-    inside = [f"{name} {number(value)}" for name, value, edge in values if not edge and value > 0]
-    flat = [name for name, value, _ in values if value == 0]
-    edge = [f"{name} {number(value)}" for name, value, edge in values if edge]
+    """Say for each geometry which value validation chose, whether at an edge of the grid, and how val scores next to that."""
+    inside: list[str] = []
+    flat: list[str] = []
+    edge: list[str] = []
+    for row in chosen.itertuples():
+        value = getattr(row, knob)
+        words = f"{row.geometry} {number(value)}"
+        if value == 0:
+            flat.append(str(row.geometry))
+        elif not row.at_edge:
+            inside.append(words)
+        elif row.inner == value:
+            edge.append(words)
+        else:
+            scores = percent(row.score, row.score_sd), percent(row.inner_score, row.inner_score_sd)
+            edge.append(f"{words} (val R@1 {scores[0]}, {scores[1]} at {number(row.inner)})")
     sentences = []
     if inside:
         sentences.append(f"Inside the grid: {join_words(inside)}.")
