@@ -44,14 +44,14 @@ def test_the_highest_row_of_each_table_is_named_beside_its_references() -> None:
 
 
 def test_rows_below_the_untrained_network_are_named_with_those_that_have_not_spread() -> None:
-    said = say_untrained(study(good=(0.7, 3.0), lost=(0.2, 40.0), stuck=(0.1, 0.2)), START)
+    said = say_untrained(study(good=(0.7, 3.0), close=(0.7, 0.1), lost=(0.2, 40.0), stuck=(0.1, 0.2)), START)
     assert said.startswith("Test R@1 is below that of the untrained network (30.0 %) in `lost` and `stuck`. In `stuck` the")
     assert "they point 0.2° from their mean direction, where those of the untrained network point 5.0° from theirs" in said
     assert said.endswith("What these rows show is what equal budgets leave to a method, not what the method can reach.")
 
 
 def test_nothing_is_said_where_all_rows_have_trained() -> None:
-    assert say_untrained(study(good=(0.7, 3.0), best=(0.8, 0.6)), START) == ""
+    assert say_untrained(study(good=(0.7, 3.0), best=(0.8, 0.6), close=(0.8, 0.1)), START) == ""
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,12 @@ def say_budget_of_ensembles(weights: Mapping[str, float]) -> str:
 
 
 def say_untrained(study: Study, baselines: Study) -> str:
-    """Say which rows are below the untrained network, and in which the test embeddings all but coincide."""
+    """Say which rows are below the untrained network, and in which of these the test embeddings all but coincide."""
     means = over_seeds(own(study.metrics, "test"), ["system"]).set_index("system")
     start = average_baselines(baselines, "test").set_index("geometry").loc[BASELINES["untrained"]]
-    below = [f"`{name}`" for name in means.index if means.loc[name, CHOOSES] < start[CHOOSES]]
-    still = means[means["spread_degrees"] < STILL * start["spread_degrees"]]["spread_degrees"]
+    lower = means[means[CHOOSES] < start[CHOOSES]]
+    below = [f"`{name}`" for name in lower.index]
+    still = lower[lower["spread_degrees"] < STILL * start["spread_degrees"]]["spread_degrees"]
     said = []
     if below:
         said.append(f"Test R@1 is below that of the untrained network ({percent(start[CHOOSES])} %) in {join_words(below)}.")
