@@ -27,9 +27,9 @@ from torchvision import transforms
 from bench import ROOT
 from bench.command import parse_options, run_benchmark
 from bench.measure import Call, Case, Implementation, Ratio, Row, Size
-from geomix.model.crops import draw_crops, draw_flips
-from geomix.model.images import load_batch
-from geomix.samples import Encoded, Packed
+from geomix.data.crops import draw_crops, draw_flips
+from geomix.data.images import load_batch
+from geomix.data.packed import Encoded, Packed
 from stages import run
 
 WIDTH, HEIGHT, QUALITY = 500, 400, 90  # of the photographs
@@ -45,7 +45,7 @@ import json, sys, time
 from collections.abc import Iterator
 from pathlib import Path
 import pandas as pd
-from geomix.preprocess.listing import Listing
+from geomix.datasets.listing import Listing
 from geomix.preprocess.pack import pack
 folder, out, form, count, side = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 paths = sorted(folder.iterdir())

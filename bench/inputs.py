@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from geomix.model.geometry import Geometry
-from geomix.model.spaces import Sphere
-from geomix.model.tangent import Ball, Flat
-from geomix.train.table import Table
+from geomix.geometry.geometry import Geometry
+from geomix.geometry.spaces import Sphere
+from geomix.geometry.tangent import Ball, Flat
+from geomix.losses.table import Table
 
 CURVATURE, RADIUS = 0.1, 2.3  # of Hyp-ViT
 TAU_SPHERE, TAU_BALL, TAU_SPHERE_HYBRID, LAM = 0.1, 0.2, 0.05, 3.0  # of Sph-ViT, Hyp-ViT and HypMix

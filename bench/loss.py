@@ -18,9 +18,9 @@ from bench.command import parse_options, run_benchmark
 from bench.inputs import CURVATURE, LAM, RADIUS, TAU_BALL, TAU_SPHERE, TAU_SPHERE_HYBRID
 from bench.measure import Call, Case, Implementation, Ratio, Size
 from bench.released import System, summed_loss
-from geomix.model.geometry import Geometry
-from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
-from geomix.train.table import Table
+from geomix.geometry.geometry import Geometry
+from geomix.losses.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.losses.table import Table
 from stages import run
 
 MARGIN, ALPHA = 0.1, 32.0  # of Proxy-Anchor

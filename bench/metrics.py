@@ -13,7 +13,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from bench import inputs
 from bench.command import parse_options, run_benchmark
 from bench.measure import Call, Case, Implementation, Ratio, Size
-from geomix.model.geometry import Geometry
+from geomix.geometry.geometry import Geometry
 from geomix.retrieval.metrics import count_relevant, relevance, score_queries
 from geomix.retrieval.search import nearest
 from stages import run

@@ -13,9 +13,9 @@ from torch import Tensor
 from bench import ROOT, inputs
 from bench.command import parse_options, run_benchmark
 from bench.measure import Call, Case, Implementation, Ratio, Size
-from geomix.model.geometry import Geometry
-from geomix.params import load
-from geomix.train.losses import Table
+from geomix.config.read import load
+from geomix.geometry.geometry import Geometry
+from geomix.losses.losses import Table
 from geomix.train.objective import build_objective
 from stages import run
 

@@ -16,7 +16,7 @@ from bench.accuracy import exact_distance
 from bench.command import parse_options, run_benchmark
 from bench.inputs import CURVATURE, RADIUS
 from bench.measure import Call, Case, Implementation, Ratio, Size
-from geomix.model.geometry import Geometry
+from geomix.geometry.geometry import Geometry
 from geomix.retrieval.search import nearest
 from stages import run
 

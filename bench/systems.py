@@ -13,12 +13,12 @@ from torch import Tensor
 from bench import ROOT, inputs
 from bench.command import parse_options
 from bench.measure import Call, Case, Implementation, Ratio, Size, measure_case, set_threads
-from geomix.model.geometry import build_geometry
-from geomix.params import load
+from geomix.config.read import load
+from geomix.config.studies import REFERENCES
+from geomix.geometry.geometry import build_geometry
+from geomix.losses.table import Table
 from geomix.report.systems import settle
-from geomix.schema.studies import REFERENCES
 from geomix.train.objective import build_objective, regularise
-from geomix.train.table import Table
 from stages import run
 
 REFERENCE = REFERENCES["given"]

@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     params = load("device", "crop", "backbone", "head", instead=given.instead)
     seeds = load(f"{given.seeds}.seeds")[f"{given.seeds}.seeds"]
 
-    from geomix.samples import open_packed
+    from geomix.data.packed import open_packed
     from geomix.train.save import save_baselines
 
     save_baselines(open_packed(given.data), params, seeds, given.out)

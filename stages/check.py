@@ -3,7 +3,7 @@
 if __package__ != "stages":
     raise SystemExit("error: start this stage from the root of the repository: python -m stages.check")
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import run
 
 

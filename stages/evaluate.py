@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 STUDIES = ("compare", "tau", "curvature", "benchmarks", "systems", "baselines")
@@ -23,10 +23,10 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
+    from geomix.data.packed import open_packed
     from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells, system_cells
     from geomix.evaluate.ensembles import build_ensembles
     from geomix.evaluate.score import score_study
-    from geomix.samples import open_packed
 
     packed, ensembles = open_packed(given.data), None
     if given.study == "compare":

@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 
@@ -21,12 +21,12 @@ def main() -> None:
     params = load("split", "images", instead=given.instead)
 
     if given.dataset == "embeddings":
-        from geomix.preprocess.embeddings import pack_embeddings
+        from geomix.datasets.embeddings import pack_embeddings
 
         pack_embeddings(given.raw, given.out, params["split"])
     else:
+        from geomix.datasets.readers import READERS
         from geomix.preprocess.pack import pack
-        from geomix.preprocess.readers import READERS
 
         pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
 

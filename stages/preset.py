@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     arguments.add_argument("name", help="<data>-<system>, such as cub-hypvit")
     given = arguments.parse_args()
 
-    from geomix.preset import apply_preset
+    from geomix.config.presets import apply_preset
 
     print(apply_preset(given.name, Path("presets"), Path("params.yaml")))
 

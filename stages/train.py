@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 
@@ -26,8 +26,8 @@ def main() -> None:
     params |= load("epochs", "backbone", "batch", "crop", "augment", "optim", instead=cell.instead)
     spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
 
-    from geomix.model.geometry import build_geometry
-    from geomix.samples import open_packed
+    from geomix.data.packed import open_packed
+    from geomix.geometry.geometry import build_geometry
     from geomix.train.fit import fit
     from geomix.train.save import save_run
 

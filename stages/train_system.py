@@ -5,7 +5,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
-from geomix.params import load
+from geomix.config.read import load
 from stages import Arguments, run
 
 
@@ -24,9 +24,9 @@ def main() -> None:
     params |= load("loss", "negatives", "regulariser", "labels", "batch", "augment", instead=at)
     spaces = load(f"geometry.{settings['geometry']}")[f"geometry.{settings['geometry']}"]
 
+    from geomix.data.packed import open_packed
     from geomix.files import new_folder
-    from geomix.model.geometry import build_geometry
-    from geomix.samples import open_packed
+    from geomix.geometry.geometry import build_geometry
     from geomix.train.fit import fit
     from geomix.train.save import save_run
 

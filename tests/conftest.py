@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
+from geomix.config.read import read_yaml
+from geomix.data.packed import SPLITS, Packed, open_packed
 from geomix.files import hash_file, write_json
-from geomix.params import read_yaml
-from geomix.samples import SPLITS, Packed, open_packed
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from geomix.data.packed import Packed, open_packed
+from geomix.datasets.embeddings import pack_embeddings
 from geomix.download.embeddings import save_embeddings
 from geomix.evaluate.score import score_study
-from geomix.model.encoder import build_encoder
-from geomix.model.geometry import build_geometry
-from geomix.preprocess.embeddings import pack_embeddings
+from geomix.geometry.geometry import build_geometry
+from geomix.network.encoder import build_encoder
 from geomix.report.studies import average_baselines, read_study
 from geomix.report.sweeps import baseline_lines
-from geomix.samples import Packed, open_packed
 from geomix.train.fit import Run, fit
 from geomix.train.save import save_baselines, save_run
 

@@ -15,9 +15,9 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from bench.page import TABLES, write_page
+from geomix.config.read import load, read_yaml
+from geomix.config.studies import Benchmark
 from geomix.evaluate.cells import baseline_cells, compare_cells, sweep_cells, system_cells
-from geomix.params import load, read_yaml
-from geomix.schema.studies import Benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -130,7 +130,7 @@ def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
 def test_a_stage_imports_torch_only_after_params_are_valid(module: str) -> None:
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
     early = {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert early <= {"geomix.params", "stages", "pathlib"}
+    assert early <= {"geomix.config.read", "stages", "pathlib"}
 
 
 def test_no_parameter_has_a_name_that_dvc_ignores() -> None:

@@ -9,7 +9,7 @@ import torch
 from bench.measure import Options, measure_case
 from bench.page import write_csv
 from bench.systems import REFERENCE, SECTIONS, cases, shape_of_batch, system
-from geomix.params import load
+from geomix.config.read import load
 from geomix.report.costs import read_costs
 from geomix.report.systems import settle
 

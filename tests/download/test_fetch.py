@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from geomix.archives import open_archive
+from geomix.data.archives import open_archive
+from geomix.datasets.sources import SOURCES, File, Source
 from geomix.download import http
 from geomix.download.fetch import digest_content, fetch
-from geomix.download.sources import SOURCES, File, Source
 from geomix.errors import InputError
 from geomix.files import read_json
 

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
+from geomix.data.packed import Packed
 from geomix.evaluate.ensembles import build_cell, build_ensembles, concatenate, fuse, recall_at_1, spread
 from geomix.evaluate.score import Cell, read_cell, score_study
 from geomix.files import write_json
-from geomix.model.geometry import Geometry, cosine
-from geomix.model.spaces import Sphere
-from geomix.model.tangent import Ball
+from geomix.geometry.geometry import Geometry, cosine
+from geomix.geometry.spaces import Sphere
+from geomix.geometry.tangent import Ball
 from geomix.retrieval.search import nearest
-from geomix.samples import Packed
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 BALL = {"name": "distance", "weight": 1.0, "space": "ball", "curvature": 0.5, "scale": 1.0, "clip_radius": 2.3}

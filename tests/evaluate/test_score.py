@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.evaluate.score import choose_ranks, score_study, spread_degrees
 from geomix.files import write_json
-from geomix.samples import Packed
 
 MACHINE = {"torch": "2", "device": "CPU"}
 BALL = [{"name": "ball", "weight": 1.0, "space": "ball", "curvature": 1.0, "scale": 1.0, "clip_radius": None}]

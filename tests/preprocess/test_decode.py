@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from geomix.data.pixels import EXIF_ORIENTATION
 from geomix.errors import InputError
-from geomix.pixels import EXIF_ORIENTATION
 from geomix.preprocess.decode import decode, prepare, prepare_all, squeeze
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)

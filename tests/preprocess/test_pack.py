@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from geomix.data.packed import Encoded, open_packed
+from geomix.datasets.glyphs import list_glyphs
+from geomix.datasets.listing import Listing
 from geomix.download.glyphs import save_glyphs
 from geomix.errors import InputError
 from geomix.files import hash_file
 from geomix.preprocess import pack as module
 from geomix.preprocess.decode import decode, prepare_all, squeeze
-from geomix.preprocess.glyphs import list_glyphs
-from geomix.preprocess.listing import Listing
 from geomix.preprocess.pack import pack
-from geomix.samples import Encoded, open_packed
 
 SPLIT = {"seed": 0, "train": 0.375, "val": 0.125, "test": 0.5}
 THIRDS = {"seed": 0, "train": 0.34, "val": 0.33, "test": 0.33}

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from geomix.data.packed import Packed, open_packed
 from geomix.evaluate.score import score_study
 from geomix.files import write_json
-from geomix.samples import Packed, open_packed
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}

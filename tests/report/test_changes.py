@@ -4,9 +4,9 @@ from typing import Any, get_args
 
 import pytest
 
+from geomix.config.negatives import Negatives
 from geomix.report.changes import RULES, list_changes
 from geomix.report.systems import settle
-from geomix.schema.negatives import Negatives
 
 TOP = {"labels": "given", "loss": {"name": "plain"}, "negatives": {"rule": "uniform"}, "batch": {"classes": 2, "images": 2}}
 PLAIN = {"geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None} | dict.fromkeys(TOP)

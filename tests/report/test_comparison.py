@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geomix.data.packed import Packed
 from geomix.report import comparison
 from geomix.report.comparison import compare_geometries, comparison_page, level_rows, list_length, metric_rows, radius_rows
 from geomix.report.studies import Study, own, read_study
-from geomix.samples import Packed
 
 CELLS = {name: [f"{name}-0.1-0", f"{name}-0.1-1"] for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
 

@@ -1,7 +1,7 @@
 """The data set page: counts of the card, and families of classes side by side."""
 
+from geomix.data.packed import Packed
 from geomix.report.dataset import dataset_page, sample_rows
-from geomix.samples import Packed
 
 
 def test_counts_and_files(packed: Packed) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from geomix.data.packed import open_packed
 from geomix.evaluate.cells import system_cells
 from geomix.evaluate.ensembles import build_ensembles
 from geomix.evaluate.score import score_study
@@ -14,7 +15,6 @@ from geomix.report.intervals import paired_difference
 from geomix.report.studies import per_query, read_study
 from geomix.report.systems import build_systems
 from geomix.report.text import gap
-from geomix.samples import open_packed
 from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
 
 UNIT = BALL | {"normalize": True}

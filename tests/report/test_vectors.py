@@ -9,11 +9,11 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from geomix.data.packed import Packed, open_packed
 from geomix.files import hash_file
 from geomix.report import vectors as module
 from geomix.report.pages import build_pages
 from geomix.report.vectors import draw_labels, draw_map, project
-from geomix.samples import Packed, open_packed
 
 PNG = b"\x89PNG"
 

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import spearmanr
 
 from geomix.errors import InputError
-from geomix.model.geometry import cosine
+from geomix.geometry.geometry import cosine
 from geomix.retrieval.metrics import (
     RANKS,
     count_relevant,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from geomix.model.geometry import cosine
+from geomix.geometry.geometry import cosine
 from geomix.retrieval.metrics import count_relevant, relevance, score_levels, score_queries
 from geomix.retrieval.search import nearest
 

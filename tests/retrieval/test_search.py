@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, Points, cosine
-from geomix.model.spaces import Space, Sphere
-from geomix.model.tangent import Ball, Flat
+from geomix.geometry.geometry import Geometry, Points, cosine
+from geomix.geometry.spaces import Space, Sphere
+from geomix.geometry.tangent import Ball, Flat
 from geomix.retrieval import search
 from geomix.retrieval.search import nearest
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from geomix.errors import InputError
+from geomix.losses.table import Table
 from geomix.train.batches import ClassBatches, ImageBatches
-from geomix.train.table import Table
 
 LABELS = np.array(["b", "a", "c", "a", "b", "c", "b", "a", "c", "d", "d", "d", "d"])
 

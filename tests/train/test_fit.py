@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from geomix.data.packed import Packed
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, build_geometry
-from geomix.samples import Packed
+from geomix.geometry.geometry import Geometry, build_geometry
+from geomix.regularisers.hier import Hierarchy
 from geomix.train import fit as module
 from geomix.train.fit import choose_device, fit, learning_rate
-from geomix.train.hier import Hierarchy
 from geomix.train.objective import RuleObjective
 
 HYBRID = {

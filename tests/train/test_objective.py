@@ -8,14 +8,14 @@ import torch
 from pytorch_metric_learning import losses
 
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, cosine
-from geomix.model.spaces import Sphere
-from geomix.model.tangent import Ball
-from geomix.train.hier import Hierarchy
-from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
-from geomix.train.negatives.corrections import hard
+from geomix.geometry.geometry import Geometry, cosine
+from geomix.geometry.spaces import Sphere
+from geomix.geometry.tangent import Ball
+from geomix.losses.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.losses.table import Table
+from geomix.negatives.corrections import hard
+from geomix.regularisers.hier import Hierarchy
 from geomix.train.objective import Objective, build_objective, regularise
-from geomix.train.table import Table
 
 BATCH = Table(torch.arange(6), torch.tensor([0, 2, 1, 0, 2, 1]), torch.tensor([0, 0, 0, 1, 1, 1]))
 BALL = Geometry([Ball(0.5, 1, 2.3)], [1.0], 0.2)

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from geomix.data.packed import Packed
 from geomix.files import hash_file, read_json
-from geomix.model.encoder import build_encoder
-from geomix.model.geometry import build_geometry
-from geomix.samples import Packed
+from geomix.geometry.geometry import build_geometry
+from geomix.network.encoder import build_encoder
 from geomix.train.fit import fit
 from geomix.train.save import save_baselines, save_run
 

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from geomix.archives import Archive, check_archive, open_archive
+from geomix.data.archives import Archive, check_archive, open_archive
+from geomix.datasets.sources import SOURCES, File
 from geomix.download.http import check_space, discard, download
-from geomix.download.sources import SOURCES, File
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 

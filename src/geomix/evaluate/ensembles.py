@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geomix.data.packed import SCORED, Packed
 from geomix.evaluate.score import Cell, read_cell
-from geomix.model.geometry import Geometry, cosine
+from geomix.geometry.geometry import Geometry, cosine
 from geomix.retrieval.search import nearest
-from geomix.samples import SCORED, Packed
 
 SAMPLE = 2048  # val images, evenly spaced, whose pairs give the spread of a similarity
 

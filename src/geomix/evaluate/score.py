@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from geomix.data.packed import SCORED, Packed
 from geomix.errors import InputError
 from geomix.evaluate.tree import score_tree
 from geomix.files import new_folder, read_json, write_json
-from geomix.model.geometry import Geometry, cosine, describe_radii, geometry_from
+from geomix.geometry.geometry import Geometry, cosine, describe_radii, geometry_from
 from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, score_levels
 from geomix.retrieval.search import nearest
-from geomix.samples import SCORED, Packed
 
 PUBLISHED_RANKS = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30)}  # the literature's, where not RANKS
 VECTORS = ("head", "backbone", "pixels", "vectors")

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.vq import kmeans2
 
+from geomix.data.packed import Packed
 from geomix.errors import InputError
-from geomix.samples import Packed
 
 
 class Tree(NamedTuple):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from geomix.data.pixels import load_image, open_image
 from geomix.errors import InputError
-from geomix.pixels import load_image, open_image
 
 REDUCING_GAP = 3.0  # a box filter first, where an image shrinks to less than a third: the same to the eye, and faster
 

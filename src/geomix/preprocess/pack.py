@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from geomix.data.packed import SPLITS
+from geomix.datasets.listing import Listing
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.decode import Prepared, prepare_all
-from geomix.preprocess.listing import Listing
 from geomix.preprocess.split import check_queries, split_listing
-from geomix.samples import SPLITS
 
 WORKERS = 2
 FEW = 500  # images that are decoded in this process: sooner done than workers are started

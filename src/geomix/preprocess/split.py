@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from geomix.data.packed import SCORED, SPLITS
+from geomix.datasets.listing import some
 from geomix.errors import InputError
-from geomix.preprocess.listing import some
-from geomix.samples import SCORED, SPLITS
 
 LEAST = 2  # classes: with one, a loss has no negatives and recall is 1 whatever was learned
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from geomix.data.packed import Packed, open_packed
 from geomix.report.comparison import (
     compare_geometries,
     difference_rows,
@@ -22,7 +23,6 @@ from geomix.report.pages import provenance
 from geomix.report.studies import BASELINES, CHOOSES, Study, average_baselines, read_study
 from geomix.report.sweeps import chosen_cells, edge_sentences, temperature_page
 from geomix.report.text import join_words, markdown_table, number
-from geomix.samples import Packed, open_packed
 
 
 def gain_over_raw(chosen: pd.DataFrame, baselines: Study) -> str:

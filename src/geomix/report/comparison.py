@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from geomix.data.packed import Packed
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.pictures import read_pictures
@@ -13,7 +14,6 @@ from geomix.report.studies import BASELINES, Study, average_baselines, find_rank
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
 from geomix.report.vectors import draw_labels
-from geomix.samples import Packed
 
 SEARCHED = {
     ("head", "own"): "head, own similarity",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from geomix.schema.studies import REFERENCES
+from geomix.config.studies import REFERENCES
 
 FREE = ("tau", "curvature", "lam", "augment")  # settings that change no work of the loss
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from geomix.data.packed import SPLITS, Packed
 from geomix.report.figures import draw_samples
 from geomix.report.pictures import read_pictures
 from geomix.report.text import markdown_table
 from geomix.report.vectors import GROUPS, POINTS, draw_map
-from geomix.samples import SPLITS, Packed
 
 ROWS, COLUMNS, FACES = 6, 12, 2  # of the picture; FACES images of one class stand side by side
 

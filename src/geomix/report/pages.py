@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geomix.data.packed import Packed, open_packed
 from geomix.files import replace_file
 from geomix.report.comparison import comparison_page
 from geomix.report.dataset import dataset_page
 from geomix.report.index import index_page
 from geomix.report.studies import Study, read_study
 from geomix.report.sweeps import chosen_cells, curvature_page, edge_sentences, temperature_page
-from geomix.samples import Packed, open_packed
 
 
 def provenance(params: Mapping[str, Any], packed: Packed, studies: Mapping[str, Study]) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from geomix.pixels import load_image, open_image
-from geomix.samples import Encoded, Packed
+from geomix.data.packed import Encoded, Packed
+from geomix.data.pixels import load_image, open_image
 
 SIDE = 96  # pixels of the longer side, at most, of images kept as files or squeezed to squares
 

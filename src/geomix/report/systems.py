@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from geomix.config.studies import REFERENCES
+from geomix.data.packed import Packed, open_packed
 from geomix.report.benchmark import budget
 from geomix.report.changes import list_changes
 from geomix.report.costs import read_costs, say_noise, write_cost
@@ -29,8 +31,6 @@ from geomix.report.remarks import (
 from geomix.report.studies import CHOOSES, Study, average_baselines, over_seeds, own, per_query, read_study
 from geomix.report.text import gap, markdown_table, percent
 from geomix.report.trees import describe_trees
-from geomix.samples import Packed, open_packed
-from geomix.schema.studies import REFERENCES
 
 KNOBS = ("geometry", "tau", "curvature", "lam")
 

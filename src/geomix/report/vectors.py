@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.transforms import Bbox
 
+from geomix.data.packed import Packed
 from geomix.report.figures import LOOKS, SPARE_LOOKS, to_png
-from geomix.samples import Packed
 
 POINTS = 2000  # of the test split, evenly spaced, on the map
 GROUPS = 8  # that have a colour and a marker of their own

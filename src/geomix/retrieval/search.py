@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, Points
-from geomix.model.spaces import Space
+from geomix.geometry.geometry import Geometry, Points
+from geomix.geometry.spaces import Space
 
 Score = Callable[[Points, Points], Tensor]
 

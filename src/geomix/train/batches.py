@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geomix.errors import InputError
-from geomix.train.table import Table
+from geomix.losses.table import Table
 
 
 class ClassBatches:

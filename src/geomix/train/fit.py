@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from geomix.data.crops import draw_crops, draw_flips
+from geomix.data.images import augment, load_batch
+from geomix.data.packed import Packed
+from geomix.data.prefetch import pays, prefetch
 from geomix.errors import InputError
-from geomix.model.crops import draw_crops, draw_flips
-from geomix.model.encoder import Encoder, build_encoder
-from geomix.model.geometry import Geometry, describe_radii
-from geomix.model.images import augment, load_batch
-from geomix.model.prefetch import pays, prefetch
-from geomix.samples import Packed
+from geomix.geometry.geometry import Geometry, describe_radii
+from geomix.losses.table import Table
+from geomix.network.encoder import Encoder, build_encoder
 from geomix.train.batches import ClassBatches, ImageBatches
 from geomix.train.objective import Objective, build_objective, regularise
-from geomix.train.table import Table
 
 if TYPE_CHECKING:
-    from geomix.train.hier import Hierarchy
+    from geomix.regularisers.hier import Hierarchy
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build_optimizers(
     settings = [{"params": weights, "weight_decay": decay, "factor": factor} for weights, decay, factor in groups if weights]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)]
     if objective.hierarchy:
-        from geomix.train.hier import build_riemannian
+        from geomix.regularisers.hier import build_riemannian
 
         optimizers.append(build_riemannian(objective.hierarchy, optim["learning_rate"]))
     return optimizers

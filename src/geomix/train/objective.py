@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
-from geomix.model.geometry import Geometry, Points
-from geomix.train.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
-from geomix.train.negatives.build import build_rule
-from geomix.train.negatives.rule import Rule
-from geomix.train.table import Table
+from geomix.geometry.geometry import Geometry, Points
+from geomix.losses.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.losses.table import Table
+from geomix.negatives.build import build_rule
+from geomix.negatives.rule import Rule
 
 if TYPE_CHECKING:
-    from geomix.train.hier import Hierarchy
+    from geomix.regularisers.hier import Hierarchy
 
 
 class Objective(nn.Module):
@@ -156,7 +156,7 @@ def regularise(objective: Objective, settings: Mapping[str, Any], dimensions: in
         seed: Of what the regulariser learns and draws.
     """
     if settings["name"] == "hier":
-        from geomix.train.hier import Hierarchy
+        from geomix.regularisers.hier import Hierarchy
 
         hierarchy = objective.hierarchy = Hierarchy(settings, dimensions, seed)
         objective.register_forward_hook(lambda _, given, loss: loss + hierarchy(given[0], given[2]))

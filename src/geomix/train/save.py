@@ -11,15 +11,15 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from geomix.data.crops import WHOLE, crop_encoded
+from geomix.data.packed import SCORED, Encoded, Packed
 from geomix.files import new_folder, write_json
-from geomix.model.crops import WHOLE, crop_encoded
-from geomix.model.embed import embed
-from geomix.model.encoder import Encoder, build_encoder
-from geomix.samples import SCORED, Encoded, Packed
+from geomix.network.embed import embed
+from geomix.network.encoder import Encoder, build_encoder
 from geomix.train.fit import Run, choose_device
 
 if TYPE_CHECKING:
-    from geomix.train.hier import Hierarchy
+    from geomix.regularisers.hier import Hierarchy
 
 PIXELS, FILES = 32, 512  # side of the raw pixels of images kept as files; so many are decoded at a time
 

@@ -1,0 +1,168 @@
+"""The sections of params.yaml that say what is trained on what: images, network, geometries, batches, optimiser."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from geomix.config.base import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
+
+
+class Split(Section):
+    """Shares of the classes; a class is in one split only, and what the shares leave over is not used."""
+
+    seed: Seed
+    train: Annotated[Share, Field(gt=0)]
+    val: Annotated[Share, Field(gt=0)]
+    test: Annotated[Share, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _at_most_all_classes(self) -> "Split":
+        total = self.train + self.val + self.test
+        if total > 1 + 1e-9:
+            raise ValueError(f"at most 1 for train + val + test, not {total:g}")
+        return self
+
+
+class Download(Section):
+    """Where archives are looked for before the network."""
+
+    mirror: str | None
+
+
+class Folder(Section):
+    """The user's own images: class folders, or a table of paths and labels in the folder."""
+
+    path: str | None
+    table: str | None
+
+
+class Embeddings(Section):
+    """The user's own vectors: a .npy with a table of labels beside it, or one .parquet."""
+
+    path: str | None
+    table: str | None
+
+
+class Images(Section):
+    """How images are packed; auto and null are the data set's defaults."""
+
+    form: Literal["auto", "decoded", "encoded"]
+    side: Count | None
+    broken: Annotated[int, Field(ge=0)]
+
+
+class Crop(Section):
+    """Random-resized crops and flips of training images, centre crops of all others."""
+
+    area: Annotated[Number, Field(gt=0, le=1)]
+    flip: Share
+    centre: Annotated[Number, Field(gt=0, le=1)]
+
+
+class Backbone(Section):
+    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint, or mlp; null takes the model's own number."""
+
+    name: Annotated[str, Field(min_length=1)]
+    pretrained: bool
+    checkpoint: str | None
+    stem: Literal["patch", "conv"]
+    side: Count | None
+    patch: Count | None
+    width: Count | None
+    depth: Count | None
+    heads: Count | None
+    drop_path: Annotated[Number, Field(ge=0, lt=1)]
+    freeze_patch_embedding: bool
+
+    @model_validator(mode="after")
+    def _width_splits_over_heads(self) -> "Backbone":
+        if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
+            raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
+        if self.pretrained and self.checkpoint:
+            raise ValueError("pretrained or a checkpoint, not both")
+        return self
+
+
+class Head(Section):
+    """The linear head."""
+
+    outputs: Count
+
+
+class Columns(Section):
+    """Which of the head's outputs are a space's own: from start to before stop."""
+
+    start: Annotated[int, Field(ge=0)]
+    stop: Count
+
+
+class Weighted(Section):
+    """What all spaces share; without columns a space has all of the head's outputs."""
+
+    weight: Positive | Literal["lam"]
+    learn_weight: bool = False
+    columns: Columns | None = None
+
+
+class Sphere(Weighted):
+    """Cosine."""
+
+    space: Literal["sphere"]
+
+
+class Scaled(Weighted):
+    """What the flat space and the ball share; a clip radius of null clips nothing, normalize feeds unit vectors."""
+
+    scale: Positive | Literal["learned"]
+    clip_radius: Positive | None
+    normalize: bool = False
+
+
+class Flat(Scaled):
+    """Minus twice the Euclidean distance."""
+
+    space: Literal["flat"]
+
+
+class Ball(Scaled):
+    """Minus the distance in the Poincare ball, at a curvature of its own or, by default, that of the cell."""
+
+    space: Literal["ball"]
+    curvature: Positive | None = None
+    learn_curvature: bool = False
+
+
+Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
+Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
+
+
+class Batch(Section):
+    """P classes and K images of each."""
+
+    classes: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
+class Augment(Section):
+    """Largest random changes of a training image."""
+
+    rotate: Annotated[Number, Field(ge=0, le=180)]
+    zoom: Annotated[Number, Field(ge=0, lt=1)]
+    shear: NonNegative
+    shift: Share
+    noise: NonNegative
+
+
+class Optim(Section):
+    """AdamW with a linear warm-up and a cosine decay to zero."""
+
+    learning_rate: Positive
+    weight_decay: NonNegative
+    warmup: Share
+    clip_norm: Positive
+
+
+class Report(Section):
+    """What the pages show."""
+
+    queries: Count

@@ -1,0 +1,1 @@
+"""Data: packed data sets, archives, pixels, crops and batches of images."""

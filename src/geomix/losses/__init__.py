@@ -1,0 +1,1 @@
+"""Losses on logits, and who the rows and columns of logits are."""

@@ -1,0 +1,1 @@
+"""Regularisers: what is added to any loss."""

@@ -1,1 +1,0 @@
-"""The schema of params.yaml: every key, its type and its range."""

@@ -1,0 +1,77 @@
+"""Presets: every one gives a valid params.yaml, keeps its comments, says what changed, and does nothing twice."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from geomix.config.presets import apply_preset
+from geomix.config.read import read_yaml, validate
+from geomix.errors import InputError
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+NAMES = [f"{data.stem}-{system.stem}" for data in (PRESETS / "data").iterdir() for system in (PRESETS / "systems").iterdir()]
+
+
+@pytest.fixture
+def path(root: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(root / "params.yaml", tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_preset_gives_a_valid_file_that_keeps_its_comments(name: str, path: Path) -> None:
+    before = path.read_text()
+    told = apply_preset(name, PRESETS, path)
+    after = path.read_text()
+    validate(read_yaml(path))
+    assert [line for line in before.splitlines() if line.startswith("#")] == [
+        line for line in after.splitlines() if line.startswith("#")
+    ]
+    assert "  dataset: glyphs -> " in told
+    assert "  backbone.pretrained: False -> True" in told
+    assert all(len(line) <= 81 for line in after.splitlines() if "{" in line and not line.lstrip().startswith("#"))
+
+
+def test_what_is_said_to_change_is_what_changed(path: Path) -> None:
+    told = apply_preset("cub-hypvit", PRESETS, path)
+    assert "  tau: 0.1 -> 0.2" in told
+    assert "published R@1: 84.0" in told
+    params = read_yaml(path)
+    assert (params["tau"], params["dataset"], params["batch"]) == (0.2, "cub200", {"classes": 90, "images": 9})
+    assert "params.yaml was like that already" in apply_preset("cub-hypvit", PRESETS, path)
+
+
+def test_systems_after_each_other_leave_nothing_of_the_first(path: Path) -> None:
+    apply_preset("cub-hypmix", PRESETS, path)
+    apply_preset("cub-hypvit", PRESETS, path)
+    assert read_yaml(path)["tau"] == 0.2
+
+
+@pytest.mark.parametrize("after", ["sphvit", "hypmix"])
+def test_a_regulariser_and_its_loss_go_with_their_system(path: Path, after: str) -> None:
+    apply_preset(f"cars-{after}", PRESETS, path)
+    alone = read_yaml(path)
+    told = apply_preset("cars-hier", PRESETS, path)
+    params = read_yaml(path)
+    assert "published R@1: 88.3" in told
+    assert params["loss"] == {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 10000}
+    assert (params["regulariser"]["name"], params["regulariser"]["proxies"]) == ("hier", 512)
+    assert params["batch"] == {"classes": 88, "images": 2}
+    apply_preset(f"cars-{after}", PRESETS, path)
+    back = read_yaml(path)
+    assert (back["loss"], back["regulariser"], back["batch"]) == (alone["loss"], alone["regulariser"], alone["batch"])
+
+
+@pytest.mark.parametrize("name", ["cub-hier", "sop-hier", "inshop-hier"])
+def test_hier_has_batches_of_ninety_classes(name: str, path: Path) -> None:
+    apply_preset(name, PRESETS, path)
+    params = read_yaml(path)
+    assert params["batch"] == {"classes": 90, "images": 2}
+    assert 1 / params["tau"] == 32
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are_and_changes_nothing(path: Path) -> None:
+    before = path.read_text()
+    with pytest.raises(InputError, match="preset: found 'cub-resnet', expected <data>-<system>, data being cars, cub"):
+        apply_preset("cub-resnet", PRESETS, path)
+    assert path.read_text() == before

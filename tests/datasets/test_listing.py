@@ -1,0 +1,115 @@
+"""Listings: images come from their archives in one pass, each to its row; what is missing or odd is named in one line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from geomix.data.archives import open_archive
+from geomix.datasets.listing import (
+    archive_images,
+    check_counts,
+    check_members,
+    count_parts,
+    find_top,
+    images_in,
+    raw_file,
+    read_rows,
+    read_texts,
+    some,
+    visible,
+)
+from geomix.errors import InputError
+
+PATH = Path("a.zip")
+
+
+def test_images_come_in_the_order_of_storage_each_with_its_row(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
+    first = write_zip(tmp_path / "first.zip", {"c": b"3", "notes.txt": b"", "a": b"1"})
+    second = write_zip(tmp_path / "second.zip", {"a": b"4", "b": b"2"})
+    images = archive_images([(first, "a"), (second, "b"), (first, "c"), (second, "a")])
+    assert list(images()) == [(2, b"3"), (0, b"1"), (3, b"4"), (1, b"2")]
+    assert list(images()) == list(images())
+
+
+def test_a_member_that_the_archive_lacks_is_named(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
+    path = write_zip(tmp_path / "a.zip", {"a": b"1"})
+    with pytest.raises(InputError, match=r"a\.zip: found no member 'b', expected it"):
+        list(archive_images([(path, "a"), (path, "b")])())
+    with pytest.raises(InputError, match=r"a\.zip: found no b; expected the 1 files"):
+        images_in(path, ["a"], ["b"])
+
+
+def test_at_most_five_names_are_listed() -> None:
+    assert some("abcde") == "a, b, c, d, e"
+    assert some("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").touch()
+    assert raw_file(tmp_path, "a.zip") == tmp_path / "a.zip"
+    with pytest.raises(InputError, match=r"b\.zip: not found; expected it from an earlier stage"):
+        raw_file(tmp_path, "b.zip")
+
+
+def test_files_of_macos_are_not_seen() -> None:
+    assert visible(["a/b.jpg", "a/._b.jpg", "._a/b.jpg", "__MACOSX/a/b.jpg", "a._/b"]) == ["a/b.jpg", "a._/b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "inner", "top"),
+    [
+        (["train.txt", "train.txt.old"], "train.txt", ""),
+        (["set/train.txt", "set/extra/train.txt"], "train.txt", "set/"),
+        (["extra/old/train.txt", "set/train.txt"], "train.txt", "set/"),
+        (["__MACOSX/train.txt", "set-master/data/train.txt"], "train.txt", "set-master/data/"),
+        (["set/img/WOMEN/a.jpg", "set/img.txt"], "img", "set/"),
+    ],
+)
+def test_a_data_set_may_lie_under_any_folder(names: list[str], inner: str, top: str) -> None:
+    assert find_top(PATH, names, inner) == top
+
+
+def test_an_archive_of_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a\.zip: found no train\.txt, expected it in the archive"):
+        find_top(PATH, ["retrain.txt", "train.txt.old"], "train.txt")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["a", "x", "y"], "a.zip: found no x, y; expected the 3 files that the data set lists"),
+        (["a", "b", "a"], "a.zip: found a listed twice, expected each file once"),
+    ],
+)
+def test_each_file_of_a_list_is_there_once(wanted: Sequence[str], message: str) -> None:
+    check_members(PATH, ["a", "b", "c"], ["c", "a"])
+    with pytest.raises(InputError, match=message):
+        check_members(PATH, ["a", "b", "c"], wanted)
+
+
+def test_texts_come_in_the_order_asked_for(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
+    path = write_zip(tmp_path / "a.zip", {"a": "é".encode(), "b": b"\xef\xbb\xbfmarked", "c": b"\xff"})
+    with open_archive(path) as archive:
+        assert read_texts(path, archive, ["b", "a"]) == ["marked", "é"]
+        with pytest.raises(InputError, match=r"a\.zip: found a list that is not UTF-8"):
+            read_texts(path, archive, ["c"])
+
+
+def test_lines_are_cut_into_fields() -> None:
+    assert read_rows("list", "1   a\r\n\n 2 b \n", 2) == [["1", "a"], ["2", "b"]]
+    assert read_rows("list", "a b.jpg, 1, 2", 3, ",") == [["a b.jpg", "1", "2"]]
+    with pytest.raises(InputError, match="list: found line 2: '2 b c', expected 2 fields"):
+        read_rows("list", "1 a\n2 b c", 2)
+
+
+def test_counts_that_differ_are_named() -> None:
+    check_counts(PATH, {"images": 3, "classes": 2}, {"images": 3})
+    with pytest.raises(InputError, match=r"^a\.zip: found 3 images, 1 kinds; expected 4 images, 2 kinds$"):
+        check_counts(PATH, {"images": 3, "classes": 2, "kinds": 1}, {"images": 4, "classes": 2, "kinds": 2})
+
+
+def test_parts_are_counted_by_split() -> None:
+    samples = pd.DataFrame({"label": list("aabcd"), "split": ["train", "train", "test", "test", ""]})
+    assert count_parts(samples) == {"train images": 2, "test images": 2, "train classes": 1, "test classes": 2}

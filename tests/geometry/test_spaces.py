@@ -1,0 +1,202 @@
+"""Spaces: the released values, definitions, laws, the flat limit, inner products, finite gradients, radii."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from geomix.geometry.distances import expmap0, logmap0
+from geomix.geometry.spaces import Sphere, space_from
+from geomix.geometry.tangent import Ball, Flat
+
+AnySpace = Sphere | Flat | Ball
+REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
+SPACES: dict[str, AnySpace] = {
+    "sphere": Sphere(),
+    "flat": Flat(0.7, 2.3),
+    "ball": Ball(0.3, 0.7, 2.3),
+    "unclipped ball": Ball(2.0, 0.5, None),
+    "unit-fed ball": Ball(0.3, 0.7, 2.3, normalize=True),
+}
+ALL = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+WITH_RADII = pytest.mark.parametrize("space", list(SPACES.values())[1:], ids=list(SPACES)[1:])
+
+
+def features(count: int, dimensions: int = 7, seed: int = 0, scale: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, dimensions, generator=generator, dtype=torch.float64) * scale
+
+
+def reference(key: str) -> Tensor:
+    return torch.from_numpy(REFERENCE[key])
+
+
+def compare(space: AnySpace, x: Tensor, y: Tensor) -> Tensor:
+    return space.similarity(space.place(x), space.place(y))
+
+
+def test_clip_and_expmap0_equal_the_released_code() -> None:
+    placed = Ball(0.1, 1, 2.3).place(reference("clip/tangent"))
+    torch.testing.assert_close(expmap0(placed, 0.1), reference("clip/clip_r=2.3,c=0.1"), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("clip_radius", [2.3, 0.4])
+@pytest.mark.parametrize("c", [0.1, 3.0])
+def test_a_unit_fed_ball_holds_the_points_of_hypmix(c: float, clip_radius: float) -> None:
+    vectors = features(6) * torch.tensor([[1e-3], [0.1], [1.0], [2.0], [10.0], [1e4]], dtype=torch.float64)
+    placed = expmap0(Ball(c, 1, clip_radius, normalize=True).place(vectors), c)
+    length = math.tanh(math.sqrt(c) * min(1, clip_radius)) / math.sqrt(c)
+    torch.testing.assert_close(placed, length * vectors / vectors.norm(dim=-1, keepdim=True), rtol=1e-12, atol=1e-14)
+
+
+@ALL
+def test_similarity_equals_its_definition_pair_by_pair(space: AnySpace) -> None:
+    x, y = space.place(features(6)), space.place(features(4, seed=1))
+    expected = torch.stack([torch.stack([space.paired_similarity(a, b) for b in y]) for a in x])
+    torch.testing.assert_close(space.similarity(x, y), expected, rtol=1e-9, atol=1e-12)
+    half = space.similarity(x, y, 0.5, torch.float32)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, 0.5 * expected.float(), rtol=2e-6, atol=1e-7)
+
+
+@WITH_RADII
+def test_distances_are_symmetric_and_obey_the_triangle(space: Flat | Ball) -> None:
+    points = space.place(features(9))
+    distances = -space.similarity(points, points.clone())
+    torch.testing.assert_close(distances, distances.T, rtol=1e-9, atol=0)
+    detours = distances.unsqueeze(2) + distances.unsqueeze(0)  # (i, k, j)
+    assert (distances.unsqueeze(1) <= detours + 1e-12).all()
+
+
+@ALL
+def test_rotations_change_nothing(space: AnySpace) -> None:
+    rotation = torch.linalg.qr(features(7, seed=5)).Q
+    before = compare(space, features(5), features(4, seed=1))
+    after = compare(space, features(5) @ rotation, features(4, seed=1) @ rotation)
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 5.0])
+def test_the_ball_at_curvature_1e_6_is_the_flat_space(scale: float) -> None:
+    x, y = features(8, scale=scale), features(5, seed=1, scale=scale)
+    # d = 2 |x - y| (1 + O(c r^2)): c r^2 is 5e-6 here
+    curved, flat = compare(Ball(1e-6, 0.8, 2.3), x, y), compare(Flat(0.8, 2.3), x, y)
+    torch.testing.assert_close(curved, flat, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("c", [0.01, 0.1, 3.0])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_at_one_radius_distance_is_a_function_of_the_cosine(c: float, normalize: bool) -> None:
+    x = features(6, scale=10)
+    ball = Ball(c, 2.0, 2.3, normalize=normalize)
+    strength = math.sinh(2 * math.sqrt(c) * (2.0 if normalize else 2.3)) ** 2
+    expected = -torch.arccosh(1 + strength * (1 - compare(Sphere(), x, x).clamp(max=1))) / math.sqrt(c)
+    off = ~torch.eye(6, dtype=torch.bool)
+    torch.testing.assert_close(compare(ball, x, x)[off], expected[off], rtol=1e-9, atol=1e-9)
+
+
+@ALL
+def test_inner_products_order_as_the_similarity(space: AnySpace) -> None:
+    points, others = space.place(features(20)), space.place(features(30, seed=1))
+    queries, _ = space.as_inner_product(points)
+    _, gallery = space.as_inner_product(others)
+    assert torch.equal((queries @ gallery.T).argsort(1), space.similarity(points, others).argsort(1))
+
+
+def test_inner_products_keep_the_order_in_float32_near_the_origin() -> None:
+    ball = Ball(1e-3, 1, None)
+    points = ball.place(0.003 * features(200, 16))
+    queries, gallery = (vectors.float() for vectors in ball.as_inner_product(points))
+    found = (queries @ gallery.T).topk(10).indices
+    exact = ball.similarity(points, points).topk(10).indices
+    shared = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(found, exact, strict=True)]
+    assert sum(shared) / len(shared) > 9.9  # with the whole time coordinate it is below 9
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-8, 3e-5, 1e-4, 1e-2, 1.0])
+@ALL
+def test_similarities_in_float32_are_within_the_stated_resolution(space: AnySpace, gap: float) -> None:
+    x = features(40, scale=3)
+    points, others = space.place(x), space.place(x + gap * features(40, seed=1))
+    resolution = space.resolution(torch.cat([points, others]))
+    found = space.similarity(points, others, dtype=torch.float32).double()
+    exact = space.paired_similarity(points.unsqueeze(1), others)
+    assert (found - exact).abs().max() <= resolution
+    assert resolution <= 1e-5 * exact.abs().max()
+
+
+@ALL
+def test_the_lowest_similarity_is_that_of_opposite_points(space: AnySpace) -> None:
+    ends = torch.tensor([[30.0, 40.0], [-30.0, -40.0]], dtype=torch.float64)
+    lowest = -math.inf if space is SPACES["unclipped ball"] else float(compare(space, ends, ends).min())
+    assert space.lowest() == pytest.approx(lowest)
+    assert compare(space, features(30, scale=9), features(30, seed=1)).min() >= space.lowest()
+    assert Flat(0.5, None, learned=True, normalize=True).lowest() == pytest.approx(-2)
+    assert Flat(0.5, None, learned=True).lowest() == -math.inf
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-15, 1e-6, 1.0, 3.0])
+@ALL
+def test_gradients_are_finite_at_the_origin_and_where_points_coincide(space: AnySpace, scale: float) -> None:
+    vectors = features(5, scale=scale)
+    vectors[1] = vectors[0]
+    vectors[4] = 0
+    vectors.requires_grad_()
+    points = space.place(vectors)
+    similarity = space.similarity(points, points)
+    assert torch.isfinite(similarity).all()
+    (slope,) = torch.autograd.grad((similarity * features(5, 5, seed=1)).sum(), vectors)
+    assert torch.isfinite(slope).all()
+    assert scale == 0 or slope[:4].any(1).all()
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("space", [*list(SPACES.values())[:3], SPACES["unit-fed ball"], Flat(1, None)], ids=repr)
+def test_huge_and_tiny_features_give_finite_values_and_gradients(space: AnySpace, dtype: torch.dtype, scale: float) -> None:
+    vectors = (features(5).float() * scale).requires_grad_()
+    points = space.place(vectors)
+    similarity = space.similarity(points, points, 10.0, dtype)
+    assert torch.isfinite(similarity).all()
+    (slope,) = torch.autograd.grad((similarity * features(5, 5, seed=1).to(dtype)).sum(), vectors)
+    assert torch.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("space", [Sphere(), SPACES["unit-fed ball"], Flat(1, 2.3, normalize=True)], ids=repr)
+def test_a_zero_vector_stays_zero_where_features_are_normalised(space: AnySpace) -> None:
+    vectors = features(3)
+    vectors[1] = 0
+    vectors.requires_grad_()
+    points = space.place(vectors)
+    assert not points[1].any()
+    similarity = space.similarity(points, points)
+    assert torch.isfinite(similarity).all()
+    (slope,) = torch.autograd.grad(similarity[0].sum(), vectors)
+    assert torch.isfinite(slope).all()
+
+
+@ALL
+def test_a_space_is_rebuilt_from_its_description(space: AnySpace) -> None:
+    twin = space_from(space.describe())
+    assert twin.describe() == space.describe()
+    x = features(4)
+    expected = compare(space, x, x)
+    torch.testing.assert_close(twin.similarity(twin.place(x), twin.place(x)), expected)
+    assert not twin.learned()
+
+
+def test_radii_are_clipped_norms() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    for space, expected in (
+        (Ball(1, 2, 2.3), [2.3, 1, 0]),
+        (Ball(1, 2, None), [10, 1, 0]),
+        (Flat(2, 1.5, normalize=True), [1.5, 1.5, 0]),
+    ):
+        radii = space.radii(space.place(vectors))
+        torch.testing.assert_close(radii, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0)
+        x = expmap0(space.place(vectors), 0.5)
+        torch.testing.assert_close(logmap0(x, 0.5).norm(dim=-1), radii, rtol=1e-5, atol=0)
+    assert Sphere().radii(vectors) is None

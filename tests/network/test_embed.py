@@ -1,0 +1,55 @@
+"""Embedding a split: the centre of every image, in order, independent of the batch."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from geomix.data.packed import Packed
+from geomix.network import embed as module
+from geomix.network.encoder import Encoder, build_encoder
+
+SETTINGS = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return build_encoder(SETTINGS, 8, (16, 16, 1), seed=0)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("BATCH", 7), ("PIXELS", 16 * 16 * 3)])
+def test_batches_do_not_change_the_embeddings(
+    packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    whole = module.embed(encoder, packed, "test", 1, CPU)
+    monkeypatch.setattr(module, limit, value)
+    parts = module.embed(encoder, packed, "test", 1, CPU)
+    assert {name: vectors.shape for name, vectors in whole.items()} == {"test_backbone": (20, 16), "test_head": (20, 8)}
+    for name, vectors in whole.items():
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(parts[name], vectors, rtol=1e-5, atol=1e-6)
+
+
+def test_square_images_are_seen_whole_and_others_by_their_centre(
+    packed: Packed, encoder: Encoder, floats: Callable[[Packed, np.ndarray], torch.Tensor]
+) -> None:
+    rows = packed.rows("val")
+    with torch.inference_mode():
+        expected = encoder(floats(packed, rows))[1].numpy()
+    assert np.array_equal(module.embed(encoder, packed, "val", 1, CPU)["val_head"], expected)
+    assert not np.allclose(module.embed(encoder, packed, "val", 0.5, CPU)["val_head"], expected)
+    wide = replace(packed, samples=packed.samples.assign(aspect=["1"] * 25 + ["2"] * 35))
+    seen = module.embed(encoder, wide, "val", 1, CPU)["val_head"]
+    same = np.isclose(seen, expected, rtol=1e-4, atol=1e-5).all(1)
+    assert same.tolist() == [True] * 5 + [False] * 15
+
+
+def test_images_read_ahead_give_the_same_embeddings(packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 7)
+    expected = module.embed(encoder, packed, "test", 0.5, CPU)
+    monkeypatch.setattr(module, "pays", lambda *_: True)
+    found = module.embed(encoder, packed, "test", 0.5, CPU)
+    assert all(np.array_equal(found[name], vectors) for name, vectors in expected.items())
