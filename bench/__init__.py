@@ -1,4 +1,5 @@
-"""Benchmarks: time and memory against the released formulas and a peer, started from the root as `python -m bench.<name>`.
+"""Benchmarks: time and memory against the released formulas and a peer, started from the root as
+`python -m bench.<name>`.
 
 Importing this package puts the src/ folder of its own checkout first on the path, as the stages do.
 """

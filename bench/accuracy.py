@@ -10,7 +10,10 @@ from bench.inputs import RADIUS
 from bench.measure import DEFINITION, Row
 
 CURVATURES = (0.1, 1.0, 3.0)
-NEAR = (1.1e-3, 1.1e-2)  # true distances of the constructed pairs, about; float32 embeddings leave some percent open
+NEAR = (
+    1.1e-3,
+    1.1e-2,
+)  # true distances of the constructed pairs, about; float32 embeddings leave some percent open
 BANDS = ((1e-3, 2e-3), (2e-3, 2e-2), (2e-2, math.inf))
 
 
@@ -32,7 +35,11 @@ def draw_pairs(count: int, curvature: float) -> tuple[Tensor, Tensor]:
     """Draw embeddings within and beyond the clip radius, and near copies of them, float32, (N, 128) and (3 N, 128)."""
     random = torch.Generator().manual_seed(4)
     x = torch.randn(count, 128, generator=random, dtype=torch.float64)
-    x = x / x.norm(dim=1, keepdim=True) * torch.linspace(0.05, 1.5 * RADIUS, count, dtype=torch.float64).unsqueeze(1)
+    x = (
+        x
+        / x.norm(dim=1, keepdim=True)
+        * torch.linspace(0.05, 1.5 * RADIUS, count, dtype=torch.float64).unsqueeze(1)
+    )
     x = x.float().double()
     copies = [torch.randn(count, 128, generator=random, dtype=torch.float64) / 8]
     for target in NEAR:
@@ -53,12 +60,22 @@ def accuracy_rows(quick: bool) -> list[Row]:
         with torch.no_grad():
             logits = geometry.logits(geometry.place(x), geometry.place(y)).double()
             a, b = (released.expmap0(released.clip(z, RADIUS), curvature) for z in (x, y))
-            found = {"geomix": -geometry.tau * logits, "released formula": released.distances(a, b, curvature).double()}
+            found = {
+                "geomix": -geometry.tau * logits,
+                "released formula": released.distances(a, b, curvature).double(),
+            }
         for low, high in BANDS:
             inside = (exact >= low) & (exact < high)
-            case = f"c = {curvature:g}, d from {low:g}" + (f" to {high:g}" if high < math.inf else "")
+            case = f"c = {curvature:g}, d from {low:g}" + (
+                f" to {high:g}" if high < math.inf else ""
+            )
             for name, distances in found.items():
-                row: Row = {"table": "accuracy", "case": case, "implementation": name, "baseline": DEFINITION}
+                row: Row = {
+                    "table": "accuracy",
+                    "case": case,
+                    "implementation": name,
+                    "baseline": DEFINITION,
+                }
                 error = ((distances - exact).abs() / exact)[inside].max()
                 rows.append(row | {"difference": float(error), "pairs": int(inside.sum())})
     return rows

@@ -23,13 +23,19 @@ def parse_options(threads: int = 2) -> Options:
         InputError: On a mistake in it.
     """
     arguments = Arguments(description="Writes a CSV, core.md and growth.png.")
-    arguments.add_argument("--quick", action="store_true", help="tiny sizes, to try the program; needs --out")
+    arguments.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to try the program; needs --out"
+    )
     arguments.add_argument("--out", type=Path, help=f"folder of the results, {REPORTS} by default")
     arguments.add_argument("--threads", type=int, default=threads)
-    arguments.add_argument("--budget", type=float, default=BUDGET, help="seconds of timing for each case, about")
+    arguments.add_argument(
+        "--budget", type=float, default=BUDGET, help="seconds of timing for each case, about"
+    )
     given = arguments.parse_args()
     if given.quick and given.out is None:
-        raise InputError("command line: found --quick without --out, expected a folder that holds no real results")
+        raise InputError(
+            "command line: found --quick without --out, expected a folder that holds no real results"
+        )
     if given.threads < 1 or not given.budget > 0:
         raise InputError(
             f"command line: found {given.threads} threads and a budget of {given.budget}, expected 1 or more, above 0"
@@ -37,7 +43,9 @@ def parse_options(threads: int = 2) -> Options:
     return Options(given.quick, given.out or REPORTS, given.threads, given.budget)
 
 
-def run_benchmark(bench: str, cases: Sequence[Case], options: Options, more: Callable[[], list[Row]] = list) -> None:
+def run_benchmark(
+    bench: str, cases: Sequence[Case], options: Options, more: Callable[[], list[Row]] = list
+) -> None:
     """Measure all cases and write what came out.
 
     Args:
@@ -46,10 +54,17 @@ def run_benchmark(bench: str, cases: Sequence[Case], options: Options, more: Cal
         options: Of the command line.
         more: Gives rows that are no cases.
     """
-    from bench.page import TABLES, table_text, write_csv, write_page  # not in the processes whose memory is measured
+    from bench.page import (
+        TABLES,
+        table_text,
+        write_csv,
+        write_page,
+    )  # not in the processes whose memory is measured
 
     set_threads(options.threads)
-    rows = [row for case in tqdm(cases, desc=bench) for row in measure_case(bench, case, options)] + more()
+    rows = [
+        row for case in tqdm(cases, desc=bench) for row in measure_case(bench, case, options)
+    ] + more()
     table = write_csv(bench, rows, options)
     for name in TABLES[bench]:
         print(table_text(bench, name, table), end="\n\n")

@@ -36,14 +36,28 @@ def draw_growth(found: Mapping[str, pd.DataFrame]) -> bytes | None:
                     panels.append((bench, column, other, middle[other], part))
     if not panels:
         return None
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels) + 0.4, 4.4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4.6 * len(panels) + 0.4, 4.4), layout="constrained", squeeze=False
+    )
     for axis, (bench, column, other, fixed, part) in zip(axes.flat, panels, strict=True):
-        words = {"n": "embeddings in the batch N" if bench == "loss" else "items of the gallery N", "d": "dimensions D"}
+        words = {
+            "n": "embeddings in the batch N" if bench == "loss" else "items of the gallery N",
+            "d": "dimensions D",
+        }
         draw_panel(axis, part, column)
         axis.set_xlabel(words[column])
-        axis.set_title(f"{'loss and gradient' if bench == 'loss' else 'search'}, {other.upper()} = {fixed:,}", fontsize=10)
+        axis.set_title(
+            f"{'loss and gradient' if bench == 'loss' else 'search'}, {other.upper()} = {fixed:,}",
+            fontsize=10,
+        )
     axes[0, 0].set_ylabel("seconds")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
     return to_png(figure)
 
 
@@ -61,7 +75,15 @@ def draw_panel(axis: Axes, points: pd.DataFrame, column: str) -> None:
     for name, (color, marker, dash) in LOOKS.items():
         rows = points[points["implementation"] == name]
         if len(rows):
-            axis.plot(rows[column], rows["seconds"], color=color, marker=marker, linestyle=dash, markersize=5, label=name)
+            axis.plot(
+                rows[column],
+                rows["seconds"],
+                color=color,
+                marker=marker,
+                linestyle=dash,
+                markersize=5,
+                label=name,
+            )
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.xaxis.set_major_locator(FixedLocator(sorted(points[column].unique())))

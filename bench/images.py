@@ -1,7 +1,9 @@
 """Benchmark of the images: packing photographs, and augmented batches of them. `python -m bench.images`."""
 
 if __package__ != "bench":
-    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.images")
+    raise SystemExit(
+        "error: start this benchmark from the root of the repository: python -m bench.images"
+    )
 
 import atexit
 import io
@@ -33,7 +35,10 @@ from geomix.data.packed import Encoded, Packed
 from stages import run
 
 WIDTH, HEIGHT, QUALITY = 500, 400, 90  # of the photographs
-GRAIN, NOISE = 20, 8.0  # pixels of their smooth part, and the deviation of the noise on it: 80 kB each
+GRAIN, NOISE = (
+    20,
+    8.0,
+)  # pixels of their smooth part, and the deviation of the noise on it: 80 kB each
 DISTINCT = 128  # photographs that are made; others repeat them
 SIDE, AREA, FLIP = 224, 0.2, 0.5
 SQUARE = 256  # of the decoded form
@@ -75,9 +80,13 @@ def draw_photographs(count: int) -> Path:
     random = np.random.default_rng(0)
     for number in range(count):
         grains = random.integers(0, 256, (HEIGHT // GRAIN, WIDTH // GRAIN, 3), np.uint8)
-        smooth = np.asarray(Image.fromarray(grains).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+        smooth = np.asarray(
+            Image.fromarray(grains).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        )
         noisy = smooth + random.normal(0, NOISE, (HEIGHT, WIDTH, 1))
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:04d}.jpg", "JPEG", quality=QUALITY)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(
+            folder / f"{number:04d}.jpg", "JPEG", quality=QUALITY
+        )
     return folder
 
 
@@ -89,8 +98,14 @@ def pack_photographs(form: str, count: int) -> Packed:
     if form == "encoded":
         ends = np.cumsum([len(content) for content in files])
         content = np.frombuffer(b"".join(files), np.uint8)
-        return Packed(samples, Encoded(content, np.stack([np.r_[0, ends[:-1]], ends], 1)), {"image_shape": [0, 0, 3]})
-    squares = [np.asarray(Image.open(io.BytesIO(content)).resize((SQUARE, SQUARE))) for content in files]
+        return Packed(
+            samples,
+            Encoded(content, np.stack([np.r_[0, ends[:-1]], ends], 1)),
+            {"image_shape": [0, 0, 3]},
+        )
+    squares = [
+        np.asarray(Image.open(io.BytesIO(content)).resize((SQUARE, SQUARE))) for content in files
+    ]
     return Packed(samples, np.stack(squares), {"image_shape": [SQUARE, SQUARE, 3]})
 
 
@@ -99,7 +114,10 @@ def ours(form: str, batch: int, batches: int) -> Callable[[Size], Call]:
 
     def build(size: Size) -> Call:
         length, rounds = (4, 1) if size == "tiny" else (batch, batches)
-        packed, wanted = pack_photographs(form, length), Format(SIDE, torch.tensor(MEAN), torch.tensor(STD))
+        packed, wanted = (
+            pack_photographs(form, length),
+            Format(SIDE, torch.tensor(MEAN), torch.tensor(STD)),
+        )
         generator = torch.Generator().manual_seed(0)
 
         def call() -> None:
@@ -120,7 +138,12 @@ class Photographs(Dataset[Tensor]):
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
         crop = transforms.RandomResizedCrop(SIDE, (AREA, 1.0))
-        steps = [crop, transforms.RandomHorizontalFlip(FLIP), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+        steps = [
+            crop,
+            transforms.RandomHorizontalFlip(FLIP),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
         self.transform = transforms.Compose(steps)
 
     def __len__(self) -> int:
@@ -138,7 +161,9 @@ def theirs(batch: int, batches: int) -> Callable[[Size], Call]:
     def build(size: Size) -> Call:
         length, rounds = (4, 1) if size == "tiny" else (batch, batches)
         paths = sorted(draw_photographs(length).iterdir()) * rounds
-        loader = DataLoader(Photographs(paths), length, shuffle=True, num_workers=LOADERS, persistent_workers=True)
+        loader = DataLoader(
+            Photographs(paths), length, shuffle=True, num_workers=LOADERS, persistent_workers=True
+        )
 
         def call() -> None:
             for _ in loader:
@@ -152,7 +177,10 @@ def theirs(batch: int, batches: int) -> Callable[[Size], Call]:
 def batch_case(batch: int, batches: int) -> Case:
     """Time augmented batches from both forms beside torchvision's."""
     peer = Implementation("torchvision", theirs(batch, batches))
-    mine = [Implementation(f"geomix {form}", ours(form, batch, batches)) for form in ("encoded", "decoded")]
+    mine = [
+        Implementation(f"geomix {form}", ours(form, batch, batches))
+        for form in ("encoded", "decoded")
+    ]
     ratios = tuple(Ratio("torchvision", one.name) for one in mine)
     title = f"{batches} batches of {batch}, {SIDE} px of {WIDTH} x {HEIGHT}"
     return Case("batch", title, (peer, *mine), ratios, memory=False, size=(("n", batch * batches),))
@@ -169,10 +197,22 @@ def pack_rows(quick: bool) -> list[Row]:
     rows = []
     for form in ("encoded", "decoded"):
         with tempfile.TemporaryDirectory() as scratch:
-            arguments = [str(draw_photographs(distinct)), f"{scratch}/packed", form, str(count), str(SQUARE)]
+            arguments = [
+                str(draw_photographs(distinct)),
+                f"{scratch}/packed",
+                form,
+                str(count),
+                str(SQUARE),
+            ]
             seconds, peak = weigh_program(PACK, arguments)
         title = f"{count:,} JPEGs of {WIDTH} x {HEIGHT}"
-        row: Row = {"table": "pack", "case": title, "implementation": f"geomix {form}", "n": count, "rounds": 1}
+        row: Row = {
+            "table": "pack",
+            "case": title,
+            "implementation": f"geomix {form}",
+            "n": count,
+            "rounds": 1,
+        }
         rows.append(row | {"seconds": seconds, "peak_mib": peak})
     return rows
 
@@ -181,8 +221,9 @@ def weigh_program(program: str, arguments: Sequence[str]) -> tuple[float, float]
     """Run a program that prints seconds.
 
     Returns:
-        The seconds, and in MiB the highest sum of the proportional resident sizes (Pss) of the process and all below it:
-        pages that several share count once. It is looked at ten times a second.
+        The seconds, and in MiB the highest sum of the proportional resident sizes (Pss) of the
+        process and all below it: pages that several share count once. It is looked at ten times a
+            second.
     """
     command = [sys.executable, "-c", program, *arguments]
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}

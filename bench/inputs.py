@@ -39,7 +39,9 @@ def draw_batch(classes: int, views: int, dimensions: int) -> Tensor:
 def batch_table(classes: int, views: int) -> Table:
     """Say who the embeddings of such a batch are."""
     view = torch.arange(views).repeat_interleave(classes)
-    return Table(sample=torch.arange(classes * views), label=torch.arange(classes).repeat(views), view=view)
+    return Table(
+        sample=torch.arange(classes * views), label=torch.arange(classes).repeat(views), view=view
+    )
 
 
 def draw_gallery(items: int, classes: int, dimensions: int = 128) -> tuple[Tensor, Tensor]:

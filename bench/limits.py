@@ -23,9 +23,18 @@ class Limit:
 
     def applies(self, bench: str, row: dict[str, Any]) -> bool:
         """Say whether a row of a bench is meant; one without the quantity is not, unless that is a difference."""
-        named = (bench, row["table"], row["implementation"]) == (self.bench, self.table, self.implementation)
+        named = (bench, row["table"], row["implementation"]) == (
+            self.bench,
+            self.table,
+            self.implementation,
+        )
         measured = self.column == "difference" or not math.isnan(row.get(self.column, math.nan))
-        return named and measured and self.within in row["case"] and self.baseline in (None, row["baseline"])
+        return (
+            named
+            and measured
+            and self.within in row["case"]
+            and self.baseline in (None, row["baseline"])
+        )
 
     def met(self, value: float) -> bool:
         """Say whether a value is within the bound; NaN never is."""
@@ -35,22 +44,59 @@ class Limit:
 
     def words(self) -> str:
         """Write the bound."""
-        return f"at least {self.at_least:.3g}" if self.at_least is not None else f"at most {self.at_most:.4g}"
+        return (
+            f"at least {self.at_least:.3g}"
+            if self.at_least is not None
+            else f"at most {self.at_most:.4g}"
+        )
 
 
 PEER = "pytorch-metric-learning"
 LISTS = f"{PEER}, lists of max R"
 MIB = 2**20
-UNBOUNDED = {"uniform", "cluster", "mixed_importance", "doubly_contrastive"}  # the yardstick; rules of clusters or gradients
+UNBOUNDED = {
+    "uniform",
+    "cluster",
+    "mixed_importance",
+    "doubly_contrastive",
+}  # the yardstick; rules of clusters or gradients
 
 LIMITS = (
-    Limit("loss", "pairwise", "released formula", "geomix", "ratio", at_least=25, within="hybrid, 9 views"),
-    Limit("loss", "pairwise", "released formula", "geomix", "ratio", at_least=20, within="hybrid, 2 views"),
-    Limit("loss", "pairwise", "released formula", "geomix", "baseline_extra_mib", at_most=100e6 / MIB, within="hybrid"),
+    Limit(
+        "loss",
+        "pairwise",
+        "released formula",
+        "geomix",
+        "ratio",
+        at_least=25,
+        within="hybrid, 9 views",
+    ),
+    Limit(
+        "loss",
+        "pairwise",
+        "released formula",
+        "geomix",
+        "ratio",
+        at_least=20,
+        within="hybrid, 2 views",
+    ),
+    Limit(
+        "loss",
+        "pairwise",
+        "released formula",
+        "geomix",
+        "baseline_extra_mib",
+        at_most=100e6 / MIB,
+        within="hybrid",
+    ),
     Limit("loss", "supervised", PEER, "geomix cosine", "ratio", at_least=1, within="supervised"),
     Limit("loss", "supervised", "geomix hyperbolic", "geomix cosine", "ratio", at_most=1.5),
     Limit("loss", "accuracy", "geomix", None, "difference", at_most=1e-4),
-    *(Limit("negatives", "rules", rule, "uniform", "ratio", at_most=4 / 3) for rule in RULES if rule not in UNBOUNDED),
+    *(
+        Limit("negatives", "rules", rule, "uniform", "ratio", at_most=4 / 3)
+        for rule in RULES
+        if rule not in UNBOUNDED
+    ),
     Limit("search", "gallery", "released formula", "geomix hyperbolic", "ratio", at_least=50),
     Limit("search", "gallery", "geomix hybrid", "geomix hyperbolic", "ratio", at_most=4),
     Limit("search", "check", "geomix hyperbolic", None, "difference", at_most=0),

@@ -1,7 +1,9 @@
 """Benchmark of the losses: from embeddings (N, D) to the loss and its gradient. `python -m bench.loss`."""
 
 if __package__ != "bench":
-    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.loss")
+    raise SystemExit(
+        "error: start this benchmark from the root of the repository: python -m bench.loss"
+    )
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +38,10 @@ def ours(
 
     def build(size: Size) -> Call:
         count = 3 if size == "tiny" else classes
-        embeddings, table = inputs.draw_batch(count, views, dimensions).requires_grad_(), inputs.batch_table(count, views)
+        embeddings, table = (
+            inputs.draw_batch(count, views, dimensions).requires_grad_(),
+            inputs.batch_table(count, views),
+        )
         space = geometry(dimensions)
 
         def call() -> tuple[float, Tensor]:
@@ -49,7 +54,9 @@ def ours(
     return build
 
 
-def theirs(system: Callable[[int], System], classes: int, views: int, dimensions: int = 128) -> Callable[[Size], Call]:
+def theirs(
+    system: Callable[[int], System], classes: int, views: int, dimensions: int = 128
+) -> Callable[[Size], Call]:
     """Give such a call with the released formula of a system (of D); its sum over pairs of views becomes a mean."""
 
     def build(size: Size) -> Call:
@@ -71,7 +78,10 @@ def peers(loss: Callable[[], torch.nn.Module], classes: int, views: int) -> Call
 
     def build(size: Size) -> Call:
         count = 3 if size == "tiny" else classes
-        embeddings, labels = inputs.draw_batch(count, views, 128).requires_grad_(), torch.arange(count).repeat(views)
+        embeddings, labels = (
+            inputs.draw_batch(count, views, 128).requires_grad_(),
+            torch.arange(count).repeat(views),
+        )
         used = loss()
 
         def call() -> tuple[float, Tensor]:
@@ -88,14 +98,20 @@ def our_proxies(classes: int, views: int) -> Callable[[Size], Call]:
 
     def build(size: Size) -> Call:
         count = 3 if size == "tiny" else classes
-        embeddings, rows = inputs.draw_batch(count, views, 128).requires_grad_(), inputs.batch_table(count, views)
+        embeddings, rows = (
+            inputs.draw_batch(count, views, 128).requires_grad_(),
+            inputs.batch_table(count, views),
+        )
         number = torch.arange(count)
         columns, proxies = Table(-1 - number, number, number), draw_proxies(count)
         space = inputs.cosine(1 / ALPHA)
 
         def call() -> tuple[float, Tensor]:
             value = proxy_anchor(
-                space.logits(space.place(embeddings), space.place(proxies)), rows, columns, margin=MARGIN * ALPHA
+                space.logits(space.place(embeddings), space.place(proxies)),
+                rows,
+                columns,
+                margin=MARGIN * ALPHA,
             )
             return value.item(), torch.autograd.grad(value, (embeddings, proxies))[0]
 
@@ -109,7 +125,10 @@ def peers_proxies(classes: int, views: int) -> Callable[[Size], Call]:
 
     def build(size: Size) -> Call:
         count = 3 if size == "tiny" else classes
-        embeddings, labels = inputs.draw_batch(count, views, 128).requires_grad_(), torch.arange(count).repeat(views)
+        embeddings, labels = (
+            inputs.draw_batch(count, views, 128).requires_grad_(),
+            torch.arange(count).repeat(views),
+        )
         loss = peer.ProxyAnchorLoss(count, 128, margin=MARGIN, alpha=ALPHA)
         loss.proxies.data.copy_(draw_proxies(count).detach())
 
@@ -152,10 +171,15 @@ PAIRWISE: dict[str, tuple[Callable[[int], Geometry], Callable[[int], System]]] =
     "cosine": (lambda d: inputs.cosine(), lambda d: released.sphere(TAU_SPHERE)),
     "flat": (lambda d: inputs.flat(), lambda d: released.flat(TAU_BALL, RADIUS)),
     "hyperbolic": (lambda d: inputs.hyperbolic(), hyp_vit),
-    "hyperbolic, free radii": (hyperbolic_free, lambda d: released.ball(TAU_BALL, CURVATURE, RADIUS, inputs.free_scale(d))),
+    "hyperbolic, free radii": (
+        hyperbolic_free,
+        lambda d: released.ball(TAU_BALL, CURVATURE, RADIUS, inputs.free_scale(d)),
+    ),
     "hybrid": (
         hybrid_free,
-        lambda d: released.hybrid(TAU_SPHERE_HYBRID, TAU_BALL, LAM, CURVATURE, RADIUS, inputs.free_scale(d)),
+        lambda d: released.hybrid(
+            TAU_SPHERE_HYBRID, TAU_BALL, LAM, CURVATURE, RADIUS, inputs.free_scale(d)
+        ),
     ),
 }
 
@@ -171,7 +195,9 @@ def cases(quick: bool) -> list[Case]:
     counts, widths = ([6, 12], [8, 16]) if quick else ([225, 450, 900, 1800], [32, 128, 512])
     views, middle = (3, 12) if quick else (9, 900)
     found += [growth_case(count // views, views, widths[1]) for count in counts]
-    return found + [growth_case(middle // views, views, width) for width in widths if width != widths[1]]
+    return found + [
+        growth_case(middle // views, views, width) for width in widths if width != widths[1]
+    ]
 
 
 def pairwise_case(name: str, classes: int, views: int) -> Case:
@@ -186,10 +212,17 @@ def pairwise_case(name: str, classes: int, views: int) -> Case:
 def supervised_case(classes: int, views: int) -> Case:
     """Compare our supervised contrastive loss in three geometries with the peer's for the cosine."""
     implementations = (
-        Implementation("geomix cosine", ours(lambda d: inputs.cosine(), supervised_contrastive, classes, views)),
-        Implementation("geomix hyperbolic", ours(lambda d: inputs.hyperbolic(), supervised_contrastive, classes, views)),
+        Implementation(
+            "geomix cosine", ours(lambda d: inputs.cosine(), supervised_contrastive, classes, views)
+        ),
+        Implementation(
+            "geomix hyperbolic",
+            ours(lambda d: inputs.hyperbolic(), supervised_contrastive, classes, views),
+        ),
         Implementation("geomix hybrid", ours(hybrid_free, supervised_contrastive, classes, views)),
-        Implementation(PEER, peers(lambda: peer.SupConLoss(temperature=TAU_SPHERE), classes, views)),
+        Implementation(
+            PEER, peers(lambda: peer.SupConLoss(temperature=TAU_SPHERE), classes, views)
+        ),
     )
     ratios = (
         Ratio(PEER, "geomix cosine", differ),
@@ -197,7 +230,12 @@ def supervised_case(classes: int, views: int) -> Case:
         Ratio("geomix hyperbolic", "geomix cosine"),
         Ratio("geomix hybrid", "geomix cosine"),
     )
-    return Case("supervised", f"supervised contrastive, {views} views x {classes} classes", implementations, ratios)
+    return Case(
+        "supervised",
+        f"supervised contrastive, {views} views x {classes} classes",
+        implementations,
+        ratios,
+    )
 
 
 def proxy_case(classes: int, views: int) -> Case:
@@ -210,8 +248,12 @@ def proxy_case(classes: int, views: int) -> Case:
 
 def pairs_case(classes: int, views: int) -> Case:
     """Compare with the peer's NT-Xent, which with two views is the pairwise cross-entropy, at a size that fits in memory."""
-    mine = Implementation("geomix cosine", ours(lambda d: inputs.cosine(), pairwise_cross_entropy, classes, views))
-    base = Implementation(PEER, peers(lambda: peer.NTXentLoss(temperature=TAU_SPHERE), classes, views))
+    mine = Implementation(
+        "geomix cosine", ours(lambda d: inputs.cosine(), pairwise_cross_entropy, classes, views)
+    )
+    base = Implementation(
+        PEER, peers(lambda: peer.NTXentLoss(temperature=TAU_SPHERE), classes, views)
+    )
     title = f"NT-Xent, {views} views x {classes} classes"
     return Case("supervised", title, (mine, base), (Ratio(PEER, "geomix cosine", differ),))
 
@@ -225,14 +267,24 @@ def growth_case(classes: int, views: int, dimensions: int) -> Case:
         return lambda: embeddings @ embeddings.T
 
     names: list[tuple[str, Any]] = [("matrix product", product)]
-    names.append(("geomix", ours(lambda d: inputs.hyperbolic(), pairwise_cross_entropy, classes, views, dimensions)))
+    names.append(
+        (
+            "geomix",
+            ours(lambda d: inputs.hyperbolic(), pairwise_cross_entropy, classes, views, dimensions),
+        )
+    )
     ratios = [Ratio("geomix", "matrix product")]
-    if count <= LARGEST_RELEASED and released_bytes(classes, views, dimensions) < 0.7 * free_bytes():
+    if (
+        count <= LARGEST_RELEASED
+        and released_bytes(classes, views, dimensions) < 0.7 * free_bytes()
+    ):
         names.append(("released formula", theirs(hyp_vit, classes, views, dimensions)))
         ratios.append(Ratio("released formula", "geomix", differ))
     title = f"hyperbolic, {views} views x {classes} classes x {dimensions} dimensions"
     parts = tuple(Implementation(name, build) for name, build in names)
-    return Case("growth", title, parts, tuple(ratios), memory=False, size=(("n", count), ("d", dimensions)))
+    return Case(
+        "growth", title, parts, tuple(ratios), memory=False, size=(("n", count), ("d", dimensions))
+    )
 
 
 def released_bytes(classes: int, views: int, dimensions: int) -> int:

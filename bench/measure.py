@@ -1,15 +1,17 @@
 """Time and memory of several implementations of one case.
 
-Time: after one call of each, the implementations run in turn, round by round (A B C A B C ...), so that what else the machine
-does meets all of them alike. A ratio is the median over rounds of the ratio within a round. Rounds are run
-until a budget of seconds is spent. A call of less than 2 ms is repeated within its round.
+Time: after one call of each, the implementations run in turn, round by round (A B C A B C ...), so
+that what else the machine does meets all of them alike. A ratio is the median over rounds of the
+ratio within a round. Rounds are run until a budget of seconds is spent. A call of less than 2 ms is
+repeated within its round.
 
-Memory: one call in a fresh process, after a call on tiny inputs that loads libraries and starts threads. Extra memory is the
-highest resident size during the call less the resident size before it (VmHWM less VmRSS of /proc/self/status, Linux). The
-high-water mark is set back just before the call (5 to /proc/self/clear_refs); where that is not allowed it may
-be older than the call, and the figure is an upper bound. Large blocks are mapped one by one (MALLOC_MMAP_THRESHOLD_), so
-that holes of the heap, which can double the figure, do not count. A whole process is weighed by the high-water mark itself,
-Python and its libraries included, with the allocator as it is.
+Memory: one call in a fresh process, after a call on tiny inputs that loads libraries and starts
+threads. Extra memory is the highest resident size during the call less the resident size before it
+(VmHWM less VmRSS of /proc/self/status, Linux). The high-water mark is set back just before the call
+(5 to /proc/self/clear_refs); where that is not allowed it may be older than the call, and the
+figure is an upper bound. Large blocks are mapped one by one (MALLOC_MMAP_THRESHOLD_), so that holes
+of the heap, which can double the figure, do not count. A whole process is weighed by the high-water
+mark itself, Python and its libraries included, with the allocator as it is.
 """
 
 import argparse
@@ -34,7 +36,9 @@ from tqdm import tqdm
 from bench import ROOT
 
 Call = Callable[[], Any]
-Size = Literal["tiny", "timed", "whole"]  # warm up before memory is measured; measure time; measure memory
+Size = Literal[
+    "tiny", "timed", "whole"
+]  # warm up before memory is measured; measure time; measure memory
 Row = dict[str, Any]
 
 SHORTEST = 0.002  # seconds of a call that is timed alone
@@ -118,18 +122,32 @@ def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
     del calls
     memory = {}
     if case.memory:
-        memory = {one.name: run_alone(bench, case, one, options)["extra_mib"] for one in case.implementations}
+        memory = {
+            one.name: run_alone(bench, case, one, options)["extra_mib"]
+            for one in case.implementations
+        }
     rows = []
     for ratio in case.ratios:
         a, b = seconds[ratio.implementation], seconds[ratio.baseline]
-        row: Row = {"table": case.table, "case": case.name, "implementation": ratio.implementation, "baseline": ratio.baseline}
+        row: Row = {
+            "table": case.table,
+            "case": case.name,
+            "implementation": ratio.implementation,
+            "baseline": ratio.baseline,
+        }
         row |= dict(case.size) | {"ratio": float(np.median(a / b)), "rounds": len(a)}
         row |= {"seconds": float(np.median(a)), "baseline_seconds": float(np.median(b))}
         if memory:
             mine, base = memory[ratio.implementation], memory[ratio.baseline]
-            row |= {"memory_ratio": mine / base if base else math.nan, "extra_mib": mine, "baseline_extra_mib": base}
+            row |= {
+                "memory_ratio": mine / base if base else math.nan,
+                "extra_mib": mine,
+                "baseline_extra_mib": base,
+            }
         if ratio.difference:
-            row["difference"] = ratio.difference(results[ratio.implementation], results[ratio.baseline])
+            row["difference"] = ratio.difference(
+                results[ratio.implementation], results[ratio.baseline]
+            )
         rows.append(row)
     for one in case.implementations:
         if one.check:
@@ -137,7 +155,9 @@ def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
     return rows
 
 
-def time_rounds(calls: Mapping[str, Call], budget: float, title: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def time_rounds(
+    calls: Mapping[str, Call], budget: float, title: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Time calls in turn.
 
     Args:
@@ -157,7 +177,9 @@ def time_rounds(calls: Mapping[str, Call], budget: float, title: str) -> tuple[d
             start = time.perf_counter()
             call()
             first[name] = time.perf_counter() - start
-    repeats = {name: max(1, math.ceil(SHORTEST / max(spent, 1e-6))) for name, spent in first.items()}
+    repeats = {
+        name: max(1, math.ceil(SHORTEST / max(spent, 1e-6))) for name, spent in first.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()
     gc.disable()
@@ -176,16 +198,29 @@ def time_rounds(calls: Mapping[str, Call], budget: float, title: str) -> tuple[d
     return {name: np.array(values) for name, values in seconds.items()}, results
 
 
-def run_alone(bench: str, case: Case, implementation: Implementation, options: Options) -> dict[str, float]:
+def run_alone(
+    bench: str, case: Case, implementation: Implementation, options: Options
+) -> dict[str, float]:
     """Run one implementation once in a fresh process.
 
     Returns:
-        seconds; extra_mib and peak_mib, see the top of this file; difference, where it is checked and run alone.
+        seconds; extra_mib and peak_mib, see the top of this file; difference, where it is checked
+        and run alone.
     """
-    command = [sys.executable, "-m", "bench.measure", bench, case.table, case.name, implementation.name]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.measure",
+        bench,
+        case.table,
+        case.name,
+        implementation.name,
+    ]
     command += ["--threads", str(options.threads)] + ["--quick"] * options.quick
     allocator = {} if case.alone else {"MALLOC_MMAP_THRESHOLD_": str(LARGE)}
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | allocator, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | allocator, stdout=subprocess.PIPE, text=True, check=True
+    )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -194,10 +229,18 @@ def _measure_alone(bench: str, case: Case, options: Options) -> list[Row]:
     rows = []
     for one in case.implementations:
         runs = [
-            run_alone(bench, case, one, options) for _ in tqdm(range(case.alone), desc=f"{case.name}, {one.name}", leave=False)
+            run_alone(bench, case, one, options)
+            for _ in tqdm(range(case.alone), desc=f"{case.name}, {one.name}", leave=False)
         ]
-        row: Row = {"table": case.table, "case": case.name, "implementation": one.name} | dict(case.size) | {"rounds": len(runs)}
-        row |= {"seconds": float(np.median([run["seconds"] for run in runs])), "peak_mib": max(run["peak_mib"] for run in runs)}
+        row: Row = (
+            {"table": case.table, "case": case.name, "implementation": one.name}
+            | dict(case.size)
+            | {"rounds": len(runs)}
+        )
+        row |= {
+            "seconds": float(np.median([run["seconds"] for run in runs])),
+            "peak_mib": max(run["peak_mib"] for run in runs),
+        }
         rows.append(row)
         if one.check:
             rows.append(_check_row(case, one.name, max(run["difference"] for run in runs)))
@@ -205,7 +248,12 @@ def _measure_alone(bench: str, case: Case, options: Options) -> list[Row]:
 
 
 def _check_row(case: Case, implementation: str, difference: float) -> Row:
-    names: Row = {"table": "check", "case": case.name, "implementation": implementation, "baseline": DEFINITION}
+    names: Row = {
+        "table": "check",
+        "case": case.name,
+        "implementation": implementation,
+        "baseline": DEFINITION,
+    }
     return names | dict(case.size) | {"difference": difference}
 
 
@@ -222,13 +270,20 @@ def weigh(call: Call) -> tuple[dict[str, float], Any]:
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        print("warning: the high-water mark of memory could not be set back: figures are upper bounds", file=sys.stderr)
+        print(
+            "warning: the high-water mark of memory could not be set back: figures are upper bounds",
+            file=sys.stderr,
+        )
     _, before = read_memory()
     start = time.perf_counter()
     result = call()
     seconds = time.perf_counter() - start
     peak, _ = read_memory()
-    return {"seconds": seconds, "extra_mib": (peak - before) / 2**20, "peak_mib": peak / 2**20}, result
+    return {
+        "seconds": seconds,
+        "extra_mib": (peak - before) / 2**20,
+        "peak_mib": peak / 2**20,
+    }, result
 
 
 def main() -> None:

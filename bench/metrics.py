@@ -1,7 +1,9 @@
 """Benchmark of the metrics: from embeddings to R@1, R-precision, MAP@R and MRR. `python -m bench.metrics`."""
 
 if __package__ != "bench":
-    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.metrics")
+    raise SystemExit(
+        "error: start this benchmark from the root of the repository: python -m bench.metrics"
+    )
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,7 +59,8 @@ def ours(geometry: Callable[[], Geometry], items: int, classes: int) -> Callable
 def peers(items: int, classes: int, k: str | None) -> Callable[[Size], Call]:
     """Give a call of the peer; k None, its default, ranks the whole gallery.
 
-    It searches by Euclidean distance, which orders normalised embeddings as the cosine does: they are normalised untimed.
+    It searches by Euclidean distance, which orders normalised embeddings as the cosine does: they
+    are normalised untimed.
     """
 
     def build(size: Size) -> Call:
@@ -103,7 +106,10 @@ def metrics_case(items: int, classes: int, default: bool) -> Case:
 def cases(quick: bool) -> list[Case]:
     """Give the cases."""
     if quick:
-        return [replace(case, memory=False) for case in (metrics_case(200, 10, True), metrics_case(300, 15, False))]
+        return [
+            replace(case, memory=False)
+            for case in (metrics_case(200, 10, True), metrics_case(300, 15, False))
+        ]
     return [metrics_case(5924, 100, True), metrics_case(20000, 500, False)]
 
 

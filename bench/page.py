@@ -17,7 +17,18 @@ from geomix.report.text import markdown_table
 
 COLUMNS = [
     *("table", "case", "implementation", "baseline", "ratio", "seconds", "baseline_seconds"),
-    *("memory_ratio", "extra_mib", "baseline_extra_mib", "peak_mib", "rounds", "difference", "pairs", "n", "d", "sample"),
+    *(
+        "memory_ratio",
+        "extra_mib",
+        "baseline_extra_mib",
+        "peak_mib",
+        "rounds",
+        "difference",
+        "pairs",
+        "n",
+        "d",
+        "sample",
+    ),
 ]
 TABLES = {
     "loss": ["pairwise", "supervised", "accuracy", "growth"],
@@ -91,7 +102,10 @@ and `mixed_importance` takes the gradient of the uniform loss once more.""",
 in float32; its time is taken on some of the rows and scaled by their number, its memory on all rows. faiss is its flat
 index on the inner products that order as the geometry, in float32 and as they come: near-ties and the order of ties are
 its rounding's.""",
-    ("search", "check"): """Lists of a sample of queries against explicit differences in float64, compared place by place.""",
+    (
+        "search",
+        "check",
+    ): """Lists of a sample of queries against explicit differences in float64, compared place by place.""",
     (
         "search",
         "large",
@@ -147,11 +161,22 @@ the released formulas, and tests compare them with arrays that the released code
 def describe_machine(threads: int) -> dict[str, str]:
     """Give the kind of CPU, threads and versions: what the figures depend on. No names, no dates, no paths."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    packages = {"torch": "torch", "faiss": "faiss-cpu", "pytorch-metric-learning": "pytorch-metric-learning"}
+    model = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
+    packages = {
+        "torch": "torch",
+        "faiss": "faiss-cpu",
+        "pytorch-metric-learning": "pytorch-metric-learning",
+    }
     versions = {name: version(package).split("+")[0] for name, package in packages.items()}
     kind = f"{model}, {torch.backends.cpu.get_cpu_capability()}"
-    return {"cpu": kind, "threads": str(threads), "python": ".".join(platform.python_version_tuple()[:2])} | versions
+    return {
+        "cpu": kind,
+        "threads": str(threads),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    } | versions
 
 
 def write_csv(bench: str, rows: list[Row], options: Options) -> pd.DataFrame:
@@ -169,7 +194,11 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def write_page(folder: Path) -> None:
     """Write core.md and growth.png from the CSVs that are in a folder."""
-    found = {bench: read_csv(folder / f"{bench}.csv") for bench in TABLES if (folder / f"{bench}.csv").is_file()}
+    found = {
+        bench: read_csv(folder / f"{bench}.csv")
+        for bench in TABLES
+        if (folder / f"{bench}.csv").is_file()
+    }
     picture = draw_growth(found)
     if picture:
         replace_file(folder / "growth.png", picture)
@@ -181,7 +210,8 @@ def page(found: Mapping[str, pd.DataFrame], picture: bool) -> str:
     parts = [TITLE, verdict(found), HEAD]
     for bench, table in found.items():
         parts += [
-            f"## {TITLES[bench, name]}\n\n{TEXTS[bench, name]}\n\n{table_text(bench, name, table)}\n" for name in TABLES[bench]
+            f"## {TITLES[bench, name]}\n\n{TEXTS[bench, name]}\n\n{table_text(bench, name, table)}\n"
+            for name in TABLES[bench]
         ]
     if picture:
         parts.append(
@@ -194,11 +224,21 @@ def verdict(found: Mapping[str, pd.DataFrame]) -> str:
     """Give a table of the limits asked for, with the range of what was measured, and name the cases that miss one."""
     lines, missed = [], []
     for limit in LIMITS:
-        rows = [row for row in records(found[limit.bench]) if limit.applies(limit.bench, row)] if limit.bench in found else []
+        rows = (
+            [row for row in records(found[limit.bench]) if limit.applies(limit.bench, row)]
+            if limit.bench in found
+            else []
+        )
         values = sorted(float(row[limit.column]) for row in rows)
-        span = "not measured" if not rows else number(values[0]) + (f" to {number(values[-1])}" if values[-1] > values[0] else "")
+        span = (
+            "not measured"
+            if not rows
+            else number(values[0]) + (f" to {number(values[-1])}" if values[-1] > values[0] else "")
+        )
         late = [row for row in rows if not limit.met(row[limit.column])]
-        words = f"{limit.implementation} / {limit.baseline}" if limit.baseline else limit.implementation
+        words = (
+            f"{limit.implementation} / {limit.baseline}" if limit.baseline else limit.implementation
+        )
         lines.append(
             {
                 "table": TITLES[limit.bench, limit.table],
@@ -221,7 +261,9 @@ def verdict(found: Mapping[str, pd.DataFrame]) -> str:
 def heading(table: str, column: str) -> str:
     """Name a column of the CSVs in the words of a table."""
     if column == "difference":
-        return {"accuracy": "largest relative error", "check": "lists that differ"}.get(table, "differ by")
+        return {"accuracy": "largest relative error", "check": "lists that differ"}.get(
+            table, "differ by"
+        )
     return HEADINGS[column]
 
 
@@ -250,7 +292,9 @@ def line(bench: str, row: Row) -> dict[str, str]:
         shown = column != "sample" or row["table"] == "check"
         cells[title] = number(row[column]) if shown else ""
         limit = limits.get(column)
-        cells[f"asked: {title}"] = "" if limit is None else limit.words() + ("" if limit.met(row[column]) else " (missed)")
+        cells[f"asked: {title}"] = (
+            "" if limit is None else limit.words() + ("" if limit.met(row[column]) else " (missed)")
+        )
     return cells
 
 

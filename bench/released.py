@@ -1,9 +1,10 @@
 """What the published systems compute, written plainly: what we compare with.
 
-Formulas of Hyp-ViT and HypMix as their code runs them: one similarity matrix for each pair of views, a (C, C, D) tensor for
-each Moebius addition, 1e-5 in its denominator and in the norm of the clip, a projection to 0.999 of the ball, artanh clamped
-at 1 - 1e-5, a sum over ordered pairs of views; search row by row. Statistics that the released loops print are left out.
-tests/bench compares this file with arrays that the released code wrote.
+Formulas of Hyp-ViT and HypMix as their code runs them: one similarity matrix for each pair of
+views, a (C, C, D) tensor for each Moebius addition, 1e-5 in its denominator and in the norm of the
+clip, a projection to 0.999 of the ball, artanh clamped at 1 - 1e-5, a sum over ordered pairs of
+views; search row by row. Statistics that the released loops print are left out. tests/bench
+compares this file with arrays that the released code wrote.
 
 Source:
     Ermolov et al. 2022 (arXiv:2203.10833); Yue et al. 2024 (arXiv:2404.15523).
@@ -58,7 +59,9 @@ def distances(x: Tensor, y: Tensor, curvature: float) -> Tensor:
     products = x @ y.T  # (N, M)
     squares_x = x.square().sum(-1, keepdim=True)  # (N, 1)
     squares_y = y.square().sum(-1, keepdim=True).T  # (1, M)
-    numerator = (1 + 2 * curvature * products + curvature * squares_y).unsqueeze(2) * x.unsqueeze(1)  # (N, M, D)
+    numerator = (1 + 2 * curvature * products + curvature * squares_y).unsqueeze(2) * x.unsqueeze(
+        1
+    )  # (N, M, D)
     numerator = numerator + (1 - curvature * squares_x).unsqueeze(2) * y
     denominator = 1 + 2 * curvature * products + curvature**2 * squares_x * squares_y
     sums = numerator / (denominator.unsqueeze(2) + SMALL)
@@ -104,9 +107,16 @@ def flat(tau: float, radius: float) -> System:
 
 
 def hybrid(
-    tau_sphere: float, tau_ball: float, lam: float, curvature: float, radius: float, scale: float = 1.0, unit: bool = False
+    tau_sphere: float,
+    tau_ball: float,
+    lam: float,
+    curvature: float,
+    radius: float,
+    scale: float = 1.0,
+    unit: bool = False,
 ) -> System:
-    """HypMix: the cosine plus lam times the ball's. As released the ball takes unit vectors, which clip never shortens.
+    """HypMix: the cosine plus lam times the ball's. As released the ball takes unit vectors, which
+    clip never shortens.
 
     Args:
         tau_sphere: Temperature of the cosine.
@@ -153,7 +163,8 @@ def summed_loss(embeddings: Tensor, system: System) -> Tensor:
 
 
 def rank_row_by_row(points: Tensor, curvature: float, k: int, rows: int) -> Tensor:
-    """Find the k nearest others of the first points: a row of distances at a time, then topk over the matrix.
+    """Find the k nearest others of the first points: a row of distances at a time, then topk over
+    the matrix.
 
     Args:
         points: In the ball, (N, D).
@@ -162,7 +173,8 @@ def rank_row_by_row(points: Tensor, curvature: float, k: int, rows: int) -> Tens
         rows: How many of the points are queries; the released code takes all N.
 
     Returns:
-        Rows of the points, closest first, (rows, k). The first of the k + 1 found is taken for the query itself.
+        Rows of the points, closest first, (rows, k). The first of the k + 1 found is taken for the
+        query itself.
     """
     matrix = torch.empty(rows, len(points))
     for row in range(rows):

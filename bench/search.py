@@ -1,7 +1,9 @@
 """Benchmark of the search: from embeddings to exact lists of neighbours. `python -m bench.search`."""
 
 if __package__ != "bench":
-    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.search")
+    raise SystemExit(
+        "error: start this benchmark from the root of the repository: python -m bench.search"
+    )
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,8 +51,12 @@ def theirs(items: int, classes: int, k: int, rows: int) -> Callable[[Size], Call
         embeddings, _ = inputs.draw_gallery(count, min(classes, count))
 
         def call() -> Tensor:
-            points = released.expmap0(released.clip(embeddings * inputs.free_scale(DIMENSIONS), RADIUS), CURVATURE)
-            return released.rank_row_by_row(points, CURVATURE, min(k, count - 1), rows if size == "timed" else count)
+            points = released.expmap0(
+                released.clip(embeddings * inputs.free_scale(DIMENSIONS), RADIUS), CURVATURE
+            )
+            return released.rank_row_by_row(
+                points, CURVATURE, min(k, count - 1), rows if size == "timed" else count
+            )
 
         return call
 
@@ -103,7 +109,11 @@ def similarity_by_definition(name: str, query: Tensor, gallery: Tensor) -> Tenso
     if name == "cosine":
         return cosines
     away = -exact_distance(query * scale, gallery * scale, CURVATURE)
-    return away if name == "hyperbolic" else inputs.TAU_SPHERE_HYBRID / inputs.TAU_BALL * inputs.LAM * away + cosines
+    return (
+        away
+        if name == "hyperbolic"
+        else inputs.TAU_SPHERE_HYBRID / inputs.TAU_BALL * inputs.LAM * away + cosines
+    )
 
 
 def wrong_lists(name: str, items: int, classes: int, sample: int) -> Callable[[np.ndarray], float]:
@@ -115,7 +125,9 @@ def wrong_lists(name: str, items: int, classes: int, sample: int) -> Callable[[n
         for row in np.linspace(0, items - 1, sample).astype(int):
             similarities = similarity_by_definition(name, embeddings[row], embeddings).numpy()
             similarities[row] = -np.inf
-            wrong += bool((np.argsort(-similarities, kind="stable")[: lists.shape[1]] != lists[row]).any())
+            wrong += bool(
+                (np.argsort(-similarities, kind="stable")[: lists.shape[1]] != lists[row]).any()
+            )
         return float(wrong)
 
     return count
@@ -124,11 +136,19 @@ def wrong_lists(name: str, items: int, classes: int, sample: int) -> Callable[[n
 def gallery_case(items: int, classes: int, k: int, rows: int, sample: int) -> Case:
     """Compare our search in three geometries with the released one."""
     mine = [
-        Implementation(f"geomix {name}", ours(name, items, classes, k), check=wrong_lists(name, items, classes, sample))
+        Implementation(
+            f"geomix {name}",
+            ours(name, items, classes, k),
+            check=wrong_lists(name, items, classes, sample),
+        )
         for name in GEOMETRIES
     ]
     right = wrong_lists("hyperbolic", items, classes, sample)
-    mine.append(Implementation("faiss hyperbolic", faiss_alone("hyperbolic", items, classes, k), check=right))
+    mine.append(
+        Implementation(
+            "faiss hyperbolic", faiss_alone("hyperbolic", items, classes, k), check=right
+        )
+    )
     base = Implementation("released formula", theirs(items, classes, k, rows), scale=items / rows)
     ratios = (
         Ratio("released formula", "geomix hyperbolic"),
@@ -143,11 +163,17 @@ def gallery_case(items: int, classes: int, k: int, rows: int, sample: int) -> Ca
 def large_case(items: int, classes: int, k: int, runs: int, sample: int) -> Case:
     """Weigh and time whole processes that search a large gallery."""
     mine = [
-        Implementation(f"geomix {name}", ours(name, items, classes, k), check=wrong_lists(name, items, classes, sample))
+        Implementation(
+            f"geomix {name}",
+            ours(name, items, classes, k),
+            check=wrong_lists(name, items, classes, sample),
+        )
         for name in ("hyperbolic", "cosine")
     ]
     title = f"{items:,} x {DIMENSIONS}, first {k:,}"
-    return Case("large", title, tuple(mine), (), size=(("n", items), ("sample", sample)), alone=runs)
+    return Case(
+        "large", title, tuple(mine), (), size=(("n", items), ("sample", sample)), alone=runs
+    )
 
 
 def growth_case(items: int, k: int, rows: int) -> Case:
@@ -160,13 +186,23 @@ def growth_case(items: int, k: int, rows: int) -> Case:
     )
     ratios = Ratio("geomix", "matrix product"), Ratio("released formula", "geomix")
     title = f"hyperbolic, {items:,} x {DIMENSIONS}, first {k}"
-    return Case("growth", title, implementations, ratios, memory=False, size=(("n", items), ("d", DIMENSIONS)))
+    return Case(
+        "growth",
+        title,
+        implementations,
+        ratios,
+        memory=False,
+        size=(("n", items), ("d", DIMENSIONS)),
+    )
 
 
 def cases(quick: bool) -> list[Case]:
     """Give the cases."""
     if quick:
-        found = [replace(gallery_case(300, 10, 8, 20, 20), memory=False), large_case(400, 40, 20, 1, 5)]
+        found = [
+            replace(gallery_case(300, 10, 8, 20, 20), memory=False),
+            large_case(400, 40, 20, 1, 5),
+        ]
         return found + [growth_case(items, 8, 20) for items in (100, 200)]
     found = [gallery_case(5924, 100, 32, 300, 200), large_case(60502, 11316, 1000, 3, 20)]
     return found + [growth_case(items, 64, 100) for items in (2500, 5000, 10000, 20000)]

@@ -1,7 +1,9 @@
 """Benchmark of the systems: loss and gradient of each, beside those of plain euclidean. `python -m bench.systems`."""
 
 if __package__ != "bench":
-    raise SystemExit("error: start this benchmark from the root of the repository: python -m bench.systems")
+    raise SystemExit(
+        "error: start this benchmark from the root of the repository: python -m bench.systems"
+    )
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,10 +24,22 @@ from geomix.train.objective import build_objective, regularise
 from stages import run
 
 REFERENCE = REFERENCES["given"]
-SECTIONS = ("system", "geometry", "head", "loss", "negatives", "regulariser", "labels", "batch", "augment")
+SECTIONS = (
+    "system",
+    "geometry",
+    "head",
+    "loss",
+    "negatives",
+    "regulariser",
+    "labels",
+    "batch",
+    "augment",
+)
 
 
-def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: int) -> Callable[[Size], Call]:
+def system(
+    settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: int
+) -> Callable[[Size], Call]:
     """Give a call from embeddings to loss and gradient, all else that the loss learns included.
 
     Args:
@@ -37,16 +51,28 @@ def system(settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: i
     def build(_: Size) -> Call:
         hidden = settings["labels"] == "hidden"
         classes, views = shape_of_batch(settings)
-        embeddings, table = inputs.draw_batch(classes, views, dimensions).requires_grad_(), inputs.batch_table(classes, views)
+        embeddings, table = (
+            inputs.draw_batch(classes, views, dimensions).requires_grad_(),
+            inputs.batch_table(classes, views),
+        )
         knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
         geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
-        objective = build_objective(settings["loss"], geometry, None if hidden else classes, dimensions, 0, settings["negatives"])
+        objective = build_objective(
+            settings["loss"],
+            geometry,
+            None if hidden else classes,
+            dimensions,
+            0,
+            settings["negatives"],
+        )
         objective = regularise(objective, settings["regulariser"], dimensions, 0)
         objective.start_epoch(1, 2)  # some rules rest in the first
         learned = [embeddings, *geometry.parameters(), *objective.parameters()]
 
         def call() -> tuple[float, Tensor]:
-            value = objective(embeddings, geometry.place(embeddings), Table(table.sample, table.label, table.view))
+            value = objective(
+                embeddings, geometry.place(embeddings), Table(table.sample, table.label, table.view)
+            )
             return value.item(), torch.autograd.grad(value, learned, allow_unused=True)[0]
 
         return call
@@ -69,7 +95,11 @@ def cases(quick: bool) -> list[Case]:
         settings = settle(entry["settings"], params)
         if quick:
             settings["batch"] = {"classes": 4, "images": 2}
-        parts.append(Implementation(name, system(settings, params["geometry"][settings["geometry"]], dimensions)))
+        parts.append(
+            Implementation(
+                name, system(settings, params["geometry"][settings["geometry"]], dimensions)
+            )
+        )
     if quick:  # a process for each takes seconds
         parts = [one for one in parts if one.name in (REFERENCE, "hypvit")]
     ratios = tuple(Ratio(one.name, REFERENCE) for one in parts if one.name != REFERENCE)
@@ -81,13 +111,17 @@ def cases(quick: bool) -> list[Case]:
 def main() -> None:
     """Measure and write systems.csv."""
     options = parse_options(threads=1)  # as a cell that is trained on the CPU
-    options = replace(options, budget=options.budget * (1 if options.quick else 6))  # one case, of many systems
+    options = replace(
+        options, budget=options.budget * (1 if options.quick else 6)
+    )  # one case, of many systems
 
     from bench.page import table_text, write_csv  # not in the processes whose memory is measured
 
     set_threads(options.threads)
     table = write_csv(
-        "systems", [row for case in cases(options.quick) for row in measure_case("systems", case, options)], options
+        "systems",
+        [row for case in cases(options.quick) for row in measure_case("systems", case, options)],
+        options,
     )
     print(table_text("systems", "systems", table))
 

@@ -1,7 +1,8 @@
-"""Stages of the pipeline: thin shells around src/geomix, started from the root as `python -m stages.<name>`.
+"""Stages of the pipeline: thin shells around src/geomix, started from the root as `python -m
+stages.<name>`.
 
-Importing this package puts the src/ folder of its own checkout first on the path, so that a queued experiment, which
-runs in a checkout of its own, runs its own code.
+Importing this package puts the src/ folder of its own checkout first on the path, so that a queued
+experiment, which runs in a checkout of its own, runs its own code.
 """
 
 import argparse

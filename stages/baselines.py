@@ -1,7 +1,9 @@
 """Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels or vectors, untrained networks)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.baselines")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.baselines"
+    )
 
 from pathlib import Path
 
@@ -13,8 +15,15 @@ def main() -> None:
     """Write raw pixels or vectors and untrained networks in the form of cells."""
     load()
     arguments = Arguments()
-    arguments.add_argument("--seeds", choices=("compare", "benchmarks"), required=True, help="the study whose seeds are taken")
-    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
+    arguments.add_argument(
+        "--seeds",
+        choices=("compare", "benchmarks"),
+        required=True,
+        help="the study whose seeds are taken",
+    )
+    arguments.add_argument(
+        "--instead", help="key of params.yaml with sections in place of those at its top"
+    )
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()

@@ -1,7 +1,9 @@
 """Check params.yaml as a whole: the root of the pipeline, which runs whenever the file changes."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.check")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.check"
+    )
 
 from geomix.config.read import load
 from stages import run

@@ -1,7 +1,9 @@
 """Download one data set: nothing -> data/raw/<dataset> (images as they come, manifest.json)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.download")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.download"
+    )
 
 from pathlib import Path
 
@@ -28,7 +30,9 @@ def main() -> None:
     elif given.dataset == "embeddings":
         from geomix.download.embeddings import save_embeddings
 
-        save_embeddings(Path(params["embeddings"]["path"]), params["embeddings"]["table"], given.out)
+        save_embeddings(
+            Path(params["embeddings"]["path"]), params["embeddings"]["table"], given.out
+        )
     else:
         from geomix.download.fetch import fetch
 

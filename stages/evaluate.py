@@ -1,7 +1,9 @@
 """Evaluate one study: runs/<dataset>/<study> -> results/<dataset>/<study>/ (metrics.csv, per_query.npz, machine.json)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.evaluate")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.evaluate"
+    )
 
 from pathlib import Path
 
@@ -17,7 +19,11 @@ def main() -> None:
     arguments = Arguments()
     arguments.add_argument("--study", choices=STUDIES, required=True)
     arguments.add_argument("--geometries", nargs="+", help="of the studies compare and benchmarks")
-    arguments.add_argument("--seeds", choices=("compare", "benchmarks"), help="of baselines: the study whose seeds are taken")
+    arguments.add_argument(
+        "--seeds",
+        choices=("compare", "benchmarks"),
+        help="of baselines: the study whose seeds are taken",
+    )
     arguments.add_argument("--runs", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
@@ -40,11 +46,15 @@ def main() -> None:
         params = load("systems.seeds", "system", "ensemble")
         seeds, ensemble = params["systems.seeds"], params["ensemble"]
         cells = system_cells(params["system"], seeds)
-        ensembles = build_ensembles(given.runs, ensemble["systems"], ensemble["weights"], seeds, packed)
+        ensembles = build_ensembles(
+            given.runs, ensemble["systems"], ensemble["weights"], seeds, packed
+        )
     else:
         params = load(f"sweep.{given.study}", f"sweep.runs.{given.study}")
         axis = params[f"sweep.runs.{given.study}"]
-        cells = sweep_cells(axis["geometries"], params[f"sweep.{given.study}"]["values"], axis["seeds"])
+        cells = sweep_cells(
+            axis["geometries"], params[f"sweep.{given.study}"]["values"], axis["seeds"]
+        )
     score_study(given.runs, cells, packed, given.out, given.study, ensembles)
 
 

@@ -1,7 +1,9 @@
 """Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images, samples.csv, card.json)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.preprocess")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.preprocess"
+    )
 
 from pathlib import Path
 
@@ -14,7 +16,9 @@ def main() -> None:
     load()
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
-    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
+    arguments.add_argument(
+        "--instead", help="key of params.yaml with sections in place of those at its top"
+    )
     arguments.add_argument("--raw", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
@@ -28,7 +32,13 @@ def main() -> None:
         from geomix.datasets.readers import READERS
         from geomix.preprocess.pack import pack
 
-        pack(given.dataset, READERS[given.dataset](given.raw), given.out, params["split"], params["images"])
+        pack(
+            given.dataset,
+            READERS[given.dataset](given.raw),
+            given.out,
+            params["split"],
+            params["images"],
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Lay a preset over params.yaml: presets/ -> params.yaml. `make preset NAME=cub-hypvit`."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.preset")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.preset"
+    )
 
 from pathlib import Path
 

@@ -1,7 +1,9 @@
 """Report one data set of the study: results/benchmarks/<dataset> -> reports/benchmarks/<dataset>/ (pages, pictures)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.report_benchmark")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.report_benchmark"
+    )
 
 from pathlib import Path
 
@@ -19,7 +21,17 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     settings = load(f"benchmark.{given.dataset}")[f"benchmark.{given.dataset}"]
-    shared = load("device", "head", "loss", "negatives", "regulariser", "labels", "geometry", "report", "sweep.benchmarks")
+    shared = load(
+        "device",
+        "head",
+        "loss",
+        "negatives",
+        "regulariser",
+        "labels",
+        "geometry",
+        "report",
+        "sweep.benchmarks",
+    )
 
     from geomix.files import new_folder
     from geomix.report.benchmark import build_benchmark

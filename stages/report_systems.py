@@ -1,7 +1,9 @@
 """Report the study of systems: results/<dataset> -> reports/systems.md, systems.csv and systems.png."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.report_systems")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.report_systems"
+    )
 
 from pathlib import Path
 
@@ -15,7 +17,9 @@ def main() -> None:
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--costs", type=Path, required=True, help="the table of bench.systems, which may be missing")
+    arguments.add_argument(
+        "--costs", type=Path, required=True, help="the table of bench.systems, which may be missing"
+    )
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     training = load("epochs", "device", "backbone", "head", "crop", "optim")
@@ -25,7 +29,10 @@ def main() -> None:
     from geomix.report.pages import write_pages
     from geomix.report.systems import build_systems
 
-    write_pages(build_systems(given.results, given.data, training | replaced | study, given.costs), given.out)
+    write_pages(
+        build_systems(given.results, given.data, training | replaced | study, given.costs),
+        given.out,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Train one cell: data/packed/<dataset> -> runs/<dataset>/<study>/<cell>/ (weights, geometry, history, embeddings)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.train")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.train"
+    )
 
 from pathlib import Path
 
@@ -18,7 +20,9 @@ def main() -> None:
     arguments.add_argument("--tau", type=float, required=True)
     arguments.add_argument("--curvature", type=float, help="for a geometry with a ball")
     arguments.add_argument("--lam", type=float, help="for a geometry with a weight lam")
-    arguments.add_argument("--instead", help="key of params.yaml with sections in place of those at its top")
+    arguments.add_argument(
+        "--instead", help="key of params.yaml with sections in place of those at its top"
+    )
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     cell = arguments.parse_args()

@@ -1,7 +1,9 @@
 """Train a system with all its seeds: data/packed/<dataset> -> runs/<dataset>/systems/<system>/<seed>/ (a cell each)."""
 
 if __package__ != "stages":
-    raise SystemExit("error: start this stage from the root of the repository: python -m stages.train_system")
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.train_system"
+    )
 
 from pathlib import Path
 
@@ -37,7 +39,12 @@ def main() -> None:
         for seed in given.seeds:
             geometry = build_geometry(spaces, **knobs, dimensions=params["head"]["outputs"])
             trained = fit(packed, geometry, params, seed, f"{given.system}/{seed}")
-            identity = {"system": given.system, "geometry": settings["geometry"], "seed": seed, **knobs}
+            identity = {
+                "system": given.system,
+                "geometry": settings["geometry"],
+                "seed": seed,
+                **knobs,
+            }
             save_run(trained, packed, identity, params["crop"]["centre"], folder / str(seed))
             losses.append(f"{trained.history[-1]['loss']:.3f}")
     print(f"{given.system}: {params['epochs']} epochs, losses {', '.join(losses)}")

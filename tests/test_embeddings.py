@@ -25,7 +25,14 @@ PARTS = {"distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_ra
 SETTINGS: dict[str, Any] = {
     "epochs": 8,
     "device": "cpu",
-    "backbone": {"name": "mlp", "pretrained": False, "checkpoint": None, "width": 32, "depth": 1, "drop_path": 0},
+    "backbone": {
+        "name": "mlp",
+        "pretrained": False,
+        "checkpoint": None,
+        "width": 32,
+        "depth": 1,
+        "drop_path": 0,
+    },
     "head": {"outputs": 8},
     "loss": {"name": "pairwise_cross_entropy"},
     "negatives": {"rule": "uniform"},
@@ -46,7 +53,12 @@ def draw_vectors() -> tuple[np.ndarray, pd.DataFrame]:
     places = random.uniform(-1, 1, (CLASSES, 2))
     quiet = 0.01 * (places[classes] + 0.05 * random.normal(size=(len(classes), 2))) + 5
     loud = 300 * random.normal(size=(len(classes), 4))
-    table = pd.DataFrame({"label": [f"class {label}" for label in classes], "kind": [f"{label % 3}" for label in classes]})
+    table = pd.DataFrame(
+        {
+            "label": [f"class {label}" for label in classes],
+            "kind": [f"{label % 3}" for label in classes],
+        }
+    )
     return np.hstack([quiet, loud, 7.5 + 1e-6 * (classes[:, None] % 2)]), table
 
 
@@ -60,7 +72,9 @@ def pack(folder: Path, kind: str) -> Packed:
     else:
         table.assign(vector=list(vectors)).to_parquet(path)
     save_embeddings(path, "labels.csv" if kind == "npy" else None, folder / "raw")
-    pack_embeddings(folder / "raw", folder / "packed", {"seed": 0, "train": 0.5, "val": 0.2, "test": 0.3})
+    pack_embeddings(
+        folder / "raw", folder / "packed", {"seed": 0, "train": 0.5, "val": 0.2, "test": 0.3}
+    )
     return open_packed(folder / "packed")
 
 
@@ -77,17 +91,26 @@ def train(packed: Packed, **changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
-def test_classes_that_a_cosine_of_raw_vectors_cannot_see_are_learned(tmp_path: Path, kind: str) -> None:
+def test_classes_that_a_cosine_of_raw_vectors_cannot_see_are_learned(
+    tmp_path: Path, kind: str
+) -> None:
     packed = pack(tmp_path, kind)
     cell = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": 1}
     save_run(train(packed), packed, cell, 1.0, tmp_path / "runs" / "cell")
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "scores", "tau")
     save_baselines(packed, SETTINGS, [0], tmp_path / "baselines")
-    score_study(tmp_path / "baselines", ["pixels", "untrained-0"], packed, tmp_path / "results", "baselines")
-    metrics = pd.read_csv(tmp_path / "scores" / "metrics.csv").set_index(["split", "vector", "similarity"])
+    score_study(
+        tmp_path / "baselines", ["pixels", "untrained-0"], packed, tmp_path / "results", "baselines"
+    )
+    metrics = pd.read_csv(tmp_path / "scores" / "metrics.csv").set_index(
+        ["split", "vector", "similarity"]
+    )
     baselines = read_study(tmp_path / "results")
     raw = baseline_lines(baselines)["test"]["raw vectors"]
-    assert average_baselines(baselines, "test")["geometry"].tolist() == ["raw vectors", "untrained network"]
+    assert average_baselines(baselines, "test")["geometry"].tolist() == [
+        "raw vectors",
+        "untrained network",
+    ]
     assert raw < 0.4
     assert metrics.loc[("test", "head", "own"), "recall_at_1"] > raw + 0.3
 
@@ -122,6 +145,11 @@ def test_saved_weights_embed_raw_vectors_on_their_own(packed: Packed, tmp_path: 
 def test_crops_and_moves_change_nothing_and_noise_does(packed: Packed) -> None:
     first = train(packed, epochs=1).history
     others = {"rotate": 90, "zoom": 0.5, "shear": 1, "shift": 0.5}
-    moved = train(packed, epochs=1, crop={"area": 0.2, "flip": 0.5, "centre": 0.5}, augment=SETTINGS["augment"] | others)
+    moved = train(
+        packed,
+        epochs=1,
+        crop={"area": 0.2, "flip": 0.5, "centre": 0.5},
+        augment=SETTINGS["augment"] | others,
+    )
     assert moved.history == first
     assert train(packed, epochs=1, augment=SETTINGS["augment"] | {"noise": 0}).history != first

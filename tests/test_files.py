@@ -57,4 +57,6 @@ def test_missing_and_damaged_json_is_named(tmp_path: Path) -> None:
 
 def test_hash_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert hash_file(tmp_path / "empty").startswith("e3b0c44298fc1c14")  # of the empty string, FIPS 180-4
+    assert hash_file(tmp_path / "empty").startswith(
+        "e3b0c44298fc1c14"
+    )  # of the empty string, FIPS 180-4

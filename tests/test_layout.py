@@ -29,7 +29,15 @@ ALL = STAGES | {
 }
 # A page or table of a data set of the study `benchmarks`.
 DATASET_PAGES = {
-    *("README.md", "comparison.csv", "dataset.csv", "dataset.md", "metrics.json", "neighbours.png", "samples.png"),
+    *(
+        "README.md",
+        "comparison.csv",
+        "dataset.csv",
+        "dataset.md",
+        "metrics.json",
+        "neighbours.png",
+        "samples.png",
+    ),
     *("temperature.csv", "temperature.md", "temperature.png"),
 }
 # A docstring; and what `params:` covers.
@@ -44,7 +52,9 @@ def module_files(name: str) -> list[Path]:
     parts = name.split(".")
     base = ROOT if parts[0] == "stages" else ROOT / "src"
     packages = [base.joinpath(*parts[:count], "__init__.py") for count in range(1, len(parts) + 1)]
-    return [path for path in (*packages, base.joinpath(*parts).with_suffix(".py")) if path.is_file()]
+    return [
+        path for path in (*packages, base.joinpath(*parts).with_suffix(".py")) if path.is_file()
+    ]
 
 
 @cache
@@ -56,7 +66,12 @@ def imports(path: Path) -> frozenset[Path]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return frozenset(file for name in names if name.split(".")[0] in ("geomix", "stages") for file in module_files(name))
+    return frozenset(
+        file
+        for name in names
+        if name.split(".")[0] in ("geomix", "stages")
+        for file in module_files(name)
+    )
 
 
 def code_of(module: str) -> set[str]:
@@ -85,13 +100,16 @@ def listed(stage: dict[str, Any], prefix: tuple[str, ...]) -> set[str]:
 def test_a_stage_lists_exactly_the_code_it_runs(name: str) -> None:
     deps = listed(ALL[name], ("src/", "stages/"))
     code = code_of(module_of(ALL[name])) - (FREE if name != "check" else {"src/geomix/__init__.py"})
-    covered = {file: [dep for dep in deps if file == dep or file.startswith(f"{dep}/")] for file in code}
+    covered = {
+        file: [dep for dep in deps if file == dep or file.startswith(f"{dep}/")] for file in code
+    }
     assert not [file for file, by in covered.items() if not by], "read but not listed"
     assert not deps - {dep for by in covered.values() for dep in by}, "listed but not read"
 
 
 def keys_read(stage: dict[str, Any]) -> set[str]:
-    """Give the keys that a stage asks `load` for, with what its command line puts into their braces.
+    """Give the keys that a stage asks `load` for, with what its command line puts into their
+    braces.
 
     Sections that an entry named by --instead has are read from it.
     """
@@ -100,13 +118,28 @@ def keys_read(stage: dict[str, Any]) -> set[str]:
     options = dict(re.findall(r"--(\w+) (\S+)", stage["cmd"]))
     study = options.get("study", "")
     branches = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    skipped = {call for branch in branches for call in ast.walk(branch) if not taken(branch, call, study)}
+    skipped = {
+        call for branch in branches for call in ast.walk(branch) if not taken(branch, call, study)
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load" and node not in skipped:
-            replaced = set(Benchmark.model_fields) if node.keywords and "instead" in options else set()
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "load"
+            and node not in skipped
+        ):
+            replaced = (
+                set(Benchmark.model_fields) if node.keywords and "instead" in options else set()
+            )
             for argument in map(ast.unparse, node.args):
-                key = re.sub(r"\{\w+\.(\w+)\}", lambda name: options.get(name[1], ""), argument.removeprefix("f").strip("'\""))
-                key = re.sub(r"\{settings\[.(\w+).\]\}", r"${item.settings.\1}", key)  # of the entry that foreach is at
+                key = re.sub(
+                    r"\{\w+\.(\w+)\}",
+                    lambda name: options.get(name[1], ""),
+                    argument.removeprefix("f").strip("'\""),
+                )
+                key = re.sub(
+                    r"\{settings\[.(\w+).\]\}", r"${item.settings.\1}", key
+                )  # of the entry that foreach is at
                 keys.add(f"{options['instead']}.{key}" if key in replaced else key)
     return keys
 
@@ -134,7 +167,11 @@ def test_a_stage_imports_torch_only_after_params_are_valid(module: str) -> None:
 
 
 def test_no_parameter_has_a_name_that_dvc_ignores() -> None:
-    assert not {key for key in re.findall(r"(\w+):", (ROOT / "params.yaml").read_text()) if key in ("size", "nfiles")}
+    assert not {
+        key
+        for key in re.findall(r"(\w+):", (ROOT / "params.yaml").read_text())
+        if key in ("size", "nfiles")
+    }
 
 
 def test_pages_are_in_git_and_survive_a_failing_report() -> None:
@@ -164,11 +201,16 @@ def cells_below(folder: str) -> set[str]:
 def test_evaluate_names_the_cells_that_train_writes() -> None:
     params = load("dataset", "compare", "sweep", path=ROOT / "params.yaml")
     runs, sweep, seeds = params["sweep"]["runs"], params["sweep"], params["compare"]["seeds"]
-    expected = {f"compare/{cell}" for cell in compare_cells(geometries_of(STAGES["evaluate_compare"]), seeds)}
+    expected = {
+        f"compare/{cell}"
+        for cell in compare_cells(geometries_of(STAGES["evaluate_compare"]), seeds)
+    }
     for study in ("tau", "curvature"):
         axes = runs[study]["geometries"], sweep[study]["values"], runs[study]["seeds"]
         expected |= {f"{study}/{cell}" for cell in sweep_cells(*axes)}
-    found = {path for path in cells_below(f"runs/{params['dataset']}") if not path.startswith("systems/")}
+    found = {
+        path for path in cells_below(f"runs/{params['dataset']}") if not path.startswith("systems/")
+    }
     assert found - {"baselines"} == expected
     assert baseline_cells(seeds)[0] == "pixels"
 
@@ -186,7 +228,9 @@ def test_evaluate_names_the_cells_of_the_benchmarks() -> None:
 def test_evaluate_names_the_cells_of_the_systems() -> None:
     params = load("dataset", "systems.seeds", "system", path=ROOT / "params.yaml")
     below = cells_below(f"runs/{params['dataset']}/systems")
-    assert {path.split("/")[0] for path in system_cells(params["system"], params["systems.seeds"])} == below
+    assert {
+        path.split("/")[0] for path in system_cells(params["system"], params["systems.seeds"])
+    } == below
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -197,7 +241,9 @@ def test_no_stage_of_the_default_flow_needs_what_a_study_makes(study: str) -> No
 
 def test_dvc_lock_is_of_this_code_and_these_params() -> None:
     command = [sys.executable, "-m", "dvc", "status", "--json"]
-    status = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    status = json.loads(
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    )
     changes = []
     for stage, entries in status.items():
         for entry in entries:
@@ -215,10 +261,17 @@ def absent(path: str, what: str) -> bool:
 
 def test_every_page_is_in_git_and_nothing_else_is() -> None:
     command = ["git", "ls-files", "reports"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    benchmarks = [f"reports/benchmarks/{name}" for name in ("core.md", "growth.png", *(f"{name}.csv" for name in TABLES))]
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    benchmarks = [
+        f"reports/benchmarks/{name}"
+        for name in ("core.md", "growth.png", *(f"{name}.csv" for name in TABLES))
+    ]
     datasets = load("benchmarks.datasets", path=ROOT / "params.yaml")["benchmarks.datasets"]
-    benchmarks += [f"reports/benchmarks/{dataset}/{page}" for dataset in datasets for page in DATASET_PAGES]
+    benchmarks += [
+        f"reports/benchmarks/{dataset}/{page}" for dataset in datasets for page in DATASET_PAGES
+    ]
     benchmarks.append("reports/benchmarks/systems.csv")
     outs_of = [*STAGES["report"]["outs"], *ALL["systems: report"]["outs"]]
     assert sorted(found) == sorted([*benchmarks, *(path for out in outs_of for path in out)])
@@ -240,7 +293,9 @@ def test_the_page_of_the_benchmarks_is_made_of_the_committed_csvs(tmp_path: Path
         ("compare.seeds=[0,5]", "compare: {seeds: [0, 1, 2]}", "compare: {seeds: [0, 5]}"),
     ],
 )
-def test_params_yaml_survives_an_experiment(tmp_path: Path, override: str, old: str, new: str) -> None:
+def test_params_yaml_survives_an_experiment(
+    tmp_path: Path, override: str, old: str, new: str
+) -> None:
     path = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
     before = path.read_text().splitlines()
     apply_overrides(str(path), [override])
@@ -249,8 +304,14 @@ def test_params_yaml_survives_an_experiment(tmp_path: Path, override: str, old: 
 
 
 def test_figures_of_the_readme_are_those_of_the_committed_run() -> None:
-    figures = re.findall(r"\d+\.\d ± \d+\.\d|[+-]\d+\.\d \[[^]]*\]", " ".join((ROOT / "README.md").read_text().split()))
-    pages = "".join(path.read_text() for path in [ROOT / "reports/README.md", *ROOT.glob("reports/benchmarks/*/README.md")])
+    figures = re.findall(
+        r"\d+\.\d ± \d+\.\d|[+-]\d+\.\d \[[^]]*\]",
+        " ".join((ROOT / "README.md").read_text().split()),
+    )
+    pages = "".join(
+        path.read_text()
+        for path in [ROOT / "reports/README.md", *ROOT.glob("reports/benchmarks/*/README.md")]
+    )
     assert len(figures) >= 5
     assert not [figure for figure in figures if figure not in pages]
 

@@ -55,13 +55,26 @@ TRAINED = {
     *(f"sweep_tau@{geometry}-0.1-0" for geometry in ("euclidean", "flat", "hyperbolic")),
     *(f"sweep_curvature@hyperbolic-{curvature}-0" for curvature in (0, 1)),
 }
-OTHERS = {"check", "download", "preprocess", "baselines", "evaluate_compare", "evaluate_baselines", "report"}
+OTHERS = {
+    "check",
+    "download",
+    "preprocess",
+    "baselines",
+    "evaluate_compare",
+    "evaluate_baselines",
+    "report",
+}
 STAGES = TRAINED | OTHERS | {f"evaluate_sweep@{study}" for study in ("tau", "curvature")}
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def executed(output: str) -> set[str]:
@@ -86,7 +99,9 @@ def edit(folder: Path, pattern: str, replacement: str) -> None:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a clone with tiny settings in which the whole pipeline ran once."""
     folder = tmp_path_factory.mktemp("clone") / "geomix"
-    names = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    names = run(
+        ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard"
+    ).stdout.splitlines()
     for name in names:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +110,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for pattern, replacement in TINY.items():
         edit(folder, pattern, replacement)
     author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    for command in (["git", "init", "-q"], ["git", "add", "-A"], ["git", *author, "commit", "-q", "-m", "tiny"]):
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "-A"],
+        ["git", *author, "commit", "-q", "-m", "tiny"],
+    ):
         assert run(folder, *command).returncode == 0
     result = run(folder, "dvc", "repro")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -116,20 +135,25 @@ def test_the_first_page_answers_from_this_run(clone: Path) -> None:
         "**On glyphs at curvature 0.1, nothing can be said of hyperbolic space yet (one seed): "
     )
     assert "epochs 1" in page
-    assert set(json.loads((clone / "reports" / "metrics.json").read_text())) == {"euclidean", "flat", "hyperbolic", "hybrid"}
+    assert set(json.loads((clone / "reports" / "metrics.json").read_text())) == {
+        "euclidean",
+        "flat",
+        "hyperbolic",
+        "hybrid",
+    }
 
 
 def test_hyperbolic_at_curvature_zero_is_flat_to_the_byte(clone: Path) -> None:
-    flat, limit = (clone / "runs/glyphs" / name for name in ("compare/flat-0", "curvature/hyperbolic-0-0"))
+    flat, limit = (
+        clone / "runs/glyphs" / name for name in ("compare/flat-0", "curvature/hyperbolic-0-0")
+    )
     assert hash_file(flat / "model.safetensors") == hash_file(limit / "model.safetensors")
     assert hash_file(flat / "embeddings.npz") == hash_file(limit / "embeddings.npz")
 
 
 def test_a_cell_run_again_has_the_same_bytes(clone: Path, tmp_path: Path) -> None:
     first = clone / "runs/glyphs/compare/hybrid-0"
-    command = (
-        "python -m stages.train --geometry hybrid --seed 0 --tau 0.1 --curvature 0.1 --lam 1 --data data/packed/glyphs --out"
-    )
+    command = "python -m stages.train --geometry hybrid --seed 0 --tau 0.1 --curvature 0.1 --lam 1 --data data/packed/glyphs --out"
     assert run(clone, *command.split(), str(tmp_path / "hybrid-0")).returncode == 0
     for path in first.iterdir():
         assert hash_file(path) == hash_file(tmp_path / "hybrid-0" / path.name), path.name
@@ -140,7 +164,8 @@ def test_the_study_over_data_sets_runs_and_answers(clone: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     names = {name.removeprefix("studies/benchmarks/dvc.yaml:") for name in executed(result.stdout)}
     assert {name for name in names if name.startswith("train@")} == {
-        f"train@glyphs-{geometry}-0.1-0" for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")
+        f"train@glyphs-{geometry}-0.1-0"
+        for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")
     }
     page = (clone / "reports/benchmarks/glyphs/README.md").read_text()
     assert page.startswith("# glyphs: does curved space help?")
@@ -152,12 +177,25 @@ def test_the_study_over_systems_runs_and_compares(clone: Path) -> None:
     result = run(clone, "dvc", "repro", "studies/systems/dvc.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
     names = {name.removeprefix("studies/systems/dvc.yaml:") for name in executed(result.stdout)}
-    assert names == {"train@euclidean", "train@hypvit", "train@infonce", "evaluate_systems", "report"}
+    assert names == {
+        "train@euclidean",
+        "train@hypvit",
+        "train@infonce",
+        "evaluate_systems",
+        "report",
+    }
     page = (clone / "reports/systems.md").read_text()
     assert page.startswith("# glyphs: the literature's systems side by side")
     assert re.search(r"^\| euclidean +\| nothing ", page, re.MULTILINE)
-    assert re.search(r"^\| ensemble: similarities \| similarities of euclidean and hypvit, weight", page, re.MULTILINE)
-    plain = [clone / "runs/glyphs" / name / "embeddings.npz" for name in ("systems/euclidean/0", "compare/euclidean-0")]
+    assert re.search(
+        r"^\| ensemble: similarities \| similarities of euclidean and hypvit, weight",
+        page,
+        re.MULTILINE,
+    )
+    plain = [
+        clone / "runs/glyphs" / name / "embeddings.npz"
+        for name in ("systems/euclidean/0", "compare/euclidean-0")
+    ]
     assert hash_file(plain[0]) == hash_file(plain[1])
     assert not executed(run(clone, "dvc", "repro", "studies/systems/dvc.yaml").stdout)
 
@@ -165,8 +203,16 @@ def test_the_study_over_systems_runs_and_compares(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "expected"),
     [
-        (r"^tau: 0.1", "tau: 0.2", {name for name in TRAINED if name.startswith("train_")} | {"check", "report"}),
-        (r"^curvature: 0.1", "curvature: 0.2", {"train_hyperbolic@0", "train_hybrid@0", "check", "report"}),
+        (
+            r"^tau: 0.1",
+            "tau: 0.2",
+            {name for name in TRAINED if name.startswith("train_")} | {"check", "report"},
+        ),
+        (
+            r"^curvature: 0.1",
+            "curvature: 0.2",
+            {"train_hyperbolic@0", "train_hybrid@0", "check", "report"},
+        ),
         (r"^lam: 1.0", "lam: 2.0", {"train_hybrid@0", "check", "report"}),
         (
             r"^  tau: \{values: \[0.1\]",
@@ -231,14 +277,20 @@ def test_a_bad_file_stops_a_complete_pipeline_and_loses_nothing(
     assert {path: path.read_bytes() for path in (clone / "reports").rglob("*.*")} == pages
 
 
-@pytest.mark.parametrize(("name", "message"), [("images.npy", "damaged"), ("samples.csv", "expected label too")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("images.npy", "damaged"), ("samples.csv", "expected label too")]
+)
 def test_damaged_data_stops_every_stage_that_reads_it(clone: Path, name: str, message: str) -> None:
     path = clone / "data/packed/glyphs" / name
     before = path.read_bytes()
     mode = path.stat().st_mode
     path.chmod(0o644)
     try:
-        path.write_bytes(before[: len(before) // 2] if name == "images.npy" else before.replace(b"label", b"lable", 1))
+        path.write_bytes(
+            before[: len(before) // 2]
+            if name == "images.npy"
+            else before.replace(b"label", b"lable", 1)
+        )
         for command in (
             "stages.train --geometry flat --seed 0 --tau 0.1 --data data/packed/glyphs --out runs/new",
             "stages.baselines --seeds compare --data data/packed/glyphs --out runs/new",

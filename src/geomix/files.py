@@ -14,7 +14,8 @@ from geomix.errors import InputError
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder beside its place and move it there when complete; on an error what was there before stays.
+    """Fill a folder beside its place and move it there when complete; on an error what was there
+    before stays.
 
     Args:
         path: Where the folder shall be.
@@ -52,7 +53,9 @@ def hash_file(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people and programs: indented, keys in the given order, a newline at the end."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def read_json(path: Path) -> Any:
@@ -64,6 +67,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: not found; expected it from an earlier stage (dvc repro)") from None
+        raise InputError(
+            f"{path}: not found; expected it from an earlier stage (dvc repro)"
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: {error}") from None

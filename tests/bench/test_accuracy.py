@@ -18,9 +18,16 @@ def distance_by_definition(x: list[float], y: list[float], c: float) -> mpmath.m
         return [factor * value for value in z]
 
     a, b = [-value for value in point(x)], point(y)
-    aa, bb, ab = sum(v * v for v in a), sum(v * v for v in b), sum(v * w for v, w in zip(a, b, strict=True))
+    aa, bb, ab = (
+        sum(v * v for v in a),
+        sum(v * v for v in b),
+        sum(v * w for v, w in zip(a, b, strict=True)),
+    )
     below = 1 + 2 * c * ab + c**2 * aa * bb
-    total = [((1 + 2 * c * ab + c * bb) * v + (1 - c * aa) * w) / below for v, w in zip(a, b, strict=True)]
+    total = [
+        ((1 + 2 * c * ab + c * bb) * v + (1 - c * aa) * w) / below
+        for v, w in zip(a, b, strict=True)
+    ]
     return 2 / root * mpmath.atanh(root * mpmath.sqrt(sum(v * v for v in total)))
 
 

@@ -66,7 +66,9 @@ def test_what_should_be_equal_is(folder: Path) -> None:
     assert losses["difference"].max() < 1e-3  # the released ball adds 1e-5 in two places
     peers = losses[losses["implementation"] == "pytorch-metric-learning"]
     assert peers["difference"].max() < 1e-5
-    lists = pd.read_csv(folder / "search.csv").query("table == 'check' and implementation != 'faiss hyperbolic'")
+    lists = pd.read_csv(folder / "search.csv").query(
+        "table == 'check' and implementation != 'faiss hyperbolic'"
+    )
     assert len(lists) == 5
     assert (lists["difference"] == 0).all()
     assert pd.read_csv(folder / "metrics.csv")["difference"].max() < 1e-6
@@ -74,7 +76,9 @@ def test_what_should_be_equal_is(folder: Path) -> None:
 
 def test_the_page_quotes_only_numbers_of_the_csvs(folder: Path) -> None:
     tables = [pd.read_csv(folder / f"{name}.csv", dtype={"python": str}) for name in TABLES]
-    values = [bound for limit in LIMITS for bound in (limit.at_least, limit.at_most) if bound is not None]
+    values = [
+        bound for limit in LIMITS for bound in (limit.at_least, limit.at_most) if bound is not None
+    ]
     named: set[str] = set()
     for table in tables:
         for _, column in table.items():
@@ -87,7 +91,11 @@ def test_the_page_quotes_only_numbers_of_the_csvs(folder: Path) -> None:
         text = re.sub(words, "", text)
     for words in sorted(named, key=len, reverse=True):
         text = text.replace(words, "")
-    foreign = [figure for figure in re.findall(FIGURE, text) if not any(quotes(figure, value) for value in values)]
+    foreign = [
+        figure
+        for figure in re.findall(FIGURE, text)
+        if not any(quotes(figure, value) for value in values)
+    ]
     assert not foreign
 
 
@@ -95,12 +103,20 @@ def quotes(figure: str, value: float) -> bool:
     """Say whether a figure is a value, rounded to the digits it has."""
     mantissa, _, exponent = figure.replace(",", "").partition("e")
     unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
-    return abs(float(figure.replace(",", "")) - value) <= 0.5001 * unit and (value != 0 or float(figure) == 0)
+    return abs(float(figure.replace(",", "")) - value) <= 0.5001 * unit and (
+        value != 0 or float(figure) == 0
+    )
 
 
 @pytest.mark.parametrize(
     ("figure", "value", "answer"),
-    [("54.3", 54.26, True), ("54.3", 54.2, False), ("2.1e-05", 2.14e-5, True), ("2.1e-05", 2.2e-5, False), ("5,924", 5924, True)],
+    [
+        ("54.3", 54.26, True),
+        ("54.3", 54.2, False),
+        ("2.1e-05", 2.14e-5, True),
+        ("2.1e-05", 2.2e-5, False),
+        ("5,924", 5924, True),
+    ],
 )
 def test_a_figure_quotes_what_rounds_to_it(figure: str, value: float, answer: bool) -> None:
     assert quotes(figure, value) == answer
@@ -108,8 +124,16 @@ def test_a_figure_quotes_what_rounds_to_it(figure: str, value: float, answer: bo
 
 def test_every_limit_is_of_something_in_the_committed_run() -> None:
     for limit in limits.LIMITS:
-        rows = pd.read_csv(ROOT / REPORTS / f"{limit.bench}.csv").fillna({"baseline": ""}).to_dict("records")
-        assert [row for row in rows if limit.applies(limit.bench, {str(key): value for key, value in row.items()})], limit
+        rows = (
+            pd.read_csv(ROOT / REPORTS / f"{limit.bench}.csv")
+            .fillna({"baseline": ""})
+            .to_dict("records")
+        )
+        assert [
+            row
+            for row in rows
+            if limit.applies(limit.bench, {str(key): value for key, value in row.items()})
+        ], limit
 
 
 @pytest.mark.parametrize(
@@ -121,7 +145,9 @@ def test_every_limit_is_of_something_in_the_committed_run() -> None:
         (["--sizes"], "unrecognized arguments: --sizes"),
     ],
 )
-def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
+def test_bad_arguments_are_refused(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     with pytest.raises(InputError, match=message):
         parse_options()

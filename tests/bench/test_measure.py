@@ -27,8 +27,13 @@ def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_ratio_is_the_median_over_rounds_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"slow": np.array([2.0, 8.0, 30.0]), "fast": np.array([1.0, 2.0, 3.0])}  # ratios 2, 4, 10
-    monkeypatch.setattr(measure, "time_rounds", lambda *_: (dict(times), {"slow": 7.0, "fast": 5.0}))
+    times = {
+        "slow": np.array([2.0, 8.0, 30.0]),
+        "fast": np.array([1.0, 2.0, 3.0]),
+    }  # ratios 2, 4, 10
+    monkeypatch.setattr(
+        measure, "time_rounds", lambda *_: (dict(times), {"slow": 7.0, "fast": 5.0})
+    )
 
     def build(size: str) -> Any:
         return lambda: None
@@ -36,7 +41,10 @@ def test_a_ratio_is_the_median_over_rounds_and_scaled(monkeypatch: pytest.Monkey
     case = Case(
         "pairwise",
         "a case",
-        (Implementation("slow", build, scale=3.0), Implementation("fast", build, check=lambda result: result / 10)),
+        (
+            Implementation("slow", build, scale=3.0),
+            Implementation("fast", build, check=lambda result: result / 10),
+        ),
         (Ratio("slow", "fast", lambda a, b: a - b),),
         memory=False,
         size=(("n", 9),),
@@ -54,7 +62,9 @@ def test_memory_of_a_call_is_its_peak_not_what_came_before_or_stays() -> None:
     del before
 
     def call() -> float:
-        first = np.ones(2**23)  # 64 MiB: freed memory of up to 32 MiB may serve again, and is then no growth
+        first = np.ones(
+            2**23
+        )  # 64 MiB: freed memory of up to 32 MiB may serve again, and is then no growth
         total = first.sum()
         del first
         return float(total + np.ones(2**22).sum())  # 32 MiB

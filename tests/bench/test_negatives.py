@@ -33,13 +33,24 @@ def test_every_rule_is_timed_beside_uniform_in_every_case() -> None:
 
 def test_rows_have_the_limit_of_a_third_but_those_of_clusters_and_gradients(tmp_path: Path) -> None:
     rows = measure_case("negatives", cases(quick=True)[0], Options(True, tmp_path, 1, 0.001))
-    bound = {row["implementation"]: [limit.at_most for limit in LIMITS if limit.applies("negatives", row)] for row in rows}
+    bound = {
+        row["implementation"]: [
+            limit.at_most for limit in LIMITS if limit.applies("negatives", row)
+        ]
+        for row in rows
+    }
     assert all(row["ratio"] > 0 and row["rounds"] >= 5 for row in rows)
     assert bound == {name: [] if name in COSTLY else [4 / 3] for name in RULES if name != UNIFORM}
 
 
 def test_a_limit_is_missed_just_above_a_third() -> None:
-    row = {"table": "rules", "case": "", "implementation": "bayesian", "baseline": UNIFORM, "ratio": 1.0}
+    row = {
+        "table": "rules",
+        "case": "",
+        "implementation": "bayesian",
+        "baseline": UNIFORM,
+        "ratio": 1.0,
+    }
     (limit,) = [limit for limit in LIMITS if limit.applies("negatives", row)]
     assert limit.met(1.33)
     assert not limit.met(1.34)
@@ -61,7 +72,11 @@ def test_a_call_gives_a_loss_of_the_rule_and_its_gradient(name: str, geometry: s
 @pytest.mark.parametrize("module", [negatives, systems])
 @pytest.mark.parametrize(("arguments", "threads"), [([], 1), (["--threads", "2"], 2)])
 def test_one_thread_is_used_unless_more_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: ModuleType, arguments: list[str], threads: int
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    module: ModuleType,
+    arguments: list[str],
+    threads: int,
 ) -> None:
     seen: list[int] = []
 

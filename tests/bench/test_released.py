@@ -10,8 +10,12 @@ from torch import Tensor
 from bench import released
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
-SETTINGS = sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(("hypvit/", "hypmix/"))})
-CURVATURES = sorted({float(key.split("/")[1][2:]) for key in REFERENCE.files if key.startswith("poincare/")})
+SETTINGS = sorted(
+    {key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(("hypvit/", "hypmix/"))}
+)
+CURVATURES = sorted(
+    {float(key.split("/")[1][2:]) for key in REFERENCE.files if key.startswith("poincare/")}
+)
 
 
 def array(key: str) -> Tensor:
@@ -19,7 +23,10 @@ def array(key: str) -> Tensor:
 
 
 def numbers(setting: str) -> dict[str, float]:
-    return {key: float(value) for key, value in (pair.split("=") for pair in setting.split("/")[-1].split(","))}
+    return {
+        key: float(value)
+        for key, value in (pair.split("=") for pair in setting.split("/")[-1].split(","))
+    }
 
 
 def system(setting: str) -> released.System:
@@ -28,7 +35,9 @@ def system(setting: str) -> released.System:
         return released.sphere(values["tau"])
     if setting.startswith("hypvit"):
         return released.ball(values["tau"], values["c"], 2.3)
-    return released.hybrid(values["tau_e"], values["tau_h"], values["lam"], values["c"], 2.3, unit=True)
+    return released.hybrid(
+        values["tau_e"], values["tau_h"], values["lam"], values["c"], 2.3, unit=True
+    )
 
 
 @pytest.mark.parametrize("c", CURVATURES)
@@ -36,7 +45,9 @@ def test_points_and_distances_equal_the_released_ones(c: float) -> None:
     group = f"poincare/c={c:g}" if f"poincare/c={c:g}/x" in REFERENCE.files else f"poincare/c={c}"
     x, y = (released.expmap0(array(f"{group}/tangent_{name}"), c) for name in "xy")
     torch.testing.assert_close(x, array(f"{group}/x"), rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(released.distances(x, y, c), array(f"{group}/dist"), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        released.distances(x, y, c), array(f"{group}/dist"), rtol=1e-12, atol=0
+    )
 
 
 def test_the_clip_equals_the_released_one() -> None:
@@ -76,6 +87,11 @@ def test_rows_one_by_one_are_the_nearest_others() -> None:
 
 
 def test_the_flat_loop_is_the_limit_of_the_ball() -> None:
-    embeddings = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    flat, ball = (released.summed_loss(embeddings, one) for one in (released.flat(0.2, 2.3), released.ball(0.2, 1e-6, 2.3)))
+    embeddings = torch.randn(
+        3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    flat, ball = (
+        released.summed_loss(embeddings, one)
+        for one in (released.flat(0.2, 2.3), released.ball(0.2, 1e-6, 2.3))
+    )
     assert flat.item() == pytest.approx(ball.item(), rel=1e-4)

@@ -38,7 +38,9 @@ def test_hidden_labels_make_two_views_of_each_image_in_a_batch_as_large() -> Non
     assert shape_of_batch(settings | {"labels": "hidden"}) == (64, 2)
 
 
-@pytest.mark.parametrize("name", ["euclidean", "mixture", "proxy_anchor", "hier", "cluster", "dcdc_hidden", "infonce"])
+@pytest.mark.parametrize(
+    "name", ["euclidean", "mixture", "proxy_anchor", "hier", "cluster", "dcdc_hidden", "infonce"]
+)
 def test_a_call_gives_a_loss_and_its_gradient(root: Path, name: str) -> None:
     params = load(*SECTIONS, path=root / "params.yaml")
     settings = settle(params["system"][name]["settings"], params)

@@ -10,7 +10,11 @@ from geomix.config.read import read_yaml, validate
 from geomix.errors import InputError
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
-NAMES = [f"{data.stem}-{system.stem}" for data in (PRESETS / "data").iterdir() for system in (PRESETS / "systems").iterdir()]
+NAMES = [
+    f"{data.stem}-{system.stem}"
+    for data in (PRESETS / "data").iterdir()
+    for system in (PRESETS / "systems").iterdir()
+]
 
 
 @pytest.fixture
@@ -29,7 +33,11 @@ def test_every_preset_gives_a_valid_file_that_keeps_its_comments(name: str, path
     ]
     assert "  dataset: glyphs -> " in told
     assert "  backbone.pretrained: False -> True" in told
-    assert all(len(line) <= 81 for line in after.splitlines() if "{" in line and not line.lstrip().startswith("#"))
+    assert all(
+        len(line) <= 81
+        for line in after.splitlines()
+        if "{" in line and not line.lstrip().startswith("#")
+    )
 
 
 def test_what_is_said_to_change_is_what_changed(path: Path) -> None:
@@ -37,7 +45,11 @@ def test_what_is_said_to_change_is_what_changed(path: Path) -> None:
     assert "  tau: 0.1 -> 0.2" in told
     assert "published R@1: 84.0" in told
     params = read_yaml(path)
-    assert (params["tau"], params["dataset"], params["batch"]) == (0.2, "cub200", {"classes": 90, "images": 9})
+    assert (params["tau"], params["dataset"], params["batch"]) == (
+        0.2,
+        "cub200",
+        {"classes": 90, "images": 9},
+    )
     assert "params.yaml was like that already" in apply_preset("cub-hypvit", PRESETS, path)
 
 
@@ -59,7 +71,11 @@ def test_a_regulariser_and_its_loss_go_with_their_system(path: Path, after: str)
     assert params["batch"] == {"classes": 88, "images": 2}
     apply_preset(f"cars-{after}", PRESETS, path)
     back = read_yaml(path)
-    assert (back["loss"], back["regulariser"], back["batch"]) == (alone["loss"], alone["regulariser"], alone["batch"])
+    assert (back["loss"], back["regulariser"], back["batch"]) == (
+        alone["loss"],
+        alone["regulariser"],
+        alone["batch"],
+    )
 
 
 @pytest.mark.parametrize("name", ["cub-hier", "sop-hier", "inshop-hier"])
@@ -72,6 +88,9 @@ def test_hier_has_batches_of_ninety_classes(name: str, path: Path) -> None:
 
 def test_an_unknown_preset_is_refused_with_those_there_are_and_changes_nothing(path: Path) -> None:
     before = path.read_text()
-    with pytest.raises(InputError, match="preset: found 'cub-resnet', expected <data>-<system>, data being cars, cub"):
+    with pytest.raises(
+        InputError,
+        match="preset: found 'cub-resnet', expected <data>-<system>, data being cars, cub",
+    ):
         apply_preset("cub-resnet", PRESETS, path)
     assert path.read_text() == before

@@ -23,7 +23,11 @@ from tests.conftest import set_key
         ("tau", "abc", "tau: found 'abc', expected a valid number"),
         ("tau", math.inf, "tau: found inf, expected a finite number"),
         ("images.form", "raw", "images.form: found 'raw', expected 'auto', 'decoded' or 'encoded'"),
-        ("backbone.pretrained", "yes", "backbone.pretrained: found 'yes', expected a valid boolean"),
+        (
+            "backbone.pretrained",
+            "yes",
+            "backbone.pretrained: found 'yes', expected a valid boolean",
+        ),
         ("labels", "none", "labels: found 'none', expected 'given' or 'hidden'"),
         ("crop.area", 0, "crop.area: found 0, expected greater than 0"),
         ("lam", True, "lam: found True, expected a valid number"),
@@ -33,39 +37,92 @@ from tests.conftest import set_key
         ("optim.momentum", 1, "optim.momentum: found an unknown key"),
         ("size", 3, "size: found a parameter of this name, expected another"),
         ("augment.nfiles", 3, "augment.nfiles: found a parameter of this name"),
-        ("split.test", 0.9, "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525"),
+        (
+            "split.test",
+            0.9,
+            "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525",
+        ),
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
-        ("geometry.hybrid.distance.weight", "x", "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'"),
-        ("geometry.flat.distance.learn_weight", "yes", "geometry.flat.distance.learn_weight: found .*, expected .*boolean"),
-        ("geometry.flat.distance.space", "torus", "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'"),
-        ("negatives.rule", "easy", "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'"),
-        ("negatives", {"rule": "hard", "beta": -1, "tau_plus": 0}, "negatives.beta: found -1, expected greater than or equal"),
-        ("negatives", {"rule": "bayesian", "alpha": 0, "beta": 1, "tau_plus": 0}, "negatives.alpha: found 0, expected greater"),
-        ("negatives", {"rule": "limited", "count": 0}, "negatives.count: found 0, expected greater"),
+        (
+            "geometry.hybrid.distance.weight",
+            "x",
+            "geometry.hybrid.distance.weight: found 'x', expected a valid number or 'lam'",
+        ),
+        (
+            "geometry.flat.distance.learn_weight",
+            "yes",
+            "geometry.flat.distance.learn_weight: found .*, expected .*boolean",
+        ),
+        (
+            "geometry.flat.distance.space",
+            "torus",
+            "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'",
+        ),
+        (
+            "negatives.rule",
+            "easy",
+            "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'",
+        ),
+        (
+            "negatives",
+            {"rule": "hard", "beta": -1, "tau_plus": 0},
+            "negatives.beta: found -1, expected greater than or equal",
+        ),
+        (
+            "negatives",
+            {"rule": "bayesian", "alpha": 0, "beta": 1, "tau_plus": 0},
+            "negatives.alpha: found 0, expected greater",
+        ),
+        (
+            "negatives",
+            {"rule": "limited", "count": 0},
+            "negatives.count: found 0, expected greater",
+        ),
         (
             "negatives",
             {"rule": "mixed_importance", "similarity": 0.5, "uncertainty": 0.5, "distance": 0.2},
             "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance, not 1.2",
         ),
-        ("system.flat.settings.size", 1, "system.flat.settings.size: found a parameter of this name"),
-        ("ensemble.weights", [0.5, 1.5], "ensemble.weights.1: found 1.5, expected less than or equal to 1"),
+        (
+            "system.flat.settings.size",
+            1,
+            "system.flat.settings.size: found a parameter of this name",
+        ),
+        (
+            "ensemble.weights",
+            [0.5, 1.5],
+            "ensemble.weights.1: found 1.5, expected less than or equal to 1",
+        ),
         ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
     ],
 )
-def test_a_mistake_is_told_with_key_value_and_expectation(raw: dict[str, Any], key: str, value: Any, message: str) -> None:
+def test_a_mistake_is_told_with_key_value_and_expectation(
+    raw: dict[str, Any], key: str, value: Any, message: str
+) -> None:
     set_key(raw, key, value)
     with pytest.raises(InputError, match=message) as caught:
         validate(raw)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null(root: Path) -> None:
-    found = load("loss", "labels", instead="system.supervised_contrastive.settings", path=root / "params.yaml")
+def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null(
+    root: Path,
+) -> None:
+    found = load(
+        "loss",
+        "labels",
+        instead="system.supervised_contrastive.settings",
+        path=root / "params.yaml",
+    )
     assert found == {"loss": {"name": "supervised_contrastive"}, "labels": "given"}
-    assert load("labels", instead="system.infonce.settings", path=root / "params.yaml") == {"labels": "hidden"}
+    assert load("labels", instead="system.infonce.settings", path=root / "params.yaml") == {
+        "labels": "hidden"
+    }
 
 
-def test_augment_of_a_system_stands_in_for_that_at_the_top(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_augment_of_a_system_stands_in_for_that_at_the_top(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "params.yaml"
     own = raw["augment"] | {"noise": 0.5}
     raw["system"]["hcl"]["settings"]["augment"] = own
@@ -74,7 +131,9 @@ def test_augment_of_a_system_stands_in_for_that_at_the_top(raw: dict[str, Any], 
     assert found == {"batch": raw["batch"], "augment": own}
 
 
-def test_equal_views_are_refused_where_the_system_that_has_them_is_used(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_equal_views_are_refused_where_the_system_that_has_them_is_used(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(raw | {"augment": dict.fromkeys(raw["augment"], 0)}))
     assert load("labels", instead="system.hcl.settings", path=path) == {"labels": "given"}
@@ -101,7 +160,9 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
     del raw["optim"]
     with pytest.raises(InputError) as caught:
         validate(raw)
-    keys = [re.match(r"params\.yaml: (\S+): ", line).group(1) for line in str(caught.value).splitlines()]  # type: ignore[union-attr]
+    keys = [
+        re.match(r"params\.yaml: (\S+): ", line).group(1) for line in str(caught.value).splitlines()
+    ]  # type: ignore[union-attr]
     assert sorted(keys) == ["batch.classes", "optim", "tau"]
 
 
@@ -114,7 +175,12 @@ def test_a_file_that_is_no_mapping_is_refused(content: Any) -> None:
 def test_only_the_keys_asked_for_are_handed_out(root: Path) -> None:
     found = load("epochs", "geometry.hybrid", path=root / "params.yaml")
     assert list(found) == ["epochs", "geometry.hybrid"]
-    assert found["geometry.hybrid"]["cosine"] == {"space": "sphere", "weight": 1, "learn_weight": False, "columns": None}
+    assert found["geometry.hybrid"]["cosine"] == {
+        "space": "sphere",
+        "weight": 1,
+        "learn_weight": False,
+        "columns": None,
+    }
 
 
 def test_an_unknown_geometry_is_refused_with_those_there_are(root: Path) -> None:
@@ -129,13 +195,19 @@ def test_numbers_stay_as_written(raw: dict[str, Any]) -> None:
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "numbers.yaml"
-    path.write_text("a: 1e-3\nb: 010\nc: .5\nd: 1.\ne: -2E+4\nf: yes\ng: .inf\nh: 12:30:45\ni: true\nj: -7\n")
+    path.write_text(
+        "a: 1e-3\nb: 010\nc: .5\nd: 1.\ne: -2E+4\nf: yes\ng: .inf\nh: 12:30:45\ni: true\nj: -7\n"
+    )
     ours, theirs = read_yaml(path), load_yaml(str(path))
-    assert {key: repr(value) for key, value in ours.items()} == {key: repr(value) for key, value in theirs.items()}
+    assert {key: repr(value) for key, value in ours.items()} == {
+        key: repr(value) for key, value in theirs.items()
+    }
 
 
 @pytest.mark.parametrize("text", ["1_000", "0o17", "0x1F"])
-def test_numbers_that_ours_reads_as_text_are_refused(raw: dict[str, Any], tmp_path: Path, text: str) -> None:
+def test_numbers_that_ours_reads_as_text_are_refused(
+    raw: dict[str, Any], tmp_path: Path, text: str
+) -> None:
     (tmp_path / "x.yaml").write_text(f"epochs: {text}")
     with pytest.raises(InputError, match="epochs: found .*expected a valid integer"):
         validate(raw | read_yaml(tmp_path / "x.yaml"))
@@ -159,10 +231,14 @@ def test_what_is_no_yaml_is_refused_on_one_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_to_start(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="params.yaml: not found; start stages from the root of the repository"):
+    with pytest.raises(
+        InputError, match="params.yaml: not found; start stages from the root of the repository"
+    ):
         load(path=tmp_path / "params.yaml")
 
 
 def test_validation_needs_no_torch(root: Path) -> None:
     code = "import sys, geomix.config.read; geomix.config.read.load(); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={"PYTHONPATH": str(root / "src")})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=root, env={"PYTHONPATH": str(root / "src")}
+    )

@@ -60,7 +60,9 @@ def tar_special(kind: bytes) -> Callable[[Path], None]:
 def lock(path: Path) -> None:
     write_zip(path)
     content = bytearray(path.read_bytes())
-    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag "encrypted" of the first entry of the directory
+    content[content.index(b"PK\x01\x02") + 8] |= (
+        1  # the flag "encrypted" of the first entry of the directory
+    )
     path.write_bytes(content)
 
 
@@ -96,36 +98,63 @@ def with_name(write: Callable[[Path, dict[str, bytes]], None], name: str) -> Cal
 HARMFUL = {
     "empty": (lambda path: path.touch(), "found an empty file, expected a zip, tar or tar.gz"),
     "page": (lambda path: path.write_bytes(PAGE), "found an HTML page"),
-    "gzipped page": (lambda path: path.write_bytes(gzip.compress(PAGE)), "found a damaged or incomplete archive"),
-    "image": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), r"found a file that begins with b'\\xff\\xd8"),
+    "gzipped page": (
+        lambda path: path.write_bytes(gzip.compress(PAGE)),
+        "found a damaged or incomplete archive",
+    ),
+    "image": (
+        lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"),
+        r"found a file that begins with b'\\xff\\xd8",
+    ),
     "zip cut in half": (cut(write_zip, lambda end: end // 2), "damaged or incomplete"),
     "zip less a byte": (cut(write_zip, lambda end: end - 1), "damaged or incomplete"),
     "tar.gz cut in half": (cut(write_tar, lambda end: end // 2), "damaged or incomplete"),
     "tar.gz less a byte": (cut(write_tar, lambda end: end - 1), "damaged or incomplete"),
     "tar cut in a file": (cut(write_plain_tar, lambda end: 6000), "damaged or incomplete"),
     "tar cut in a header": (cut(write_plain_tar, lambda end: 3584 + 100), "damaged or incomplete"),
-    "tar cut between files": (cut(write_plain_tar, lambda end: 3584), "no end of the archive after 3,584 bytes"),
+    "tar cut between files": (
+        cut(write_plain_tar, lambda end: 3584),
+        "no end of the archive after 3,584 bytes",
+    ),
     "zip with another byte": (flip(write_zip, 0.3), "damaged or incomplete"),
     "tar.gz with another byte": (flip(write_tar, 0.5), "damaged or incomplete"),
     "tar with another header": (flip(write_plain_tar, 3600 / 20480), "damaged or incomplete"),
-    "zip that climbs": (with_name(write_zip, "set/../../x"), r"found a member 'set/../../x', expected names that stay"),
-    "zip that climbs as on Windows": (with_name(write_zip, r"..\x"), "names that stay in the folder"),
+    "zip that climbs": (
+        with_name(write_zip, "set/../../x"),
+        r"found a member 'set/../../x', expected names that stay",
+    ),
+    "zip that climbs as on Windows": (
+        with_name(write_zip, r"..\x"),
+        "names that stay in the folder",
+    ),
     "zip from the root": (with_name(write_zip, "/tmp/x"), "found a member '/tmp/x'"),
     "zip from a drive": (with_name(write_zip, "C:/x"), "found a member 'C:/x'"),
     "tar.gz that climbs": (with_name(write_tar, "../x"), "found a member '../x'"),
     "tar.gz from the root": (with_name(write_tar, "/tmp/x"), "found a member '/tmp/x'"),
     "zip with a line break": (with_name(write_zip, "../x\ny"), r"found a member '../x\\ny'"),
-    "zip with a link": (zip_special(stat.S_IFLNK), "found a link, 'set/x.png', expected plain files"),
+    "zip with a link": (
+        zip_special(stat.S_IFLNK),
+        "found a link, 'set/x.png', expected plain files",
+    ),
     "zip with a device": (zip_special(stat.S_IFCHR), "found a device"),
-    "tar.gz with a symbolic link": (tar_special(tarfile.SYMTYPE), "found a link, 'set/x.png', expected plain files"),
+    "tar.gz with a symbolic link": (
+        tar_special(tarfile.SYMTYPE),
+        "found a link, 'set/x.png', expected plain files",
+    ),
     "tar.gz with a hard link": (tar_special(tarfile.LNKTYPE), "found a link"),
     "tar.gz with a device": (tar_special(tarfile.CHRTYPE), "found a device"),
     "tar.gz with a pipe": (tar_special(tarfile.FIFOTYPE), "found a device"),
     "tar.gz with a name twice": (twice, "found the member 'set/a.png' twice"),
     "zip with a password": (lock, "found a member locked with a password, 'set/b.png'"),
-    "zip bomb": (lambda path: write_zip(path, {"x": bytes(1 << 22)}), "found a bomb of .* that unpack to 4,194,304"),
+    "zip bomb": (
+        lambda path: write_zip(path, {"x": bytes(1 << 22)}),
+        "found a bomb of .* that unpack to 4,194,304",
+    ),
     "tar.gz bomb": (lambda path: write_tar(path, {"x": bytes(1 << 22)}), "found a bomb"),
-    "gzip bomb": (lambda path: path.write_bytes(gzip.compress(tar_head() + bytes(1 << 22))), "found a bomb that unpacks"),
+    "gzip bomb": (
+        lambda path: path.write_bytes(gzip.compress(tar_head() + bytes(1 << 22))),
+        "found a bomb that unpacks",
+    ),
 }
 
 
@@ -149,7 +178,9 @@ def test_a_missing_file_is_named(write: Callable[[Path], None], tmp_path: Path) 
     write(tmp_path / "x")
     with (
         open_archive(tmp_path / "x") as archive,
-        pytest.raises(InputError, match=r"x: found no member 'set/z.png', expected it \(1 of 2 missing\)"),
+        pytest.raises(
+            InputError, match=r"x: found no member 'set/z.png', expected it \(1 of 2 missing\)"
+        ),
     ):
         list(archive.walk(["set/a.png", "set/z.png"]))
 
@@ -185,7 +216,9 @@ def test_limits_can_be_set(write: Callable[[Path], None], tmp_path: Path) -> Non
 
 
 def test_a_large_file_that_shrinks_a_little_is_no_bomb(tmp_path: Path) -> None:
-    write_zip(tmp_path / "x", {"table.txt": b"".join(b"%d line\n" % number for number in range(200_000))})
+    write_zip(
+        tmp_path / "x", {"table.txt": b"".join(b"%d line\n" % number for number in range(200_000))}
+    )
     check_archive(tmp_path / "x")
 
 

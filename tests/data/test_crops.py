@@ -31,7 +31,10 @@ from geomix.errors import InputError
 
 Crop = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 CPU = torch.device("cpu")
-BOXES = torch.tensor([WHOLE, (0.25, 0.125, 0.5, 0.75), (0.0, 0.5, 0.3, 0.2), (0.7, 0.0, 0.3, 1.0)], dtype=torch.float64)
+BOXES = torch.tensor(
+    [WHOLE, (0.25, 0.125, 0.5, 0.75), (0.0, 0.5, 0.3, 0.2), (0.7, 0.0, 0.3, 1.0)],
+    dtype=torch.float64,
+)
 FLIPS = torch.tensor([False, True, False, True])
 
 
@@ -39,10 +42,14 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def photograph(width: int, height: int, mode: str = "RGB", kind: str = "JPEG", **options: Any) -> bytes:
+def photograph(
+    width: int, height: int, mode: str = "RGB", kind: str = "JPEG", **options: Any
+) -> bytes:
     """Make a file of smooth noise, as photographs are."""
     random = np.random.default_rng(width)
-    small = Image.fromarray(random.integers(0, 256, (height // 20 + 2, width // 20 + 2, 3), np.uint8))
+    small = Image.fromarray(
+        random.integers(0, 256, (height // 20 + 2, width // 20 + 2, 3), np.uint8)
+    )
     image = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
     image += random.integers(-12, 12, image.shape)
     file = io.BytesIO()
@@ -67,7 +74,11 @@ def distance(found: Tensor, expected: np.ndarray) -> float:
 def measure(boxes: np.ndarray, quantity: int | str) -> np.ndarray:
     if isinstance(quantity, int):
         return boxes[:, quantity]
-    return boxes[:, 2] * boxes[:, 3] if quantity == "area" else boxes[:, 2] / (boxes[:, 2] + boxes[:, 3])
+    return (
+        boxes[:, 2] * boxes[:, 3]
+        if quantity == "area"
+        else boxes[:, 2] / (boxes[:, 2] + boxes[:, 3])
+    )
 
 
 @pytest.mark.parametrize("aspect", [1.25, 0.7, 4.0, 0.2])
@@ -95,15 +106,22 @@ def test_boxes_lie_in_the_image_and_within_their_bounds() -> None:
     assert ratios.max() <= 4 / 3 + 1e-6
 
 
-@pytest.mark.parametrize(("aspect", "box"), [(8.0, (5 / 12, 0, 1 / 6, 1)), (0.125, (0, 5 / 12, 1, 1 / 6))])
-def test_where_no_crop_fits_the_largest_centred_one_is_taken(aspect: float, box: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    ("aspect", "box"), [(8.0, (5 / 12, 0, 1 / 6, 1)), (0.125, (0, 5 / 12, 1, 1 / 6))]
+)
+def test_where_no_crop_fits_the_largest_centred_one_is_taken(
+    aspect: float, box: tuple[float, ...]
+) -> None:
     found = draw_crops(torch.full((50,), aspect), 0.999, generator())
     torch.testing.assert_close(found, torch.tensor(box, dtype=torch.float64).expand(50, 4))
 
 
 def test_an_area_of_one_is_the_whole_image_and_draws_nothing() -> None:
     own = generator()
-    assert torch.equal(draw_crops(torch.tensor([0.5, 2.0]), 1, own), torch.tensor([WHOLE, WHOLE], dtype=torch.float64))
+    assert torch.equal(
+        draw_crops(torch.tensor([0.5, 2.0]), 1, own),
+        torch.tensor([WHOLE, WHOLE], dtype=torch.float64),
+    )
     assert not draw_flips(3, 0, own).any()
     assert torch.equal(own.get_state(), generator().get_state())
 
@@ -122,7 +140,9 @@ def test_flips_come_as_often_as_asked() -> None:
         (1.25, 0.875, (0.15, 0.0625, 0.7, 0.875)),
     ],
 )
-def test_a_centre_crop_is_a_square_of_the_original(aspect: float, share: float, box: tuple[float, ...]) -> None:
+def test_a_centre_crop_is_a_square_of_the_original(
+    aspect: float, share: float, box: tuple[float, ...]
+) -> None:
     found = centre_crops(torch.tensor([aspect], dtype=torch.float64), share)
     torch.testing.assert_close(found, torch.tensor([box], dtype=torch.float64))
 
@@ -139,15 +159,23 @@ def test_a_whole_image_of_the_side_comes_back_exactly(crop: Crop, channels: int)
 
 @pytest.mark.parametrize("side", [10, 48, 100])
 @pytest.mark.parametrize("crop", [crop_decoded, resize_by_products])
-def test_a_box_of_a_squeezed_image_is_resized_as_pillow_does(crop: Crop, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_box_of_a_squeezed_image_is_resized_as_pillow_does(
+    crop: Crop, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(crops, "BLOCK", 3)
     images = torch.randint(0, 256, (4, 48, 48, 3), generator=generator(), dtype=torch.uint8)
     found = crop(images, BOXES, FLIPS, side)
     for row, (left, top, width, height) in enumerate((BOXES * 48).tolist()):
         part = (left, top, left + width, top + height)
-        square = Image.fromarray(images[row].numpy()).resize((side, side), Image.Resampling.BILINEAR, box=part)
-        expected = np.asarray(square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if FLIPS[row] else square)
-        assert np.abs(found[row].permute(1, 2, 0).numpy() * 255 - expected).max() <= 1.01  # it rounds twice
+        square = Image.fromarray(images[row].numpy()).resize(
+            (side, side), Image.Resampling.BILINEAR, box=part
+        )
+        expected = np.asarray(
+            square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if FLIPS[row] else square
+        )
+        assert (
+            np.abs(found[row].permute(1, 2, 0).numpy() * 255 - expected).max() <= 1.01
+        )  # it rounds twice
 
 
 @pytest.mark.parametrize(
@@ -163,7 +191,9 @@ def test_a_box_of_a_file_is_that_of_torchvision(content: bytes, channels: int, s
     found = crop_encoded([content] * 4, BOXES, FLIPS, side, channels)
     assert (found.dtype, found.shape) == (torch.uint8, (4, channels, side, side))
     for row in range(4):
-        assert np.array_equal(found[row].numpy(), crop_by_torchvision(content, BOXES[row], bool(FLIPS[row]), side))
+        assert np.array_equal(
+            found[row].numpy(), crop_by_torchvision(content, BOXES[row], bool(FLIPS[row]), side)
+        )
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
@@ -175,10 +205,15 @@ def test_a_box_is_of_the_upright_image(orientation: int) -> None:
     assert np.array_equal(found[0].numpy(), crop_by_torchvision(content, BOXES[1], False, 32))
 
 
-def test_a_large_photograph_is_decoded_smaller_and_stays_near(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_photograph_is_decoded_smaller_and_stays_near(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     content = photograph(1000, 900)
     near = crop_encoded([content] * 4, BOXES, FLIPS, 40, 3)
-    gaps = [distance(near[row], crop_by_torchvision(content, BOXES[row], bool(FLIPS[row]), 40)) for row in range(4)]
+    gaps = [
+        distance(near[row], crop_by_torchvision(content, BOXES[row], bool(FLIPS[row]), 40))
+        for row in range(4)
+    ]
     assert max(gaps) < 1
     assert max(gaps) > 0
     monkeypatch.setattr(crops, "SPARE", 1000)
@@ -197,14 +232,22 @@ def test_what_a_device_would_do_is_near_what_threads_do(channels: int, mode: str
 
 @pytest.mark.parametrize(
     ("box", "expected"),
-    [(WHOLE, (0, 0, 7, 3)), ((0.999, 0.999, 0.001, 0.001), (6, 2, 7, 3)), ((0.5, 0.0, 0.5, 0.5), (3, 0, 7, 2))],
+    [
+        (WHOLE, (0, 0, 7, 3)),
+        ((0.999, 0.999, 0.001, 0.001), (6, 2, 7, 3)),
+        ((0.5, 0.0, 0.5, 0.5), (3, 0, 7, 2)),
+    ],
 )
-def test_a_box_has_at_least_a_pixel_and_stays_inside(box: tuple[float, ...], expected: tuple[int, ...]) -> None:
+def test_a_box_has_at_least_a_pixel_and_stays_inside(
+    box: tuple[float, ...], expected: tuple[int, ...]
+) -> None:
     assert crops.pixel_box(box, 7, 3) == expected
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_on_the_cpu_as_many_threads_crop_as_torch_has(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_the_cpu_as_many_threads_crop_as_torch_has(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = torch.get_num_threads()
     seen, crop = set(), crops.crop_file
     meet = threading.Barrier(threads)

@@ -106,7 +106,9 @@ def encode(packed: Packed) -> Packed:
         files.append(file.getvalue())
     ends = np.cumsum([len(file) for file in files])
     offsets = np.stack([np.r_[0, ends[:-1]], ends], 1)
-    return Packed(packed.samples, Encoded(np.frombuffer(b"".join(files), np.uint8), offsets), packed.card)
+    return Packed(
+        packed.samples, Encoded(np.frombuffer(b"".join(files), np.uint8), offsets), packed.card
+    )
 
 
 @pytest.mark.parametrize("form", ["decoded", "encoded"])
@@ -117,7 +119,9 @@ def test_whole_images_are_their_pixels_from_minus_one_to_one_bit_for_bit(
     found = load_batch(chosen, ROWS, WHOLE_BOXES, torch.zeros(4, dtype=torch.bool), HALF, CPU)
     expected = floats(packed, ROWS)
     assert torch.equal(found, expected)
-    assert form == "encoded" or found.stride() == expected.stride()  # which kernels the network runs depends on it
+    assert (
+        form == "encoded" or found.stride() == expected.stride()
+    )  # which kernels the network runs depends on it
 
 
 def test_boxes_are_cut_out_and_normalised(packed: Packed) -> None:
@@ -130,8 +134,12 @@ def test_boxes_are_cut_out_and_normalised(packed: Packed) -> None:
 def test_both_forms_show_the_same(packed: Packed) -> None:
     boxes = BOXES.clone()
     boxes[2] = torch.tensor([0.25, 0.5, 0.75, 0.5])
-    decoded, encoded = (load_batch(one, ROWS, boxes, FLIPS, HALF, CPU) for one in (packed, encode(packed)))
-    assert (decoded - encoded).abs().mean() < 2 * 12 / 255  # at the border of a box they see other neighbours
+    decoded, encoded = (
+        load_batch(one, ROWS, boxes, FLIPS, HALF, CPU) for one in (packed, encode(packed))
+    )
+    assert (
+        decoded - encoded
+    ).abs().mean() < 2 * 12 / 255  # at the border of a box they see other neighbours
     assert torch.allclose(decoded[[0, 3]], encoded[[0, 3]], atol=1e-6)
 
 

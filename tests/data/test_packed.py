@@ -36,7 +36,12 @@ def test_rows_of_a_split_are_in_the_order_of_the_table(packed: Packed) -> None:
     assert packed.rows("val").tolist() == list(range(20, 40))
     assert isinstance(packed.images, np.ndarray)
     assert packed.images.shape == (60, *packed.image_shape) == (60, 16, 16, 1)
-    assert set(packed.samples["label"][packed.rows("test")]) == {"class 8", "class 9", "class 10", "class 11"}
+    assert set(packed.samples["label"][packed.rows("test")]) == {
+        "class 8",
+        "class 9",
+        "class 10",
+        "class 11",
+    }
 
 
 def test_a_card_without_a_key_is_refused(packed_folder: Path) -> None:
@@ -63,7 +68,9 @@ def test_a_missing_file_is_named(packed_folder: Path, name: str) -> None:
 def test_a_missing_column_is_named(packed_folder: Path) -> None:
     path = packed_folder / "samples.csv"
     path.write_text(path.read_text().replace("label", "lable", 1))
-    with pytest.raises(InputError, match="samples.csv: found columns id, lable, .*; expected label too"):
+    with pytest.raises(
+        InputError, match="samples.csv: found columns id, lable, .*; expected label too"
+    ):
         open_packed(packed_folder)
 
 
@@ -88,7 +95,9 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_labels_stay_text(tmp_path: Path) -> None:
-    (tmp_path / "samples.csv").write_text("id,label,split\n1,NA,train\n2,007,train\n", encoding="utf-8")
+    (tmp_path / "samples.csv").write_text(
+        "id,label,split\n1,NA,train\n2,007,train\n", encoding="utf-8"
+    )
     assert read_samples(tmp_path / "samples.csv", [])["label"].tolist() == ["NA", "007"]
 
 
@@ -105,7 +114,9 @@ def test_encoded_images_are_read_file_by_file(packed_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [(-1, 5), (7, 7), (9, 2), (1829, 1831)])
-def test_offsets_outside_of_the_file_are_refused(packed_folder: Path, wrong: tuple[int, int]) -> None:
+def test_offsets_outside_of_the_file_are_refused(
+    packed_folder: Path, wrong: tuple[int, int]
+) -> None:
     encode(packed_folder)
     offsets = np.load(packed_folder / "offsets.npy")
     offsets[3] = wrong
@@ -118,7 +129,9 @@ def test_offsets_outside_of_the_file_are_refused(packed_folder: Path, wrong: tup
 def test_offsets_of_another_shape_are_refused(packed_folder: Path) -> None:
     encode(packed_folder)
     np.save(packed_folder / "offsets.npy", np.arange(60))
-    with pytest.raises(InputError, match=r"offsets.npy: found int64 of shape \(60,\), expected int64 of \(N, 2\)"):
+    with pytest.raises(
+        InputError, match=r"offsets.npy: found int64 of shape \(60,\), expected int64 of \(N, 2\)"
+    ):
         open_packed(sign(packed_folder))
 
 
@@ -130,12 +143,18 @@ def test_fewer_files_than_rows_are_refused(packed_folder: Path) -> None:
 
 
 def test_an_unknown_form_is_refused(packed_folder: Path) -> None:
-    with pytest.raises(InputError, match="card.json: found form 'jpeg', expected decoded or encoded"):
+    with pytest.raises(
+        InputError, match="card.json: found form 'jpeg', expected decoded or encoded"
+    ):
         open_packed(sign(packed_folder, form="jpeg"))
 
 
 def test_without_roles_every_image_is_query_and_gallery(packed: Packed) -> None:
-    assert packed.queries("test").tolist() == packed.gallery("test").tolist() == packed.rows("test").tolist()
+    assert (
+        packed.queries("test").tolist()
+        == packed.gallery("test").tolist()
+        == packed.rows("test").tolist()
+    )
 
 
 def test_roles_divide_a_split(packed: Packed) -> None:

@@ -87,9 +87,16 @@ def test_leaving_early_ends_the_thread(error: type[BaseException]) -> None:
 
 @pytest.mark.parametrize(
     ("form", "device", "expected"),
-    [("decoded", "cpu", False), ("encoded", "cpu", True), ("decoded", "cuda", True), ("encoded", "cuda", True)],
+    [
+        ("decoded", "cpu", False),
+        ("encoded", "cpu", True),
+        ("decoded", "cuda", True),
+        ("encoded", "cuda", True),
+    ],
 )
-def test_it_pays_where_files_are_decoded_or_a_device_works(packed: Packed, form: str, device: str, expected: bool) -> None:
+def test_it_pays_where_files_are_decoded_or_a_device_works(
+    packed: Packed, form: str, device: str, expected: bool
+) -> None:
     files = Encoded(np.zeros(1, np.uint8), np.array([[0, 1]]))
     chosen = replace(packed, images=files) if form == "encoded" else packed
     assert pays(chosen, torch.device(device)) is expected

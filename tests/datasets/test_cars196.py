@@ -33,12 +33,16 @@ def annotations(class_of: dict[int, int]) -> bytes:
 
 def members(top: str = "") -> dict[str, bytes]:
     """Give the members of the archive."""
-    images = {f"{top}car_ims/{image:06}.jpg": f"car {image}".encode() for image in reversed(CLASS_OF)}
+    images = {
+        f"{top}car_ims/{image:06}.jpg": f"car {image}".encode() for image in reversed(CLASS_OF)
+    }
     return images | {f"{top}cars_annos.mat": annotations(CLASS_OF)}
 
 
 @pytest.mark.parametrize("top", ["", "CARS196/"])
-def test_the_first_98_names_are_train_and_the_others_test(tmp_path: Path, write_zip: Callable[..., Path], top: str) -> None:
+def test_the_first_98_names_are_train_and_the_others_test(
+    tmp_path: Path, write_zip: Callable[..., Path], top: str
+) -> None:
     write_zip(tmp_path / "CARS196.zip", members(top))
     listing = list_cars196(tmp_path, GATES)
     assert listing.samples.to_numpy().tolist() == [
@@ -66,13 +70,19 @@ def test_a_make_is_one_word_or_two(label: str, make: str) -> None:
 
 
 def test_a_class_without_a_name_is_refused(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
-    write_zip(tmp_path / "CARS196.zip", members() | {"cars_annos.mat": annotations(CLASS_OF | {3: 197})})
+    write_zip(
+        tmp_path / "CARS196.zip", members() | {"cars_annos.mat": annotations(CLASS_OF | {3: 197})}
+    )
     with pytest.raises(InputError, match=r"cars_annos\.mat: found class 197, expected 1 to 196"):
         list_cars196(tmp_path, GATES)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>" * 20, annotations(CLASS_OF)[:1000]])
-def test_annotations_that_are_none_are_refused(tmp_path: Path, write_zip: Callable[..., Path], content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>" * 20, annotations(CLASS_OF)[:1000]]
+)
+def test_annotations_that_are_none_are_refused(
+    tmp_path: Path, write_zip: Callable[..., Path], content: bytes
+) -> None:
     write_zip(tmp_path / "CARS196.zip", members() | {"cars_annos.mat": content})
     with pytest.raises(InputError, match=r"cars_annos\.mat: found no annotations and class_names"):
         list_cars196(tmp_path, GATES)
@@ -82,11 +92,16 @@ def test_a_missing_photograph_is_named(tmp_path: Path, write_zip: Callable[..., 
     files = members()
     del files["car_ims/000004.jpg"]
     write_zip(tmp_path / "CARS196.zip", files)
-    with pytest.raises(InputError, match=r"CARS196\.zip: found no car_ims/000004\.jpg; expected the 5 files"):
+    with pytest.raises(
+        InputError, match=r"CARS196\.zip: found no car_ims/000004\.jpg; expected the 5 files"
+    ):
         list_cars196(tmp_path, GATES)
 
 
 def test_a_part_of_the_set_is_refused(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
     write_zip(tmp_path / "CARS196.zip", members())
-    with pytest.raises(InputError, match="found 3 train images, .*; expected 8054 train images, 8131 test images, 98 train"):
+    with pytest.raises(
+        InputError,
+        match="found 3 train images, .*; expected 8054 train images, 8131 test images, 98 train",
+    ):
         list_cars196(tmp_path)

@@ -20,7 +20,11 @@ GATES = {"train images": 4, "test images": 4, "train classes": 2, "test classes"
 
 def members() -> dict[str, bytes]:
     """Give the files of the archive: two photographs of each of four species."""
-    images = [(number, f"{name}/{name[4:]}_{shot:04}_{number}.jpg") for number, name in SPECIES.items() for shot in (1, 2)]
+    images = [
+        (number, f"{name}/{name[4:]}_{shot:04}_{number}.jpg")
+        for number, name in SPECIES.items()
+        for shot in (1, 2)
+    ]
     top = "CUB_200_2011"
     return {
         "./._CUB_200_2011": b"macOS",
@@ -28,9 +32,15 @@ def members() -> dict[str, bytes]:
         f"{top}/._images.txt": b"macOS",
         **{f"{top}/images/{name}": name.encode() for _, name in reversed(images)},
         f"{top}/images/001.Black_footed_Albatross/._Black_footed_Albatross_0001_1.jpg": b"macOS",
-        f"{top}/images.txt": "".join(f"{row} {name}\n" for row, (_, name) in enumerate(images, 1)).encode(),
-        f"{top}/image_class_labels.txt": "".join(f"{row} {number}\n" for row, (number, _) in enumerate(images, 1)).encode(),
-        f"{top}/classes.txt": "".join(f"{number} {name}\n" for number, name in SPECIES.items()).encode(),
+        f"{top}/images.txt": "".join(
+            f"{row} {name}\n" for row, (_, name) in enumerate(images, 1)
+        ).encode(),
+        f"{top}/image_class_labels.txt": "".join(
+            f"{row} {number}\n" for row, (number, _) in enumerate(images, 1)
+        ).encode(),
+        f"{top}/classes.txt": "".join(
+            f"{number} {name}\n" for number, name in SPECIES.items()
+        ).encode(),
         f"{top}/train_test_split.txt": b"1 0\n2 1\n",
     }
 
@@ -57,13 +67,19 @@ def test_the_first_hundred_classes_are_train_and_the_others_test(tmp_path: Path)
 
 def test_each_row_gets_its_photograph_and_macos_none(tmp_path: Path) -> None:
     listing = list_cub200(write_tar(tmp_path, members()), GATES)
-    assert dict(listing.images()) == {row: name.encode() for row, name in enumerate(listing.samples["id"])}
+    assert dict(listing.images()) == {
+        row: name.encode() for row, name in enumerate(listing.samples["id"])
+    }
     assert (len(listing.samples), listing.form, listing.levels) == (8, "encoded", ("genus",))
 
 
 @pytest.mark.parametrize(
     ("label", "genus"),
-    [("001.Black_footed_Albatross", "Albatross"), ("021.Eastern_Towhee", "Towhee"), ("110.Geococcyx", "Geococcyx")],
+    [
+        ("001.Black_footed_Albatross", "Albatross"),
+        ("021.Eastern_Towhee", "Towhee"),
+        ("110.Geococcyx", "Geococcyx"),
+    ],
 )
 def test_the_genus_is_the_last_word(label: str, genus: str) -> None:
     assert genus_of(label) == genus
@@ -72,19 +88,46 @@ def test_the_genus_is_the_last_word(label: str, genus: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("image_class_labels.txt", "8 200\n", "", "found 8 images, 7 of them with a class, 4 classes; expected images.txt"),
-        ("classes.txt", "200 200.", "199 200.", "found 8 images, 8 of them with a class, 4 classes; expected images.txt"),
-        ("images.txt", "_0002_200", "_0003_200", r"found no CUB_200_2011/images/200\.Common_.*_0003_200\.jpg; expected the 8"),
-        ("image_class_labels.txt", "3 100\n", "3 101\n", "found 3 train images, 5 test images; expected 4 train images"),
+        (
+            "image_class_labels.txt",
+            "8 200\n",
+            "",
+            "found 8 images, 7 of them with a class, 4 classes; expected images.txt",
+        ),
+        (
+            "classes.txt",
+            "200 200.",
+            "199 200.",
+            "found 8 images, 8 of them with a class, 4 classes; expected images.txt",
+        ),
+        (
+            "images.txt",
+            "_0002_200",
+            "_0003_200",
+            r"found no CUB_200_2011/images/200\.Common_.*_0003_200\.jpg; expected the 8",
+        ),
+        (
+            "image_class_labels.txt",
+            "3 100\n",
+            "3 101\n",
+            "found 3 train images, 5 test images; expected 4 train images",
+        ),
     ],
 )
-def test_lists_that_do_not_fit_are_refused(tmp_path: Path, name: str, old: str, new: str, message: str) -> None:
+def test_lists_that_do_not_fit_are_refused(
+    tmp_path: Path, name: str, old: str, new: str, message: str
+) -> None:
     files = members()
-    files[f"CUB_200_2011/{name}"] = files[f"CUB_200_2011/{name}"].replace(old.encode(), new.encode())
+    files[f"CUB_200_2011/{name}"] = files[f"CUB_200_2011/{name}"].replace(
+        old.encode(), new.encode()
+    )
     with pytest.raises(InputError, match=message):
         list_cub200(write_tar(tmp_path, files), GATES)
 
 
 def test_a_part_of_the_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found 4 train images, .*; expected 5864 train images, 5924 test images, 100 train"):
+    with pytest.raises(
+        InputError,
+        match="found 4 train images, .*; expected 5864 train images, 5924 test images, 100 train",
+    ):
         list_cub200(write_tar(tmp_path, members()))

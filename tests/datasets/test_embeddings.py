@@ -25,7 +25,9 @@ def raw(tmp_path: Path) -> Path:
     return folder
 
 
-def test_vectors_are_packed_as_they_are_and_opened_in_place(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_are_packed_as_they_are_and_opened_in_place(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "BLOCK", 50)
     pack_embeddings(raw, tmp_path / "packed", SPLIT)
     packed = open_packed(tmp_path / "packed")
@@ -44,7 +46,9 @@ def test_a_class_is_in_one_split_only(raw: Path, tmp_path: Path) -> None:
     assert samples["split"].value_counts().to_dict() == {"train": 12, "val": 6, "test": 6}
     pack_embeddings(raw, tmp_path / "again", SPLIT)
     pack_embeddings(raw, tmp_path / "other", SPLIT | {"seed": 1})
-    tables = [(tmp_path / name / "samples.csv").read_bytes() for name in ("packed", "again", "other")]
+    tables = [
+        (tmp_path / name / "samples.csv").read_bytes() for name in ("packed", "again", "other")
+    ]
     assert tables[0] == tables[1] != tables[2]
 
 
@@ -72,10 +76,19 @@ def test_vectors_and_table_that_do_not_fit_are_refused(raw: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": [*"aaabbbcccdddeeefff", *"ghijkl"]}, "split.test: found 6 samples of 6 classes .* and no query with another"),
-        ({"role": [""] * 18 + ["gallery"] * 6}, "split.test: found 6 samples of 2 classes .* and no query with another sample"),
+        (
+            {"label": [*"aaabbbcccdddeeefff", *"ghijkl"]},
+            "split.test: found 6 samples of 6 classes .* and no query with another",
+        ),
+        (
+            {"role": [""] * 18 + ["gallery"] * 6},
+            "split.test: found 6 samples of 2 classes .* and no query with another sample",
+        ),
         ({"role": [""] * 18 + ["query"] * 6}, "split.test: found 0 classes in the gallery"),
-        ({"role": [""] * 18 + ["query", "gallery", ""] * 2}, "split.test: found roles, but none for 20, 23"),
+        (
+            {"role": [""] * 18 + ["query", "gallery", ""] * 2},
+            "split.test: found roles, but none for 20, 23",
+        ),
     ],
 )
 def test_vectors_that_cannot_be_searched_are_refused(

@@ -27,8 +27,22 @@ def test_every_column_stays_text_and_every_other_column_is_a_level(raw: Path) ->
     listing = list_folder(raw)
     assert listing.levels == ("kind", "family")
     assert listing.samples.to_dict("records") == [
-        {"id": "a/1.jpg", "label": "Müller", "kind": "NA", "family": "x", "split": "test", "role": "query"},
-        {"id": "b, c/2.jpg", "label": "001", "kind": "bird", "family": "y", "split": "", "role": ""},
+        {
+            "id": "a/1.jpg",
+            "label": "Müller",
+            "kind": "NA",
+            "family": "x",
+            "split": "test",
+            "role": "query",
+        },
+        {
+            "id": "b, c/2.jpg",
+            "label": "001",
+            "kind": "bird",
+            "family": "y",
+            "split": "",
+            "role": "",
+        },
     ]
     assert dict(listing.images()) == {0: b"first", 1: b"second"}
     assert (listing.form, listing.channels) == ("encoded", 3)
@@ -42,7 +56,9 @@ def test_path_and_label_are_enough(raw: Path) -> None:
 
 def test_a_table_that_does_not_fit_is_refused(raw: Path) -> None:
     (raw / "table.csv").write_text("path,class\na/1.jpg,a\n")
-    with pytest.raises(InputError, match=r"table\.csv: found columns path, class; expected label too"):
+    with pytest.raises(
+        InputError, match=r"table\.csv: found columns path, class; expected label too"
+    ):
         list_folder(raw)
     (raw / "table.csv").write_text("path,label\na/1.jpg,a\na/2.jpg,a\n")
     with pytest.raises(InputError, match=r"images\.zip: found no a/2\.jpg; expected the 2 files"):

@@ -23,13 +23,20 @@ def test_every_image_is_the_drawing_its_row_names(raw: Path) -> None:
     table, images = listing.samples, np.stack([image for _, image in listing.images()])
     assert images.shape == (14592, 32, 32, 1)
     assert [row for row, _ in listing.images()] == list(range(14592))
-    assert (listing.levels, listing.channels, listing.form, listing.side) == (("script", "base"), 1, "decoded", 32)
+    assert (listing.levels, listing.channels, listing.form, listing.side) == (
+        ("script", "base"),
+        1,
+        "decoded",
+        32,
+    )
     letters = read_letters()
     assert table["label"].tolist() == [letter for letter in letters for _ in FACES]
     expected = draw_face(fonts_folder() / "DejaVuSerif-Bold.ttf", letters)
     rows = table.index[table["id"].str.endswith("-DejaVuSerif-Bold")]
     assert np.array_equal(images[rows, :, :, 0], expected)
-    assert table.loc[table["label"] == "é", ["script", "base"]].drop_duplicates().to_numpy().tolist() == [["LATIN", "e"]]
+    assert table.loc[
+        table["label"] == "é", ["script", "base"]
+    ].drop_duplicates().to_numpy().tolist() == [["LATIN", "e"]]
     assert table["id"].is_unique
 
 
@@ -54,8 +61,12 @@ def test_a_table_that_does_not_fit_is_refused(raw: Path, tmp_path: Path) -> None
     for path in raw.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     path = tmp_path / "letters.csv"
-    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
-    with pytest.raises(InputError, match="letters.csv: found 1215 rows of letter, script, base, expected 1216"):
+    path.write_text(
+        "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8"
+    )
+    with pytest.raises(
+        InputError, match="letters.csv: found 1215 rows of letter, script, base, expected 1216"
+    ):
         list_glyphs(tmp_path)
 
 

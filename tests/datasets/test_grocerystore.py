@@ -15,11 +15,26 @@ Pink-Lady,1,Apple,0,/iconic/Pink-Lady.jpg\r
 Oatly-Oat-Milk,2,Oat-Milk,1,/iconic/Oatly-Oat-Milk.jpg\r
 """
 IMAGES = {
-    "train": ["Fruit/Apple/Royal-Gala/a.jpg, 0, 0", "Fruit/Apple/Pink-Lady/a.jpg, 1, 0", "Packages/Oat-Milk/a.jpg, 2, 1"],
+    "train": [
+        "Fruit/Apple/Royal-Gala/a.jpg, 0, 0",
+        "Fruit/Apple/Pink-Lady/a.jpg, 1, 0",
+        "Packages/Oat-Milk/a.jpg, 2, 1",
+    ],
     "val": ["Fruit/Apple/Royal-Gala/a.jpg, 0, 0", "Packages/Oat-Milk/a.jpg, 2, 1"],
-    "test": ["Fruit/Apple/Royal-Gala/a.jpg, 0, 0", "Fruit/Apple/Pink-Lady/a.jpg, 1, 0", "Packages/Oat-Milk/a.jpg, 2, 1"],
+    "test": [
+        "Fruit/Apple/Royal-Gala/a.jpg, 0, 0",
+        "Fruit/Apple/Pink-Lady/a.jpg, 1, 0",
+        "Packages/Oat-Milk/a.jpg, 2, 1",
+    ],
 }
-GATES = {"train images": 3, "val images": 2, "test images": 3, "kinds": 2, "coarse classes": 2, "classes": 3}
+GATES = {
+    "train images": 3,
+    "val images": 2,
+    "test images": 3,
+    "kinds": 2,
+    "coarse classes": 2,
+    "classes": 3,
+}
 TOP = "GroceryStoreDataset-master/dataset"
 
 
@@ -30,7 +45,10 @@ def members() -> dict[str, bytes]:
     return {
         f"{TOP}/classes.csv": CLASSES.encode(),
         f"{TOP}/iconic-images-and-descriptions/Fruit/Apple/Royal-Gala.jpg": b"iconic",
-        **{f"{TOP}/{split}.txt": "\n".join(lines).encode() + b"\n" for split, lines in lists.items()},
+        **{
+            f"{TOP}/{split}.txt": "\n".join(lines).encode() + b"\n"
+            for split, lines in lists.items()
+        },
         **{f"{TOP}/{name}": name.encode() for name in sorted(names)},
     }
 
@@ -49,12 +67,18 @@ def test_each_image_has_its_kind_coarse_class_and_class(raw: Path) -> None:
         ["val/Fruit/Apple/Royal-Gala/a.jpg", "Royal-Gala", "Fruit", "Apple"],
         ["test/Packages/Oat-Milk/a.jpg", "Oatly-Oat-Milk", "Packages", "Oat-Milk"],
     ]
-    assert dict(listing.images()) == {row: name.encode() for row, name in enumerate(listing.samples["id"])}
+    assert dict(listing.images()) == {
+        row: name.encode() for row, name in enumerate(listing.samples["id"])
+    }
 
 
-def test_held_out_classes_are_searched_across_official_lists_and_train_classes_leave_out_test(raw: Path) -> None:
+def test_held_out_classes_are_searched_across_official_lists_and_train_classes_leave_out_test(
+    raw: Path,
+) -> None:
     samples = list_grocerystore(raw, GATES).samples
-    split = samples["label"].map({"Royal-Gala": "train", "Pink-Lady": "val", "Oatly-Oat-Milk": "test"})
+    split = samples["label"].map(
+        {"Royal-Gala": "train", "Pink-Lady": "val", "Oatly-Oat-Milk": "test"}
+    )
     assigned = assign_roles(samples.assign(split=split))
     assert assigned[["id", "split", "role"]].to_numpy().tolist() == [
         ["train/Fruit/Apple/Royal-Gala/a.jpg", "train", ""],
@@ -82,11 +106,36 @@ def test_the_listing_hands_the_rule_on(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("train.txt", "a.jpg, 2, 1", "a.jpg, 2, 0", r"train\.txt: found train/Packages/Oat-Milk/a\.jpg, 2, 0; expected"),
-        ("test.txt", "a.jpg, 1, 0", "a.jpg, 9, 0", r"test\.txt: found test/Fruit/Apple/Pink-Lady/a\.jpg, 9, 0; expected"),
-        ("val.txt", "a.jpg, 0, 0", "b.jpg, 0, 0", r"zip: found no .*/val/Fruit/Apple/Royal-Gala/b\.jpg; expected the 8 files"),
-        ("val.txt", ", 0, 0", " 0 0", r"val\.txt: found line 1: 'val/Fruit/Apple/Royal-Gala/a\.jpg 0 0', expected 3 fields"),
-        ("classes.csv", "Class ID (int)", "ID", r"classes\.csv: found columns .*; expected Class ID \(int\), .* too"),
+        (
+            "train.txt",
+            "a.jpg, 2, 1",
+            "a.jpg, 2, 0",
+            r"train\.txt: found train/Packages/Oat-Milk/a\.jpg, 2, 0; expected",
+        ),
+        (
+            "test.txt",
+            "a.jpg, 1, 0",
+            "a.jpg, 9, 0",
+            r"test\.txt: found test/Fruit/Apple/Pink-Lady/a\.jpg, 9, 0; expected",
+        ),
+        (
+            "val.txt",
+            "a.jpg, 0, 0",
+            "b.jpg, 0, 0",
+            r"zip: found no .*/val/Fruit/Apple/Royal-Gala/b\.jpg; expected the 8 files",
+        ),
+        (
+            "val.txt",
+            ", 0, 0",
+            " 0 0",
+            r"val\.txt: found line 1: 'val/Fruit/Apple/Royal-Gala/a\.jpg 0 0', expected 3 fields",
+        ),
+        (
+            "classes.csv",
+            "Class ID (int)",
+            "ID",
+            r"classes\.csv: found columns .*; expected Class ID \(int\), .* too",
+        ),
     ],
 )
 def test_lists_that_do_not_fit_are_refused(
@@ -100,7 +149,10 @@ def test_lists_that_do_not_fit_are_refused(
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
-    with pytest.raises(InputError, match="found 3 train images, .* expected 2640 train images, 296 val images, 2485 test"):
+    with pytest.raises(
+        InputError,
+        match="found 3 train images, .* expected 2640 train images, 296 val images, 2485 test",
+    ):
         list_grocerystore(raw)
 
 

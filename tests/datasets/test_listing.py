@@ -25,7 +25,9 @@ from geomix.errors import InputError
 PATH = Path("a.zip")
 
 
-def test_images_come_in_the_order_of_storage_each_with_its_row(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
+def test_images_come_in_the_order_of_storage_each_with_its_row(
+    tmp_path: Path, write_zip: Callable[..., Path]
+) -> None:
     first = write_zip(tmp_path / "first.zip", {"c": b"3", "notes.txt": b"", "a": b"1"})
     second = write_zip(tmp_path / "second.zip", {"a": b"4", "b": b"2"})
     images = archive_images([(first, "a"), (second, "b"), (first, "c"), (second, "a")])
@@ -33,7 +35,9 @@ def test_images_come_in_the_order_of_storage_each_with_its_row(tmp_path: Path, w
     assert list(images()) == list(images())
 
 
-def test_a_member_that_the_archive_lacks_is_named(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
+def test_a_member_that_the_archive_lacks_is_named(
+    tmp_path: Path, write_zip: Callable[..., Path]
+) -> None:
     path = write_zip(tmp_path / "a.zip", {"a": b"1"})
     with pytest.raises(InputError, match=r"a\.zip: found no member 'b', expected it"):
         list(archive_images([(path, "a"), (path, "b")])())
@@ -54,7 +58,10 @@ def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_files_of_macos_are_not_seen() -> None:
-    assert visible(["a/b.jpg", "a/._b.jpg", "._a/b.jpg", "__MACOSX/a/b.jpg", "a._/b"]) == ["a/b.jpg", "a._/b"]
+    assert visible(["a/b.jpg", "a/._b.jpg", "._a/b.jpg", "__MACOSX/a/b.jpg", "a._/b"]) == [
+        "a/b.jpg",
+        "a._/b",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,9 @@ def test_a_data_set_may_lie_under_any_folder(names: list[str], inner: str, top: 
 
 
 def test_an_archive_of_something_else_is_refused() -> None:
-    with pytest.raises(InputError, match=r"a\.zip: found no train\.txt, expected it in the archive"):
+    with pytest.raises(
+        InputError, match=r"a\.zip: found no train\.txt, expected it in the archive"
+    ):
         find_top(PATH, ["retrain.txt", "train.txt.old"], "train.txt")
 
 
@@ -90,7 +99,9 @@ def test_each_file_of_a_list_is_there_once(wanted: Sequence[str], message: str) 
 
 
 def test_texts_come_in_the_order_asked_for(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
-    path = write_zip(tmp_path / "a.zip", {"a": "é".encode(), "b": b"\xef\xbb\xbfmarked", "c": b"\xff"})
+    path = write_zip(
+        tmp_path / "a.zip", {"a": "é".encode(), "b": b"\xef\xbb\xbfmarked", "c": b"\xff"}
+    )
     with open_archive(path) as archive:
         assert read_texts(path, archive, ["b", "a"]) == ["marked", "é"]
         with pytest.raises(InputError, match=r"a\.zip: found a list that is not UTF-8"):
@@ -106,10 +117,21 @@ def test_lines_are_cut_into_fields() -> None:
 
 def test_counts_that_differ_are_named() -> None:
     check_counts(PATH, {"images": 3, "classes": 2}, {"images": 3})
-    with pytest.raises(InputError, match=r"^a\.zip: found 3 images, 1 kinds; expected 4 images, 2 kinds$"):
-        check_counts(PATH, {"images": 3, "classes": 2, "kinds": 1}, {"images": 4, "classes": 2, "kinds": 2})
+    with pytest.raises(
+        InputError, match=r"^a\.zip: found 3 images, 1 kinds; expected 4 images, 2 kinds$"
+    ):
+        check_counts(
+            PATH, {"images": 3, "classes": 2, "kinds": 1}, {"images": 4, "classes": 2, "kinds": 2}
+        )
 
 
 def test_parts_are_counted_by_split() -> None:
-    samples = pd.DataFrame({"label": list("aabcd"), "split": ["train", "train", "test", "test", ""]})
-    assert count_parts(samples) == {"train images": 2, "test images": 2, "train classes": 1, "test classes": 2}
+    samples = pd.DataFrame(
+        {"label": list("aabcd"), "split": ["train", "train", "test", "test", ""]}
+    )
+    assert count_parts(samples) == {
+        "train images": 2,
+        "test images": 2,
+        "train classes": 1,
+        "test classes": 2,
+    }

@@ -49,20 +49,30 @@ def test_each_row_gets_its_drawing(raw: Path) -> None:
     listing = list_omniglot(raw, GATES)
     contents = dict(listing.images())
     assert sorted(contents) == list(range(100))
-    for row, (name, label) in enumerate(zip(listing.samples["id"], listing.samples["label"], strict=True)):
+    for row, (name, label) in enumerate(
+        zip(listing.samples["id"], listing.samples["label"], strict=True)
+    ):
         assert contents[row] == f"{label} {int(name[-2:])}".encode()
 
 
 def test_drawings_are_small_grey_squares(raw: Path) -> None:
     listing = list_omniglot(raw, GATES)
-    assert (listing.form, listing.side, listing.channels, listing.levels) == ("decoded", 32, 1, ("alphabet",))
+    assert (listing.form, listing.side, listing.channels, listing.levels) == (
+        "decoded",
+        32,
+        1,
+        ("alphabet",),
+    )
 
 
 def test_the_order_of_storage_does_not_matter(raw: Path, write_zip: Callable[..., Path]) -> None:
     before = list_omniglot(raw, GATES).samples
     folder = "images_background"
     members = dict(reversed(drawings(folder).items()))
-    write_zip(raw / f"{folder}.zip", {"__MACOSX/images_background/._Greek": b"", f"{folder}/Greek/._a.png": b""} | members)
+    write_zip(
+        raw / f"{folder}.zip",
+        {"__MACOSX/images_background/._Greek": b"", f"{folder}/Greek/._a.png": b""} | members,
+    )
     assert list_omniglot(raw, GATES).samples.equals(before)
 
 
@@ -70,13 +80,21 @@ def test_a_missing_drawing_is_named(raw: Path, write_zip: Callable[..., Path]) -
     members = drawings("images_evaluation")
     del members["images_evaluation/Angelic/character02/0710_20.png"]
     write_zip(raw / "images_evaluation.zip", members)
-    with pytest.raises(InputError, match=r"images_evaluation\.zip: found 19 of Angelic/character02; expected 20 drawings"):
+    with pytest.raises(
+        InputError,
+        match=r"images_evaluation\.zip: found 19 of Angelic/character02; expected 20 drawings",
+    ):
         list_omniglot(raw, GATES)
 
 
 def test_a_drawing_in_another_place_is_named(raw: Path, write_zip: Callable[..., Path]) -> None:
-    write_zip(raw / "images_evaluation.zip", drawings("images_evaluation") | {"images_evaluation/a.png": b""})
-    with pytest.raises(InputError, match=r"images_evaluation\.zip: found a\.png, expected <alphabet>"):
+    write_zip(
+        raw / "images_evaluation.zip",
+        drawings("images_evaluation") | {"images_evaluation/a.png": b""},
+    )
+    with pytest.raises(
+        InputError, match=r"images_evaluation\.zip: found a\.png, expected <alphabet>"
+    ):
         list_omniglot(raw, GATES)
 
 

@@ -13,7 +13,13 @@ LISTS = {
     "Ebay_train.txt": "1 1 1 bicycle_final/111_0.JPG\n2 1 1 bicycle_final/111_1.JPG\n3 2 4 coffee_maker_final/222_0.JPG\n",
     "Ebay_test.txt": "59552 11319 1 bicycle_final/333_0.JPG\n59553 11320 12 toaster_final/444_0.JPG\n",
 }
-GATES = {"train images": 3, "test images": 2, "train classes": 2, "test classes": 2, "categories": 3}
+GATES = {
+    "train images": 3,
+    "test images": 2,
+    "train classes": 2,
+    "test classes": 2,
+    "categories": 3,
+}
 TOP = "Stanford_Online_Products"
 
 
@@ -40,28 +46,57 @@ def test_each_product_has_its_category_and_the_split_of_its_list(raw: Path) -> N
         ["bicycle_final/333_0.JPG", "11319", "bicycle", "test"],
         ["toaster_final/444_0.JPG", "11320", "toaster", "test"],
     ]
-    assert dict(listing.images()) == {row: name.encode() for row, name in enumerate(listing.samples["id"])}
+    assert dict(listing.images()) == {
+        row: name.encode() for row, name in enumerate(listing.samples["id"])
+    }
     assert (listing.form, listing.levels) == ("encoded", ("category",))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (HEADER, "", r"Ebay_train\.txt: found first line '1 1 1 bicycle_final/111_0\.JPG', expected 'image_id class_id"),
-        (HEADER + LISTS["Ebay_train.txt"], "", r"Ebay_train\.txt: found first line '', expected 'image_id class_id"),
-        ("111_1", "111_9", r"zip: found no Stanford_Online_Products/bicycle_final/111_9\.JPG; expected the 5 files"),
-        ("111_1", "111_0", r"zip: found Stanford_Online_Products/bicycle_final/111_0\.JPG listed twice"),
-        ("3 2 4 coffee_maker_final/222_0.JPG\n", "", "found 2 train images, 1 train classes, 2 categories; expected 3 train"),
+        (
+            HEADER,
+            "",
+            r"Ebay_train\.txt: found first line '1 1 1 bicycle_final/111_0\.JPG', expected 'image_id class_id",
+        ),
+        (
+            HEADER + LISTS["Ebay_train.txt"],
+            "",
+            r"Ebay_train\.txt: found first line '', expected 'image_id class_id",
+        ),
+        (
+            "111_1",
+            "111_9",
+            r"zip: found no Stanford_Online_Products/bicycle_final/111_9\.JPG; expected the 5 files",
+        ),
+        (
+            "111_1",
+            "111_0",
+            r"zip: found Stanford_Online_Products/bicycle_final/111_0\.JPG listed twice",
+        ),
+        (
+            "3 2 4 coffee_maker_final/222_0.JPG\n",
+            "",
+            "found 2 train images, 1 train classes, 2 categories; expected 3 train",
+        ),
     ],
 )
-def test_odd_lists_are_refused(raw: Path, write_zip: Callable[..., Path], old: str, new: str, message: str) -> None:
+def test_odd_lists_are_refused(
+    raw: Path, write_zip: Callable[..., Path], old: str, new: str, message: str
+) -> None:
     files = members()
-    files[f"{TOP}/Ebay_train.txt"] = files[f"{TOP}/Ebay_train.txt"].replace(old.encode(), new.encode())
+    files[f"{TOP}/Ebay_train.txt"] = files[f"{TOP}/Ebay_train.txt"].replace(
+        old.encode(), new.encode()
+    )
     write_zip(raw / "Stanford_Online_Products.zip", files)
     with pytest.raises(InputError, match=message):
         list_sop(raw, GATES)
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
-    with pytest.raises(InputError, match="found 3 train images, .*; expected 59551 train images, 60502 test images, 11318"):
+    with pytest.raises(
+        InputError,
+        match="found 3 train images, .*; expected 59551 train images, 60502 test images, 11318",
+    ):
         list_sop(raw)

@@ -13,10 +13,19 @@ FILES = [(dataset, file) for dataset, source in SOURCES.items() for file in sour
 MEMBERS = {
     "images_background.zip": ("images_background/Greek/character01/0394_01.png", 19280),
     "images_evaluation.zip": ("images_evaluation/Tibetan/character01/1555_01.png", 13180),
-    "GroceryStoreDataset-master.zip": ("GroceryStoreDataset-master/dataset/train/Fruit/Kiwi/Kiwi_001.jpg", 5421),
-    "CUB_200_2011.tgz": ("CUB_200_2011/images/001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg", 11788),
+    "GroceryStoreDataset-master.zip": (
+        "GroceryStoreDataset-master/dataset/train/Fruit/Kiwi/Kiwi_001.jpg",
+        5421,
+    ),
+    "CUB_200_2011.tgz": (
+        "CUB_200_2011/images/001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg",
+        11788,
+    ),
     "CARS196.zip": ("car_ims/000001.jpg", 16185),
-    "Stanford_Online_Products.zip": ("Stanford_Online_Products/bicycle_final/111085122871_0.JPG", 120053),
+    "Stanford_Online_Products.zip": (
+        "Stanford_Online_Products/bicycle_final/111085122871_0.JPG",
+        120053,
+    ),
     "img.zip": ("img/WOMEN/Dresses/id_00000002/02_1_front.jpg", 52712),
 }
 

@@ -41,7 +41,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(site.status or 404)
             return
         start, total = 0, len(content)
-        same = self.headers.get("If-Range") in (None, site.headers.get("ETag"), site.headers.get("Last-Modified"))
+        same = self.headers.get("If-Range") in (
+            None,
+            site.headers.get("ETag"),
+            site.headers.get("Last-Modified"),
+        )
         if wanted and site.ranges and same:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= total:

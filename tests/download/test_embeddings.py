@@ -21,7 +21,9 @@ TABLE = {"kind": ["x", "x", "y", "y", "", "z"], "label": ["NA", "NA", "Löwe", "
 def write_array(folder: Path, vectors: Any = VECTORS, table: str | None = None) -> tuple[Path, str]:
     """Write a .npy and a CSV beside it."""
     np.save(folder / "own.npy", vectors)
-    (folder / "own.csv").write_text(table or pd.DataFrame(TABLE).to_csv(index=False), encoding="utf-8")
+    (folder / "own.csv").write_text(
+        table or pd.DataFrame(TABLE).to_csv(index=False), encoding="utf-8"
+    )
     return folder / "own.npy", "own.csv"
 
 
@@ -64,24 +66,40 @@ def test_a_npy_is_kept_in_its_precision(tmp_path: Path, kind: str, order: Any) -
         ({"vector": lists(pa.list_(pa.float32()))}, "float32"),
         ({"vector": lists(pa.large_list(pa.float64()))}, "float64"),
         ({"vector": lists(pa.list_(pa.float16(), 3), VECTORS.astype(np.float16))}, "float16"),
-        ({"v2": VECTORS[:, 2], "v0": VECTORS[:, 0], "v1": VECTORS[:, 1].astype(np.float32)}, "float64"),
+        (
+            {"v2": VECTORS[:, 2], "v0": VECTORS[:, 0], "v1": VECTORS[:, 1].astype(np.float32)},
+            "float64",
+        ),
     ],
 )
-def test_a_parquet_gives_what_a_npy_and_a_table_give(tmp_path: Path, columns: dict[str, Any], kind: str) -> None:
+def test_a_parquet_gives_what_a_npy_and_a_table_give(
+    tmp_path: Path, columns: dict[str, Any], kind: str
+) -> None:
     save_embeddings(write_parquet(tmp_path, **columns), None, tmp_path / "raw")
     found = np.load(tmp_path / "raw" / "vectors.npy")
     assert found.dtype == kind
     np.testing.assert_allclose(found, VECTORS, rtol=1e-3 if kind == "float16" else 1e-6)
     save_embeddings(*write_array(tmp_path), tmp_path / "other")
-    assert (tmp_path / "raw" / "table.csv").read_text() == (tmp_path / "other" / "table.csv").read_text()
+    assert (tmp_path / "raw" / "table.csv").read_text() == (
+        tmp_path / "other" / "table.csv"
+    ).read_text()
 
 
 def test_a_table_may_be_a_parquet_whose_numbers_are_names(tmp_path: Path) -> None:
     path, _ = write_array(tmp_path)
-    labels = pa.table({"label": pa.array([7, 7, 8, 8, 9, 9]), "kind": pa.array([1, 1, None, None, 2, 2], pa.int8())})
+    labels = pa.table(
+        {
+            "label": pa.array([7, 7, 8, 8, 9, 9]),
+            "kind": pa.array([1, 1, None, None, 2, 2], pa.int8()),
+        }
+    )
     parquet.write_table(labels, tmp_path / "own.parquet")
     save_embeddings(path, "own.parquet", tmp_path / "raw")
-    assert (tmp_path / "raw" / "table.csv").read_text().splitlines()[1:4] == ["0,7,1", "1,7,1", "2,8,"]
+    assert (tmp_path / "raw" / "table.csv").read_text().splitlines()[1:4] == [
+        "0,7,1",
+        "1,7,1",
+        "2,8,",
+    ]
 
 
 def test_an_index_of_pandas_is_no_level(tmp_path: Path) -> None:
@@ -110,17 +128,25 @@ def spoil(row: int, column: int, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        (spoil(3, 1, np.nan), r"own\.npy: found nan in row 3, column 1 \(the first are 0\), expected numbers that are finite"),
+        (
+            spoil(3, 1, np.nan),
+            r"own\.npy: found nan in row 3, column 1 \(the first are 0\), expected numbers that are finite",
+        ),
         (spoil(5, 0, -np.inf), "found -inf in row 5, column 0"),
         (spoil(0, 2, 1e39), r"found 1e\+39 in row 0, column 2"),
         (VECTORS[:5], r"own\.csv: found 6 rows, expected 5, one for each vector"),
-        (VECTORS[0], r"found float64 of shape \(3,\), expected float16 or float32 or float64 of shape \(N, D\)"),
+        (
+            VECTORS[0],
+            r"found float64 of shape \(3,\), expected float16 or float32 or float64 of shape \(N, D\)",
+        ),
         (VECTORS[:0], r"found float64 of shape \(0, 3\)"),
         (VECTORS.astype(np.int8), r"found int8 of shape \(6, 3\)"),
         (np.array([[{}]]), r"own\.npy: found no array \(.*\), expected a \.npy of numbers"),
     ],
 )
-def test_an_array_that_is_no_good_is_refused_in_one_line(tmp_path: Path, vectors: np.ndarray, message: str) -> None:
+def test_an_array_that_is_no_good_is_refused_in_one_line(
+    tmp_path: Path, vectors: np.ndarray, message: str
+) -> None:
     with pytest.raises(InputError, match=message) as raised:
         save_embeddings(*write_array(tmp_path, vectors), tmp_path / "raw")
     assert "\n" not in str(raised.value)
@@ -130,22 +156,45 @@ def test_an_array_that_is_no_good_is_refused_in_one_line(tmp_path: Path, vectors
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"vector": pa.array([*VECTORS[:4].tolist(), [1.0], [2.0, 3.0, 4.0]])}, "found 1 numbers in row 4 .* expected 3"),
+        (
+            {"vector": pa.array([*VECTORS[:4].tolist(), [1.0], [2.0, 3.0, 4.0]])},
+            "found 1 numbers in row 4 .* expected 3",
+        ),
         ({"vector": pa.array([*VECTORS[:5].tolist(), None])}, "found 0 numbers in row 5"),
-        ({"vector": pa.array([*VECTORS[:5].tolist(), [1.0, None, 2.0]])}, "found nan in row 5, column 1"),
-        ({"vector": pa.array([[1, 2]] * 6)}, "found int64 in vector, expected float16 or float32 or float64, in lists"),
+        (
+            {"vector": pa.array([*VECTORS[:5].tolist(), [1.0, None, 2.0]])},
+            "found nan in row 5, column 1",
+        ),
+        (
+            {"vector": pa.array([[1, 2]] * 6)},
+            "found int64 in vector, expected float16 or float32 or float64, in lists",
+        ),
         ({"vector": VECTORS[:, 0]}, "found double in vector"),
         ({"v0": pa.array([1.0, 2.0, None, 4.0, 5.0, 6.0])}, "found nan in row 2, column 0"),
         ({"v0": VECTORS[:, 0], "v1": ["a"] * 6}, "found string in v0, v1, ..., expected"),
-        ({"v1": VECTORS[:, 0]}, "found 6 rows and columns kind, label, v1; expected a column vector of lists, or columns v0"),
-        ({"v0": VECTORS[:, 0], "tags": [["a"]] * 6}, "found list.* in column tags, expected text or numbers"),
-        ({"v0": VECTORS[:, 0], "label": [None, *"bcdef"]}, "found no id or no label in row 1, expected both"),
+        (
+            {"v1": VECTORS[:, 0]},
+            "found 6 rows and columns kind, label, v1; expected a column vector of lists, or columns v0",
+        ),
+        (
+            {"v0": VECTORS[:, 0], "tags": [["a"]] * 6},
+            "found list.* in column tags, expected text or numbers",
+        ),
+        (
+            {"v0": VECTORS[:, 0], "label": [None, *"bcdef"]},
+            "found no id or no label in row 1, expected both",
+        ),
         ({"v0": VECTORS[:, 0], "id": list("abcdea")}, "found id a twice"),
         ({"v0": VECTORS[:, 0], "aspect": ["1"] * 6}, "found column aspect, expected another name"),
-        ({"v0": VECTORS[:, 0], "label": list("aabbcc")}, "found class c with several values of kind"),
+        (
+            {"v0": VECTORS[:, 0], "label": list("aabbcc")},
+            "found class c with several values of kind",
+        ),
     ],
 )
-def test_a_parquet_that_is_no_good_is_refused_in_one_line(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+def test_a_parquet_that_is_no_good_is_refused_in_one_line(
+    tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as raised:
         save_embeddings(write_parquet(tmp_path, **columns), None, tmp_path / "raw")
     assert str(raised.value).startswith(f"{tmp_path}/own.parquet: ")
@@ -156,12 +205,32 @@ def test_a_parquet_that_is_no_good_is_refused_in_one_line(tmp_path: Path, column
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("gone.npy", "own.csv", r"embeddings\.path: found no file .*gone\.npy ending in \.npy or \.parquet, expected one of"),
+        (
+            "gone.npy",
+            "own.csv",
+            r"embeddings\.path: found no file .*gone\.npy ending in \.npy or \.parquet, expected one of",
+        ),
         ("own.csv", "own.csv", r"embeddings\.path: found no file .*own\.csv ending in"),
-        ("own.npy", None, r"embeddings\.table: found nothing, expected a table of labels beside a \.npy"),
-        ("own.parquet", "own.csv", r"embeddings\.table: found own\.csv, expected null beside a \.parquet"),
-        ("own.npy", "gone.csv", r"embeddings\.table: found no file .*gone\.csv, expected a CSV with columns label"),
-        ("own.npy", "gone.parquet", r"embeddings\.table: found no file .*gone\.parquet, expected a \.parquet"),
+        (
+            "own.npy",
+            None,
+            r"embeddings\.table: found nothing, expected a table of labels beside a \.npy",
+        ),
+        (
+            "own.parquet",
+            "own.csv",
+            r"embeddings\.table: found own\.csv, expected null beside a \.parquet",
+        ),
+        (
+            "own.npy",
+            "gone.csv",
+            r"embeddings\.table: found no file .*gone\.csv, expected a CSV with columns label",
+        ),
+        (
+            "own.npy",
+            "gone.parquet",
+            r"embeddings\.table: found no file .*gone\.parquet, expected a \.parquet",
+        ),
         ("own.npy", "bad.parquet", r"bad\.parquet: found no table \(.*\), expected a \.parquet"),
         ("bad.parquet", None, r"bad\.parquet: found no table"),
         ("bad.npy", "own.csv", r"bad\.npy: found no array"),
@@ -180,12 +249,22 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_refused(
 
 @pytest.mark.parametrize("column", ["label", "vector", "v1"])
 @pytest.mark.parametrize("checked", [False, True], ids=["undecodable", "another checksum"])
-def test_a_parquet_with_damaged_pages_is_refused_in_one_line(tmp_path: Path, column: str, checked: bool) -> None:
-    columns = {"vector": lists(pa.list_(pa.float64()))} if column == "vector" else {"v0": VECTORS[:, 0], "v1": VECTORS[:, 1]}
+def test_a_parquet_with_damaged_pages_is_refused_in_one_line(
+    tmp_path: Path, column: str, checked: bool
+) -> None:
+    columns = (
+        {"vector": lists(pa.list_(pa.float64()))}
+        if column == "vector"
+        else {"v0": VECTORS[:, 0], "v1": VECTORS[:, 1]}
+    )
     path = tmp_path / "own.parquet"
     compression = "none" if checked else "gzip"
     parquet.write_table(
-        pa.table(TABLE | columns), path, use_dictionary=False, compression=compression, write_page_checksum=checked
+        pa.table(TABLE | columns),
+        path,
+        use_dictionary=False,
+        compression=compression,
+        write_page_checksum=checked,
     )
     places = {
         chunk["path_in_schema"].partition(".")[0]: chunk
@@ -195,13 +274,20 @@ def test_a_parquet_with_damaged_pages_is_refused_in_one_line(tmp_path: Path, col
     end = places[column]["data_page_offset"] + places[column]["total_compressed_size"]
     content[end - 6] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"^.*/own\.parquet: found damaged data \(.*\), expected a whole \.parquet$") as raised:
+    with pytest.raises(
+        InputError,
+        match=r"^.*/own\.parquet: found damaged data \(.*\), expected a whole \.parquet$",
+    ) as raised:
         save_embeddings(path, None, tmp_path / "raw")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "raw").exists()
 
 
 def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path, v0=VECTORS[:, 0], label=pa.array([b"\xff"] * 6).view(pa.string()))
-    with pytest.raises(InputError, match=r"own\.parquet: found damaged text in column label, expected UTF-8"):
+    path = write_parquet(
+        tmp_path, v0=VECTORS[:, 0], label=pa.array([b"\xff"] * 6).view(pa.string())
+    )
+    with pytest.raises(
+        InputError, match=r"own\.parquet: found damaged text in column label, expected UTF-8"
+    ):
         save_embeddings(path, None, tmp_path / "raw")

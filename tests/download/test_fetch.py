@@ -90,7 +90,9 @@ def file(site: "Site", monkeypatch: pytest.MonkeyPatch) -> File:
 
 
 def put(monkeypatch: pytest.MonkeyPatch, *files: File) -> None:
-    monkeypatch.setitem(SOURCES, "tiny", Source(files, licence="MIT", by_hand="https://example.org"))
+    monkeypatch.setitem(
+        SOURCES, "tiny", Source(files, licence="MIT", by_hand="https://example.org")
+    )
 
 
 @pytest.fixture
@@ -102,7 +104,9 @@ def out(tmp_path: Path) -> Path:
     return out
 
 
-def assert_refused(message: str, out: Path, mirror: Path | None, kept: tuple[str, ...] = ()) -> None:
+def assert_refused(
+    message: str, out: Path, mirror: Path | None, kept: tuple[str, ...] = ()
+) -> None:
     with pytest.raises(InputError, match=message) as caught:
         fetch("tiny", out, mirror)
     assert len(str(caught.value).splitlines()) == 1
@@ -110,7 +114,9 @@ def assert_refused(message: str, out: Path, mirror: Path | None, kept: tuple[str
     assert [path.read_text() for path in out.iterdir()] == ["old"]
 
 
-def test_a_download_takes_the_first_url_that_has_the_file(file: File, site: "Site", out: Path) -> None:
+def test_a_download_takes_the_first_url_that_has_the_file(
+    file: File, site: "Site", out: Path
+) -> None:
     fetch("tiny", out, None)
     assert sorted(path.name for path in out.iterdir()) == ["a.zip", "manifest.json"]
     assert (out / "a.zip").read_bytes() == ORIGINAL
@@ -118,14 +124,20 @@ def test_a_download_takes_the_first_url_that_has_the_file(file: File, site: "Sit
         "dataset": "tiny",
         "licence": "MIT",
         "files": {
-            "a.zip": {"sha256": hashlib.sha256(ORIGINAL).hexdigest(), "bytes": len(ORIGINAL), "source": f"{site.url}/a.zip"}
+            "a.zip": {
+                "sha256": hashlib.sha256(ORIGINAL).hexdigest(),
+                "bytes": len(ORIGINAL),
+                "source": f"{site.url}/a.zip",
+            }
         },
     }
     assert list(out.parent.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("place", ["tiny/a.zip", "a.zip", "tiny/sub/b.zip", "sub/b.zip"])
-def test_a_mirror_comes_before_the_network(place: str, file: File, site: "Site", out: Path, tmp_path: Path) -> None:
+def test_a_mirror_comes_before_the_network(
+    place: str, file: File, site: "Site", out: Path, tmp_path: Path
+) -> None:
     packed_anew = pack(dict(reversed(IMAGES.items())))
     path = tmp_path / "mirror" / place
     path.parent.mkdir(parents=True)
@@ -146,7 +158,9 @@ def test_what_a_mirror_lacks_is_downloaded(file: File, out: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_of_the_mirror_is_refused(case: str, file: File, site: "Site", out: Path, tmp_path: Path) -> None:
+def test_a_broken_file_of_the_mirror_is_refused(
+    case: str, file: File, site: "Site", out: Path, tmp_path: Path
+) -> None:
     content, message = BROKEN[case]
     (tmp_path / "a.zip").write_bytes(content)
     assert_refused(f"^{tmp_path}/a.zip: {message}", out, tmp_path)
@@ -154,17 +168,32 @@ def test_a_broken_file_of_the_mirror_is_refused(case: str, file: File, site: "Si
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_download_is_refused_and_removed(case: str, file: File, site: "Site", out: Path) -> None:
+def test_a_broken_download_is_refused_and_removed(
+    case: str, file: File, site: "Site", out: Path
+) -> None:
     content, message = BROKEN[case]
     site.files["a.zip"] = content
-    assert_refused(f"^tiny/a.zip: found it nowhere .*/first/a.zip: found status 404.*{site.url}/a.zip: {message}", out, None)
+    assert_refused(
+        f"^tiny/a.zip: found it nowhere .*/first/a.zip: found status 404.*{site.url}/a.zip: {message}",
+        out,
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["md5", "sha256"])
-def test_a_download_of_another_checksum_is_refused(name: str, file: File, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_of_another_checksum_is_refused(
+    name: str, file: File, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = hashlib.new(name, b"another").hexdigest()
-    put(monkeypatch, replace(file, md5=expected) if name == "md5" else replace(file, md5="", sha256=expected))
-    assert_refused(f"a.zip: found {name} {hashlib.new(name, ORIGINAL).hexdigest()}, expected {expected}", out, None)
+    put(
+        monkeypatch,
+        replace(file, md5=expected) if name == "md5" else replace(file, md5="", sha256=expected),
+    )
+    assert_refused(
+        f"a.zip: found {name} {hashlib.new(name, ORIGINAL).hexdigest()}, expected {expected}",
+        out,
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["md5", "sha256"])
@@ -174,7 +203,10 @@ def test_what_has_the_published_checksum_is_the_original_whatever_is_in_it(
     (tmp_path / "a.zip").write_bytes(ORIGINAL)
     checksum = hashlib.new(name, ORIGINAL).hexdigest()
     other = replace(file, md5="", counts={"*": 99})
-    put(monkeypatch, replace(other, md5=checksum) if name == "md5" else replace(other, sha256=checksum))
+    put(
+        monkeypatch,
+        replace(other, md5=checksum) if name == "md5" else replace(other, sha256=checksum),
+    )
     fetch("tiny", out, tmp_path)
     assert (out / "a.zip").read_bytes() == ORIGINAL
 
@@ -210,7 +242,9 @@ def test_a_file_nowhere_is_named_with_every_place_and_the_way_by_hand(
 def test_a_file_for_people_only_says_so(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, File("a.zip", counts={"*": 1}))
     assert_refused(
-        "download.mirror: not set; no url, it is for people to download.*put by hand into FOLDER/tiny/a.zip", out, None
+        "download.mirror: not set; no url, it is for people to download.*put by hand into FOLDER/tiny/a.zip",
+        out,
+        None,
     )
 
 
@@ -232,20 +266,35 @@ def test_a_file_that_fails_keeps_the_whole_of_the_others_for_later(
         ({"counts": {"*images/*.png": 4}}, r"found 3 members \*images/\*.png, expected 4"),
         ({"counts": {"*images/*.png": 2}}, r"found 3 members \*images/\*.png, expected 2"),
         ({"counts": {"*.txt": 1}}, r"found 0 members \*.txt, expected 1"),
-        ({"member_md5": {"*/a.png": "0" * 32}}, r"found md5 [0-9a-f]{32} of images/a.png, expected 0{32}"),
-        ({"content": ("images/", "0" * 64)}, r"found images of digest [0-9a-f]{16}..., expected 0{16}"),
+        (
+            {"member_md5": {"*/a.png": "0" * 32}},
+            r"found md5 [0-9a-f]{32} of images/a.png, expected 0{32}",
+        ),
+        (
+            {"content": ("images/", "0" * 64)},
+            r"found images of digest [0-9a-f]{16}..., expected 0{16}",
+        ),
     ],
 )
 def test_other_content_is_refused(
-    change: dict[str, object], message: str, file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, object],
+    message: str,
+    file: File,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "a.zip").write_bytes(pack())
     put(monkeypatch, replace(file, md5="", **change))  # type: ignore[arg-type]
     assert_refused(f"a.zip: {message}", out, tmp_path)
 
 
-def test_files_of_macos_do_not_count(file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.zip").write_bytes(pack(IMAGES | {"images/._a.png": b"", "__MACOSX/images/a.png": b""}))
+def test_files_of_macos_do_not_count(
+    file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.zip").write_bytes(
+        pack(IMAGES | {"images/._a.png": b"", "__MACOSX/images/a.png": b""})
+    )
     fetch("tiny", out, tmp_path)
     assert (out / "a.zip").is_file()
 
@@ -266,26 +315,43 @@ def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(content)
         with open_archive(tmp_path / "x") as archive:
             digests.add(digest_content(archive, "images/"))
-    lines = sorted(f"{name[7:]}\0{hashlib.sha256(content).hexdigest()}\n" for name, content in IMAGES.items())
+    lines = sorted(
+        f"{name[7:]}\0{hashlib.sha256(content).hexdigest()}\n" for name, content in IMAGES.items()
+    )
     assert digests == {hashlib.sha256("".join(lines).encode()).hexdigest()}
 
 
-def test_a_table_must_have_the_rows_it_says(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_must_have_the_rows_it_says(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(monkeypatch, File("list.txt", rows=2))
-    for content in (b"<html>", b"", TABLE.replace(b"img/b.jpg id_2\n", b""), TABLE.replace(b"2\n", b"3\n", 1)):
+    for content in (
+        b"<html>",
+        b"",
+        TABLE.replace(b"img/b.jpg id_2\n", b""),
+        TABLE.replace(b"2\n", b"3\n", 1),
+    ):
         (tmp_path / "list.txt").write_bytes(content)
-        assert_refused("list.txt: found .* lines, the first .*; expected 2, a header and as many rows", out, tmp_path)
+        assert_refused(
+            "list.txt: found .* lines, the first .*; expected 2, a header and as many rows",
+            out,
+            tmp_path,
+        )
     (tmp_path / "list.txt").write_bytes(TABLE)
     fetch("tiny", out, tmp_path)
     assert (out / "list.txt").read_bytes() == TABLE
 
 
 def test_a_mirror_that_is_not_there_is_a_mistake(file: File, out: Path, tmp_path: Path) -> None:
-    assert_refused("download.mirror: found no folder .*/nowhere, expected one", out, tmp_path / "nowhere")
+    assert_refused(
+        "download.mirror: found no folder .*/nowhere, expected one", out, tmp_path / "nowhere"
+    )
 
 
 def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="dataset: found mnist, expected one of omniglot, grocerystore, cub200"):
+    with pytest.raises(
+        InputError, match="dataset: found mnist, expected one of omniglot, grocerystore, cub200"
+    ):
         fetch("mnist", tmp_path / "out", None)
 
 

@@ -36,27 +36,49 @@ def stored(out: Path) -> dict[str, str]:
     [
         {"cat/1.jpg": "cat", "cat/2.PNG": "cat", "dog/1.jpg": "dog", "owl/1.webp": "owl"},
         {"猫/喵.jpg": "猫", "Löwe/é è.jpg": "Löwe", "a, 'b'/\"c\".jpg": "a, 'b'"},
-        {"cat/indoors/1.jpg": "cat", "cat/outdoors/1.jpg": "cat", "NA/1.jpg": "NA", "01/1.jpg": "01"},
+        {
+            "cat/indoors/1.jpg": "cat",
+            "cat/outdoors/1.jpg": "cat",
+            "NA/1.jpg": "NA",
+            "01/1.jpg": "01",
+        },
     ],
 )
 def test_a_class_is_a_folder(tmp_path: Path, images: dict[str, str]) -> None:
     save_folder(write(tmp_path / "own", list(images)), None, tmp_path / "raw")
     assert stored(tmp_path / "raw") == images
     manifest = read_json(tmp_path / "raw" / "manifest.json")
-    assert (manifest["images"], manifest["classes"], manifest["ignored"]) == (len(images), len(set(images.values())), 0)
+    assert (manifest["images"], manifest["classes"], manifest["ignored"]) == (
+        len(images),
+        len(set(images.values())),
+        0,
+    )
     assert manifest["files"]["images.zip"]["sha256"] == hash_file(tmp_path / "raw" / "images.zip")
     assert str(tmp_path) not in (tmp_path / "raw" / "manifest.json").read_text()
 
 
 def test_ten_thousand_classes(tmp_path: Path) -> None:
-    save_folder(write(tmp_path / "own", [f"{label:05}/a.jpg" for label in range(10_000)]), None, tmp_path / "raw")
+    save_folder(
+        write(tmp_path / "own", [f"{label:05}/a.jpg" for label in range(10_000)]),
+        None,
+        tmp_path / "raw",
+    )
     table = pd.read_csv(tmp_path / "raw" / "table.csv", dtype=str)
     assert table["label"].tolist() == [f"{label:05}" for label in range(10_000)]
 
 
 def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
-    others = ["README.md", "cat/notes.txt", "cat/._1.jpg", "cat/.thumbnails/1.jpg", "empty/notes.txt", ".git/1.jpg"]
-    save_folder(write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others]), None, tmp_path / "raw")
+    others = [
+        "README.md",
+        "cat/notes.txt",
+        "cat/._1.jpg",
+        "cat/.thumbnails/1.jpg",
+        "empty/notes.txt",
+        ".git/1.jpg",
+    ]
+    save_folder(
+        write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others]), None, tmp_path / "raw"
+    )
     assert stored(tmp_path / "raw") == {"cat/1.jpg": "cat", "dog/1.jpg": "dog"}
     assert read_json(tmp_path / "raw" / "manifest.json")["ignored"] == 5  # .git is not looked into
 
@@ -65,7 +87,10 @@ def test_the_same_files_give_the_same_bytes_whatever_their_times_and_order(tmp_p
     names = [f"{label}/{index}.jpg" for label in "abcde" for index in range(10, 30)]
     for place, order in (("one", names), ("two", names[::-1])):
         folder = write(tmp_path / place, order)
-        os.utime(folder / "a" / "10.jpg", (1_000_000_000, 1_000_000_000 if place == "one" else 1_500_000_000))
+        os.utime(
+            folder / "a" / "10.jpg",
+            (1_000_000_000, 1_000_000_000 if place == "one" else 1_500_000_000),
+        )
         (folder / "a" / "11.jpg").chmod(0o600 if place == "one" else 0o644)
         save_folder(folder, None, tmp_path / f"raw {place}")
     assert list(stored(tmp_path / "raw one")) == names
@@ -77,11 +102,16 @@ def test_the_same_files_give_the_same_bytes_whatever_their_times_and_order(tmp_p
     ("names", "message"),
     [
         (["1.jpg", "2.jpg", "cat/1.jpg"], "own: found 1.jpg, 2.jpg outside class folders"),
-        (["train/cat/1.jpg", "Test/cat/1.jpg"], "own: found folders Test, train, expected class folders"),
+        (
+            ["train/cat/1.jpg", "Test/cat/1.jpg"],
+            "own: found folders Test, train, expected class folders",
+        ),
         (["cat/1.txt"], "own: found no images, expected class folders of .bmp"),
     ],
 )
-def test_a_folder_of_another_form_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
+def test_a_folder_of_another_form_is_refused(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
@@ -89,15 +119,21 @@ def test_a_folder_of_another_form_is_refused(tmp_path: Path, names: list[str], m
 
 def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
     try:
-        write(tmp_path / "own" / "cat", ["1.jpg"]).joinpath("1.jpg").rename(tmp_path / "own" / "cat" / "\udcff.jpg")
+        write(tmp_path / "own" / "cat", ["1.jpg"]).joinpath("1.jpg").rename(
+            tmp_path / "own" / "cat" / "\udcff.jpg"
+        )
     except OSError:
         pytest.skip("the file system refuses such names")
-    with pytest.raises(InputError, match=r"own: found name 'cat/\\udcff.jpg', expected names in UTF-8"):
+    with pytest.raises(
+        InputError, match=r"own: found name 'cat/\\udcff.jpg', expected names in UTF-8"
+    ):
         save_folder(tmp_path / "own", None, tmp_path / "raw")
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="folder.path: found no folder .*own, expected the folder of your images"):
+    with pytest.raises(
+        InputError, match="folder.path: found no folder .*own, expected the folder of your images"
+    ):
         save_folder(tmp_path / "own", None, tmp_path / "raw")
 
 
@@ -112,8 +148,14 @@ def save_table(tmp_path: Path, text: str) -> pd.DataFrame:
 
 
 def test_a_table_says_which_images_there_are(tmp_path: Path) -> None:
-    table = save_table(tmp_path, "\ufeffgenus,path,label\nPanthera,./2.jpg,Löwe\nFelis, 1.jpg, NA\n")
-    assert table.to_dict("list") == {"genus": ["Panthera", "Felis"], "path": ["2.jpg", "1.jpg"], "label": ["Löwe", "NA"]}
+    table = save_table(
+        tmp_path, "\ufeffgenus,path,label\nPanthera,./2.jpg,Löwe\nFelis, 1.jpg, NA\n"
+    )
+    assert table.to_dict("list") == {
+        "genus": ["Panthera", "Felis"],
+        "path": ["2.jpg", "1.jpg"],
+        "label": ["Löwe", "NA"],
+    }
     assert stored(tmp_path / "raw") == {"2.jpg": "Löwe", "1.jpg": "NA"}
 
 
@@ -132,7 +174,11 @@ def test_query_and_gallery_are_splits_or_roles(tmp_path: Path, text: str) -> Non
 
 def test_columns_without_a_value_are_as_good_as_none(tmp_path: Path) -> None:
     assert list(save_table(tmp_path, "path,label,split,role\n1.jpg,a,,\n")) == ["path", "label"]
-    assert list(save_table(tmp_path, "path,label,split\n1.jpg,a,train\n")) == ["path", "label", "split"]
+    assert list(save_table(tmp_path, "path,label,split\n1.jpg,a,train\n")) == [
+        "path",
+        "label",
+        "split",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,19 +189,42 @@ def test_columns_without_a_value_are_as_good_as_none(tmp_path: Path) -> None:
         ("path,label,id\n1.jpg,a,7\n", "found column id, expected another name for a level"),
         ("path,label\n", "found no rows, expected one for each image"),
         ("", "found no table"),
-        ("path,label\n1.jpg,a\n2.jpg,a,b,c,d\n", r"found no table \(.*line 3.*\), expected CSV in UTF-8"),
+        (
+            "path,label\n1.jpg,a\n2.jpg,a,b,c,d\n",
+            r"found no table \(.*line 3.*\), expected CSV in UTF-8",
+        ),
         ("path,label\n1.jpg,\n,b\n", "found no path or no label in row 1, 2, expected both"),
-        ("path,label\n../1.jpg,a\n/etc/hosts,b\n", r"found path \.\./1\.jpg, /etc/hosts, expected paths inside"),
+        (
+            "path,label\n../1.jpg,a\n/etc/hosts,b\n",
+            r"found path \.\./1\.jpg, /etc/hosts, expected paths inside",
+        ),
         ("path,label\n1.jpg,a\n./1.jpg,b\n", r"found path 1\.jpg twice, expected each image once"),
         ("path,label\n1.jpg,a\nx.jpg,a\n", r"found no file x\.jpg, expected 2 files in"),
-        ("path,label\n" + "".join(f"{n}.png,a\n" for n in range(9)), "found no file 0.png, .*, 4.png and 4 more, expected 9"),
-        ("path,label,split\n1.jpg,a,Train\n2.jpg,a,valid\n", "found split Train, valid; expected train, val, test, query"),
-        ("path,label,split,role\n1.jpg,a,query,query\n", "found split query; expected train, val, test or nothing"),
-        ("path,label,role\n1.jpg,a,probe\n", "found role probe; expected query, gallery or nothing"),
-        ("path,label,kind\n1.jpg,a,x\n2.jpg,a,y\n", "found class a with several values of kind, expected one of a level"),
+        (
+            "path,label\n" + "".join(f"{n}.png,a\n" for n in range(9)),
+            "found no file 0.png, .*, 4.png and 4 more, expected 9",
+        ),
+        (
+            "path,label,split\n1.jpg,a,Train\n2.jpg,a,valid\n",
+            "found split Train, valid; expected train, val, test, query",
+        ),
+        (
+            "path,label,split,role\n1.jpg,a,query,query\n",
+            "found split query; expected train, val, test or nothing",
+        ),
+        (
+            "path,label,role\n1.jpg,a,probe\n",
+            "found role probe; expected query, gallery or nothing",
+        ),
+        (
+            "path,label,kind\n1.jpg,a,x\n2.jpg,a,y\n",
+            "found class a with several values of kind, expected one of a level",
+        ),
     ],
 )
-def test_a_table_that_is_no_good_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_table_that_is_no_good_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message) as raised:
         save_table(tmp_path, text)
     assert str(raised.value).startswith(f"{tmp_path}/own/my.csv: ")
@@ -164,7 +233,9 @@ def test_a_table_that_is_no_good_is_refused_in_one_line(tmp_path: Path, text: st
 
 
 def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"folder\.table: found no file .*other\.csv, expected a CSV"):
+    with pytest.raises(
+        InputError, match=r"folder\.table: found no file .*other\.csv, expected a CSV"
+    ):
         save_folder(write(tmp_path / "own", NAMES), "other.csv", tmp_path / "raw")
     (tmp_path / "own" / "my.csv").write_bytes("path,label\n1.jpg,Löwe\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"my\.csv: found no table .*, expected CSV in UTF-8"):

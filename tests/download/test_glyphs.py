@@ -52,7 +52,9 @@ def test_a_missing_font_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_letter_is_named_with_its_font() -> None:
     path = glyphs.fonts_folder() / "DejaVuSans.ttf"
-    with pytest.raises(InputError, match=r"DejaVuSans.ttf: found no letter 中 \(U\+4E2D\); expected all 2"):
+    with pytest.raises(
+        InputError, match=r"DejaVuSans.ttf: found no letter 中 \(U\+4E2D\); expected all 2"
+    ):
         glyphs.draw_face(path, ["a", "中"])
 
 
@@ -61,14 +63,20 @@ def test_two_letters_of_one_drawing_are_refused() -> None:
         glyphs.draw_glyphs(glyphs.fonts_folder(), ["A", "B", "Α"])
 
 
-def test_the_raw_folder_has_sheets_a_table_and_a_manifest_and_the_same_bytes_every_time(tmp_path: Path) -> None:
+def test_the_raw_folder_has_sheets_a_table_and_a_manifest_and_the_same_bytes_every_time(
+    tmp_path: Path,
+) -> None:
     for name in ("a", "b"):
         glyphs.save_glyphs(tmp_path / name)
     manifest = read_json(tmp_path / "a" / "manifest.json")
     assert (manifest["classes"], manifest["images"]) == (1216, 14592)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted([*(f"{face}.png" for face in glyphs.FACES), "letters.csv", "manifest.json"])
-    assert all(hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in names)
+    assert names == sorted(
+        [*(f"{face}.png" for face in glyphs.FACES), "letters.csv", "manifest.json"]
+    )
+    assert all(
+        hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in names
+    )
 
 
 def test_a_failed_download_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,4 +88,9 @@ def test_a_failed_download_writes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_sheet_is_filled_row_by_row() -> None:
     images = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((3, 2, 2), np.uint8)
-    assert glyphs.tile(images, 2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]]
+    assert glyphs.tile(images, 2).tolist() == [
+        [0, 0, 1, 1],
+        [0, 0, 1, 1],
+        [2, 2, 0, 0],
+        [2, 2, 0, 0],
+    ]

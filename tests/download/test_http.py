@@ -46,7 +46,9 @@ def test_a_file_arrives_whole_and_is_not_asked_for_again(site: "Site", part: Pat
     assert site.asked == [None]
 
 
-def test_a_killed_download_resumes(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_download_resumes(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_off(site, part, 120_000, monkeypatch)
     download(f"{site.url}/x.zip", part)
     assert part.read_bytes() == CONTENT
@@ -55,7 +57,12 @@ def test_a_killed_download_resumes(site: "Site", part: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("headers", "only_if"),
-    [({}, None), ({"ETag": '"one"'}, '"one"'), ({"ETag": 'W/"one"'}, None), ({"ETag": 'W/"one"', "Last-Modified": DAY}, DAY)],
+    [
+        ({}, None),
+        ({"ETag": '"one"'}, '"one"'),
+        ({"ETag": 'W/"one"'}, None),
+        ({"ETag": 'W/"one"', "Last-Modified": DAY}, DAY),
+    ],
 )
 def test_a_download_goes_on_by_itself_as_long_as_it_gets_on(
     headers: dict[str, str], only_if: str | None, site: "Site", part: Path
@@ -68,14 +75,18 @@ def test_a_download_goes_on_by_itself_as_long_as_it_gets_on(
     assert site.only_if == [None, *[only_if] * 5]
 
 
-def test_a_server_without_ranges_restarts(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_without_ranges_restarts(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_off(site, part, 120_000, monkeypatch)
     site.ranges = False
     download(f"{site.url}/x.zip", part)
     assert part.read_bytes() == CONTENT
 
 
-def test_a_file_that_changed_on_the_server_restarts(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_on_the_server_restarts(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_off(site, part, 120_000, monkeypatch)
     site.files["x.zip"], site.headers = OTHER, {"ETag": '"two"'}
     download(f"{site.url}/x.zip", part)
@@ -134,9 +145,14 @@ def test_an_encoding_of_the_server_is_left_alone(site: "Site", part: Path) -> No
 
 
 @pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 1), (503, 3)])
-def test_a_refusal_is_repeated_only_where_it_may_pass(status: int, tries: int, site: "Site", part: Path) -> None:
+def test_a_refusal_is_repeated_only_where_it_may_pass(
+    status: int, tries: int, site: "Site", part: Path
+) -> None:
     site.files["x.zip"], site.status = CONTENT, status
-    with pytest.raises(InputError, match=rf"^http://127.0.0.1:\d+/x.zip: found status {status} .*, expected the file$"):
+    with pytest.raises(
+        InputError,
+        match=rf"^http://127.0.0.1:\d+/x.zip: found status {status} .*, expected the file$",
+    ):
         download(f"{site.url}/x.zip", part)
     assert len(site.asked) == tries
 
@@ -150,7 +166,9 @@ def test_a_server_that_brings_nothing_new_is_given_up(site: "Site", part: Path) 
     assert part.read_bytes() == CONTENT[:100_000]
 
 
-def test_a_page_does_not_replace_a_part(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_does_not_replace_a_part(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_off(site, part, 120_000, monkeypatch)
     site.ranges, site.headers = False, {"Content-Type": "text/html; charset=utf-8"}
     with pytest.raises(InputError, match="x.zip: found an HTML page, expected the file"):
@@ -158,15 +176,25 @@ def test_a_page_does_not_replace_a_part(site: "Site", part: Path, monkeypatch: p
     assert part.read_bytes() == CONTENT[:120_000]
 
 
-def test_a_full_disk_is_seen_before_it_is_full(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_seen_before_it_is_full(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.files["x.zip"] = CONTENT
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=http.SPARE + 299_999))
-    with pytest.raises(InputError, match=r"partial: found 67,408,863 bytes free on the disk, expected 67,408,864"):
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=http.SPARE + 299_999)
+    )
+    with pytest.raises(
+        InputError, match=r"partial: found 67,408,863 bytes free on the disk, expected 67,408,864"
+    ):
         download(f"{site.url}/x.zip", part)
     assert not part.exists()
 
 
-def test_an_unreachable_server_is_named_in_one_line(site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_named_in_one_line(
+    site: "Site", part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http, "TRIES", 1)
-    with pytest.raises(InputError, match="^http://127.0.0.1:1/x.zip: found .*refused.*, expected the file$"):
+    with pytest.raises(
+        InputError, match="^http://127.0.0.1:1/x.zip: found .*refused.*, expected the file$"
+    ):
         download("http://127.0.0.1:1/x.zip", part)

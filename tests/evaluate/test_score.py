@@ -14,7 +14,16 @@ from geomix.evaluate.score import choose_ranks, score_study, spread_degrees
 from geomix.files import write_json
 
 MACHINE = {"torch": "2", "device": "CPU"}
-BALL = [{"name": "ball", "weight": 1.0, "space": "ball", "curvature": 1.0, "scale": 1.0, "clip_radius": None}]
+BALL = [
+    {
+        "name": "ball",
+        "weight": 1.0,
+        "space": "ball",
+        "curvature": 1.0,
+        "scale": 1.0,
+        "clip_radius": None,
+    }
+]
 
 
 def write_cell(folder: Path, packed: Packed, spaces: list[dict[str, Any]], spread: float) -> None:
@@ -25,11 +34,15 @@ def write_cell(folder: Path, packed: Packed, spaces: list[dict[str, Any]], sprea
     for split in ("val", "test"):
         labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
         centres = np.eye(6)[labels] * (1 + labels[:, None] % 3)  # radii differ between classes
-        vectors[f"{split}_head"] = (centres + spread * random.normal(size=centres.shape)).astype(np.float32)
+        vectors[f"{split}_head"] = (centres + spread * random.normal(size=centres.shape)).astype(
+            np.float32
+        )
         vectors[f"{split}_backbone"] = random.normal(size=(len(labels), 9)).astype(np.float32)
     np.savez(folder / "embeddings.npz", **vectors)
     cell = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 1.0, "lam": None}
-    write_json(folder / "geometry.json", {"cell": cell, "tau": 0.1, "spaces": spaces, "machine": MACHINE})
+    write_json(
+        folder / "geometry.json", {"cell": cell, "tau": 0.1, "spaces": spaces, "machine": MACHINE}
+    )
 
 
 def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path: Path) -> None:
@@ -37,7 +50,9 @@ def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path:
     write_cell(tmp_path / "runs" / "bad", packed, BALL, 30.0)
     write_cell(tmp_path / "runs" / "left over", packed, BALL, 1e-3)
     score_study(tmp_path / "runs", ["good", "bad"], packed, tmp_path / "out", "study")
-    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["cell", "split", "vector", "similarity"])
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(
+        ["cell", "split", "vector", "similarity"]
+    )
     assert len(metrics) == 2 * 2 * 3
     assert metrics.loc["good", "test", "head", "own"]["recall_at_1"] == 1
     assert metrics.loc["good", "test", "head", "own"]["map_at_r"] == 1
@@ -60,14 +75,20 @@ def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path:
         ([[1.0, 1e-6], [1, -1e-6]], 5.7296e-5),
     ],
 )
-def test_the_spread_is_the_angle_around_the_mean_direction(vectors: list[list[float]], degrees: float) -> None:
-    assert spread_degrees(torch.tensor(vectors).double()) == pytest.approx(degrees, rel=1e-3, abs=1e-9)
+def test_the_spread_is_the_angle_around_the_mean_direction(
+    vectors: list[list[float]], degrees: float
+) -> None:
+    assert spread_degrees(torch.tensor(vectors).double()) == pytest.approx(
+        degrees, rel=1e-3, abs=1e-9
+    )
 
 
 def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_path: Path) -> None:
     write_cell(tmp_path / "runs" / "cell", packed, BALL, 1.0)
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
-    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "vector", "similarity"])
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(
+        ["split", "vector", "similarity"]
+    )
     per_query = np.load(tmp_path / "out" / "per_query.npz")
     samples = packed.samples.iloc[packed.rows("test")]
     nearest = per_query["cell/test/head/own/neighbours"][:, 0]
@@ -87,7 +108,9 @@ def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_pa
         ("folder", 7, (1, 2, 4)),
     ],
 )
-def test_recall_is_reported_at_the_ranks_of_the_literature(dataset: str, available: int, expected: tuple[int, ...]) -> None:
+def test_recall_is_reported_at_the_ranks_of_the_literature(
+    dataset: str, available: int, expected: tuple[int, ...]
+) -> None:
     assert choose_ranks(dataset, available) == expected
 
 
@@ -108,25 +131,36 @@ def test_no_rank_is_above_the_length_of_the_gallery(packed: Packed, tmp_path: Pa
 def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:
     write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
-    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "similarity", "vector"])
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(
+        ["split", "similarity", "vector"]
+    )
     kept = np.load(tmp_path / "out" / "per_query.npz")
     for name in ("recall_at_1", "map_at_r"):
-        assert kept[f"cell/test/head/own/{name}"].mean() == pytest.approx(metrics.loc["test", "own", "head"][name], rel=1e-6)
+        assert kept[f"cell/test/head/own/{name}"].mean() == pytest.approx(
+            metrics.loc["test", "own", "head"][name], rel=1e-6
+        )
     neighbours = kept["cell/test/head/own/neighbours"]
     labels = packed.samples["label"].to_numpy()[packed.rows("test")]
-    assert np.array_equal(labels[neighbours[:, 0]] == labels, kept["cell/test/head/own/recall_at_1"] == 1)
+    assert np.array_equal(
+        labels[neighbours[:, 0]] == labels, kept["cell/test/head/own/recall_at_1"] == 1
+    )
     assert not (neighbours == np.arange(20)[:, None]).any()
 
 
 def test_baselines_have_no_similarity_of_their_own(packed: Packed, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "pixels"
     folder.mkdir(parents=True)
-    vectors = {f"{split}_pixels": np.asarray(packed.images)[packed.rows(split)].reshape(20, -1) for split in ("val", "test")}
+    vectors = {
+        f"{split}_pixels": np.asarray(packed.images)[packed.rows(split)].reshape(20, -1)
+        for split in ("val", "test")
+    }
     np.savez(folder / "embeddings.npz", **vectors)
     write_json(folder / "geometry.json", {"cell": {"geometry": "pixels"}, "machine": MACHINE})
     score_study(tmp_path / "runs", ["pixels"], packed, tmp_path / "out", "baselines")
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
-    assert metrics[["vector", "similarity"]].drop_duplicates().to_numpy().tolist() == [["pixels", "cosine"]]
+    assert metrics[["vector", "similarity"]].drop_duplicates().to_numpy().tolist() == [
+        ["pixels", "cosine"]
+    ]
     assert (metrics["recall_at_1"] == 1).all()  # the patterns stand far apart
 
 
@@ -151,13 +185,17 @@ def test_a_missing_cell_is_named_and_nothing_is_written(packed: Packed, tmp_path
 def test_embeddings_of_another_data_set_are_refused(packed: Packed, tmp_path: Path) -> None:
     write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
     smaller = Packed(
-        packed.samples.assign(split=packed.samples["split"].where(packed.samples.index != 30, "")), packed.images, packed.card
+        packed.samples.assign(split=packed.samples["split"].where(packed.samples.index != 30, "")),
+        packed.images,
+        packed.card,
     )
     with pytest.raises(InputError, match="found 20 val embeddings, expected 19"):
         score_study(tmp_path / "runs", ["cell"], smaller, tmp_path / "out", "study")
 
 
-def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Packed, tmp_path: Path) -> None:
+def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(
+    packed: Packed, tmp_path: Path
+) -> None:
     roles = np.where(np.arange(len(packed.samples)) % 5 < 2, "query", "gallery")
     apart = Packed(packed.samples.assign(role=roles), packed.images, packed.card)
     write_cell(tmp_path / "runs" / "cell", apart, BALL, 1.0)
@@ -167,9 +205,15 @@ def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Pac
     queries, gallery = apart.queries("test"), apart.gallery("test")
     assert (len(queries), len(gallery)) == (8, 12)
     nearest = gallery[arrays["cell/test/head/own/neighbours"][:, 0]]
-    assert np.array_equal(arrays["cell/test/head/own/recall_at_1"], labels[queries] == labels[nearest])
-    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["split", "vector", "similarity"])
-    assert metrics.loc["test", "head", "own"]["recall_at_1"] == pytest.approx((labels[queries] == labels[nearest]).mean())
+    assert np.array_equal(
+        arrays["cell/test/head/own/recall_at_1"], labels[queries] == labels[nearest]
+    )
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(
+        ["split", "vector", "similarity"]
+    )
+    assert metrics.loc["test", "head", "own"]["recall_at_1"] == pytest.approx(
+        (labels[queries] == labels[nearest]).mean()
+    )
 
 
 def test_a_learned_tree_is_compared_with_the_hierarchy(packed: Packed, tmp_path: Path) -> None:
@@ -177,7 +221,9 @@ def test_a_learned_tree_is_compared_with_the_hierarchy(packed: Packed, tmp_path:
         write_cell(tmp_path / "runs" / name, packed, BALL, 1e-3)
     folder = tmp_path / "runs" / "tree"
     labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows("test")])[0]
-    pd.DataFrame({"proxy": range(5), "parent": [-1, 0, 0, 0, 0]}).to_csv(folder / "tree.csv", index=False)
+    pd.DataFrame({"proxy": range(5), "parent": [-1, 0, 0, 0, 0]}).to_csv(
+        folder / "tree.csv", index=False
+    )
     vectors = dict(np.load(folder / "embeddings.npz"))
     np.savez(folder / "embeddings.npz", **vectors, test_proxy=1 + labels % 4)
     score_study(tmp_path / "runs", ["tree", "plain"], packed, tmp_path / "out", "study")

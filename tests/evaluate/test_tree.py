@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 from geomix.errors import InputError
-from geomix.evaluate.tree import Tree, compare_trees, dendrogram_purity, kmeans_tree, read_tree, shuffle_tree
+from geomix.evaluate.tree import (
+    Tree,
+    compare_trees,
+    dendrogram_purity,
+    kmeans_tree,
+    read_tree,
+    shuffle_tree,
+)
 
 PARENTS = np.array([-1, 0, 0, 1, 1, 2, 2])  # two subtrees of two leaves
 
@@ -32,11 +39,15 @@ def test_the_purity_is_that_of_the_smallest_subtree_of_each_pair(seed: int) -> N
     parents = np.array([random.integers(0, node) if node else -1 for node in range(9)])
     swap = random.permutation(9)  # a parent need not come before its children
     tree = Tree(
-        np.array([-1 if parents[old] < 0 else np.flatnonzero(swap == parents[old])[0] for old in swap]),
+        np.array(
+            [-1 if parents[old] < 0 else np.flatnonzero(swap == parents[old])[0] for old in swap]
+        ),
         swap[:5][[0, 1, 2, 3, 4, 0, 2, 2, 1]],
     )
     classes = random.integers(0, 3, 9)
-    assert dendrogram_purity(tree, classes) == pytest.approx(purity_by_definition(tree, classes), rel=1e-12)
+    assert dendrogram_purity(tree, classes) == pytest.approx(
+        purity_by_definition(tree, classes), rel=1e-12
+    )
 
 
 def test_classes_that_fill_subtrees_are_pure_at_every_level() -> None:
@@ -81,7 +92,9 @@ def test_equal_vectors_are_not_divided() -> None:
 def test_the_tree_that_was_learned_is_told_from_the_others() -> None:
     fine = np.repeat(np.arange(4), 10)
     rows = compare_trees(
-        Tree(PARENTS, fine + 3), np.random.default_rng(0).normal(size=(40, 5)), {"coarse": fine // 2, "fine": fine}
+        Tree(PARENTS, fine + 3),
+        np.random.default_rng(0).normal(size=(40, 5)),
+        {"coarse": fine // 2, "fine": fine},
     )
     assert [row["level"] for row in rows] == ["coarse", "fine"]
     assert all(row["learned"] == 1 for row in rows)
@@ -89,7 +102,10 @@ def test_the_tree_that_was_learned_is_told_from_the_others() -> None:
 
 
 def test_nodes_that_hold_samples_are_counted_with_the_fullest() -> None:
-    tree, vectors = Tree(PARENTS, np.array([3, 3, 3, 6])), np.random.default_rng(0).normal(size=(4, 2))
+    tree, vectors = (
+        Tree(PARENTS, np.array([3, 3, 3, 6])),
+        np.random.default_rng(0).normal(size=(4, 2)),
+    )
     (row,) = compare_trees(tree, vectors, {"label": np.array([0, 0, 1, 1])})
     assert (row["holding"], row["fullest"]) == (2, 0.75)
 
@@ -99,11 +115,16 @@ def test_kmeans_finds_groups_that_lie_apart() -> None:
     centres = np.array([[0, 0], [0, 3], [50, 0], [50, 3]])
     vectors = centres[fine] + np.random.default_rng(0).normal(size=(40, 2)) / 10
     tree = Tree(PARENTS, np.tile([3, 4, 5, 6], 10))
-    assert all(row["kmeans"] == 1 for row in compare_trees(tree, vectors, {"coarse": fine // 2, "fine": fine}))
+    assert all(
+        row["kmeans"] == 1
+        for row in compare_trees(tree, vectors, {"coarse": fine // 2, "fine": fine})
+    )
 
 
 def test_a_cell_without_a_tree_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"tree.csv: found no tree of test, expected one of regulariser hier"):
+    with pytest.raises(
+        InputError, match=r"tree.csv: found no tree of test, expected one of regulariser hier"
+    ):
         read_tree(tmp_path, "test")
     pd.DataFrame({"proxy": [0, 1], "parent": [-1, 0]}).to_csv(tmp_path / "tree.csv", index=False)
     np.savez(tmp_path / "embeddings.npz", test_proxy=np.array([1, 1, 0]))

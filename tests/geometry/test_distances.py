@@ -1,6 +1,8 @@
-"""Distances: the released values, geoopt, high precision, the accuracy they state, gradients, a Riemannian optimiser.
+"""Distances: the released values, geoopt, high precision, the accuracy they state, gradients, a
+Riemannian optimiser.
 
-Nearly all compare with the definition: points mapped into the Poincare ball, and its distance, at 450 digits.
+Nearly all compare with the definition: points mapped into the Poincare ball, and its distance, at
+450 digits.
 """
 
 import math
@@ -17,7 +19,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from geomix.errors import InputError
-from geomix.geometry.distances import FLAT, HYPERBOLIC, expmap0, flat_distance, hyperbolic_distance, logmap0
+from geomix.geometry.distances import (
+    FLAT,
+    HYPERBOLIC,
+    expmap0,
+    flat_distance,
+    hyperbolic_distance,
+    logmap0,
+)
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
 CURVATURES = [1e-4, 0.1, 1.0, 3.0, 10.0]
@@ -30,7 +39,9 @@ STEP = mpmath.mpf(10) ** -100
 
 
 def features(count: int, dimensions: int = 7, seed: int = 0) -> Tensor:
-    return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def directions(count: int, dimensions: int = 7, seed: int = 0) -> Tensor:
@@ -55,7 +66,11 @@ def distance_by_definition(x: list[Any], y: list[Any], c: float) -> Any:
 
 def exact_distance(x: Tensor, y: Tensor, c: float) -> float:
     with mpmath.workdps(DIGITS):
-        return float(distance_by_definition([mpmath.mpf(a) for a in x.tolist()], [mpmath.mpf(b) for b in y.tolist()], c))
+        return float(
+            distance_by_definition(
+                [mpmath.mpf(a) for a in x.tolist()], [mpmath.mpf(b) for b in y.tolist()], c
+            )
+        )
 
 
 def exact_gradient(x: Tensor, y: Tensor, c: float) -> Tensor:
@@ -67,7 +82,12 @@ def exact_gradient(x: Tensor, y: Tensor, c: float) -> Tensor:
             up, down = ([mpmath.mpf(value) for value in x.tolist()] for _ in range(2))
             up[axis] += STEP
             down[axis] -= STEP
-            slopes.append(float((distance_by_definition(up, b, c) - distance_by_definition(down, b, c)) / (2 * STEP)))
+            slopes.append(
+                float(
+                    (distance_by_definition(up, b, c) - distance_by_definition(down, b, c))
+                    / (2 * STEP)
+                )
+            )
     return torch.tensor(slopes, dtype=torch.float64)
 
 
@@ -97,7 +117,10 @@ def grid(c: float) -> tuple[Tensor, Tensor, list[float], list[Tensor]]:
             pairs += [(radius * first, radius * ratio * turned) for ratio in RATIOS]
     distances = [exact_distance(x, y, c) for x, y in pairs]
     nothing = torch.zeros(3, dtype=torch.float64)
-    slopes = [exact_gradient(x, y, c) if d else nothing for (x, y), d in zip(pairs, distances, strict=True)]
+    slopes = [
+        exact_gradient(x, y, c) if d else nothing
+        for (x, y), d in zip(pairs, distances, strict=True)
+    ]
     return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs]), distances, slopes
 
 
@@ -106,7 +129,9 @@ def test_expmap0_and_distance_equal_the_released_code(c: str) -> None:
     x, y = (reference(f"poincare/c={c}/tangent_{name}") for name in "xy")
     # The released code adds 1e-5 to a denominator of its Moebius addition.
     for name, vectors in (("x", x), ("y", y)):
-        torch.testing.assert_close(expmap0(vectors, float(c)), reference(f"poincare/c={c}/{name}"), rtol=0, atol=3e-4)
+        torch.testing.assert_close(
+            expmap0(vectors, float(c)), reference(f"poincare/c={c}/{name}"), rtol=0, atol=3e-4
+        )
     found = hyperbolic_distance(x, y, float(c))
     torch.testing.assert_close(found, reference(f"poincare/c={c}/dist"), rtol=3e-4, atol=3e-4)
 
@@ -127,8 +152,12 @@ def test_maps_and_distance_equal_geoopt(c: float, share: float) -> None:
 def test_maps_keep_small_vectors_and_directions(c: float) -> None:
     v = features(5) * torch.tensor([[0.0], [1e-15], [1e-6], [0.1], [0.3]], dtype=torch.float64)
     found, lengths = expmap0(v, c), v.norm(dim=-1)
-    torch.testing.assert_close(found.norm(dim=-1), torch.tanh(math.sqrt(c) * lengths) / math.sqrt(c), rtol=1e-12, atol=0)
-    torch.testing.assert_close(found * lengths.unsqueeze(1), v * found.norm(dim=-1, keepdim=True), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        found.norm(dim=-1), torch.tanh(math.sqrt(c) * lengths) / math.sqrt(c), rtol=1e-12, atol=0
+    )
+    torch.testing.assert_close(
+        found * lengths.unsqueeze(1), v * found.norm(dim=-1, keepdim=True), rtol=1e-12, atol=0
+    )
     torch.testing.assert_close(logmap0(found, c), v, rtol=1e-11, atol=0)
 
 
@@ -137,7 +166,13 @@ def test_maps_keep_small_vectors_and_directions(c: float) -> None:
 def test_distance_equals_high_precision_up_to_the_boundary(c: float, share: float) -> None:
     x = directions(4) * math.atanh(share) / math.sqrt(c)
     away = directions(4, seed=1) * x.norm(dim=-1, keepdim=True)
-    partners = {"opposite": -x, "another": away, "the origin": 0 * x, "same direction": 0.3 * x, "behind": 0.999 * x}
+    partners = {
+        "opposite": -x,
+        "another": away,
+        "the origin": 0 * x,
+        "same direction": 0.3 * x,
+        "behind": 0.999 * x,
+    }
     partners |= {f"near by {gap}": x + gap * away for gap in (1e-3, 1e-7, 1e-12)}
     wrong = {}
     for name, y in partners.items():
@@ -151,7 +186,9 @@ def test_distance_equals_high_precision_up_to_the_boundary(c: float, share: floa
 
 @pytest.mark.parametrize("extent", [20, 100, 170])  # sqrt(c) |v|
 @pytest.mark.parametrize("c", [0.1, 10.0])
-def test_distance_and_gradient_equal_high_precision_far_from_the_origin(c: float, extent: float) -> None:
+def test_distance_and_gradient_equal_high_precision_far_from_the_origin(
+    c: float, extent: float
+) -> None:
     x = directions(3, 3) * extent / math.sqrt(c)
     aside = torch.linalg.cross(x, directions(3, 3, seed=1))
     y = torch.stack([-x[0], x[1] + 1e-7 * aside[1], 0 * x[2]])
@@ -160,7 +197,9 @@ def test_distance_and_gradient_equal_high_precision_far_from_the_origin(c: float
     found.diagonal().sum().backward()
     assert x.grad is not None
     for i, j in np.ndindex(3, 3):
-        assert float(found[i, j].detach()) == pytest.approx(exact_distance(x[i].detach(), y[j], c), rel=1e-9)
+        assert float(found[i, j].detach()) == pytest.approx(
+            exact_distance(x[i].detach(), y[j], c), rel=1e-9
+        )
     for i in range(3):
         exact = exact_gradient(x[i].detach(), y[i], c)
         assert float((x.grad[i] - exact).norm()) <= 1e-5 * float(exact.norm())
@@ -171,21 +210,28 @@ def test_distance_and_gradient_equal_high_precision_far_from_the_origin(c: float
 def test_distance_is_as_accurate_as_stated(c: float, dtype: torch.dtype) -> None:
     x, y, distances, _ = grid(c)
     found = hyperbolic_distance(x, y, c, dtype=dtype).diagonal().tolist()
-    allowed = [(stated_accuracy(a, b, d, c) + DTYPES[dtype]) * d if d else 0 for a, b, d in zip(x, y, distances, strict=True)]
+    allowed = [
+        (stated_accuracy(a, b, d, c) + DTYPES[dtype]) * d if d else 0
+        for a, b, d in zip(x, y, distances, strict=True)
+    ]
     pairs = zip(found, distances, allowed, strict=True)
     assert not [(value, exact) for value, exact, error in pairs if not abs(value - exact) <= error]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("c", CURVATURES)
-def test_the_gradient_is_right_and_zero_only_where_points_coincide(c: float, dtype: torch.dtype) -> None:
+def test_the_gradient_is_right_and_zero_only_where_points_coincide(
+    c: float, dtype: torch.dtype
+) -> None:
     x, y, distances, slopes = grid(c)
     leaf = x.clone().requires_grad_()
     hyperbolic_distance(leaf, y, c, dtype=dtype).diagonal().sum().backward()
     assert leaf.grad is not None
     wrong = []
     for a, b, d, exact, found in zip(x, y, distances, slopes, leaf.grad, strict=True):
-        allowed = float(exact.norm()) * (gradient_accuracy(a, b, d, c) + 10 * DTYPES[dtype]) if d else 0
+        allowed = (
+            float(exact.norm()) * (gradient_accuracy(a, b, d, c) + 10 * DTYPES[dtype]) if d else 0
+        )
         if not float((found - exact).norm()) <= allowed or bool(found.any()) != (d > 0):
             wrong.append((a, b, d, exact, found))
     assert not wrong
@@ -198,45 +244,67 @@ def test_the_explicit_gap_equals_high_precision_however_near_the_points(c: float
         expected = [float(mpmath.cosh(mpmath.sqrt(c) * d) - 1) for d in distances]
     found = HYPERBOLIC.gap(x, y, torch.tensor(2 * math.sqrt(c), dtype=torch.float64))
     # At 0.9999 of the ball rounding of a direction, 1e-16, has a gap of 1e-25.
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-24)
+    torch.testing.assert_close(
+        found, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-24
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("dimensions", [3, 64, 384])
-def test_distances_lose_no_accuracy_where_products_end_and_explicit_gaps_begin(dimensions: int, dtype: torch.dtype) -> None:
+def test_distances_lose_no_accuracy_where_products_end_and_explicit_gaps_begin(
+    dimensions: int, dtype: torch.dtype
+) -> None:
     for radius, near in np.ndindex(3, 6):
         x = directions(40, dimensions) * [1e-3, 1.0, 4.0][radius]
-        y = x + directions(40, dimensions, seed=1) * x.norm(dim=-1, keepdim=True) * [3e-5, 6e-5, 6.4e-5, 7e-5, 1e-4, 1e-2][near]
+        y = (
+            x
+            + directions(40, dimensions, seed=1)
+            * x.norm(dim=-1, keepdim=True)
+            * [3e-5, 6e-5, 6.4e-5, 7e-5, 1e-4, 1e-2][near]
+        )
         gaps = HYPERBOLIC.gap(x, y, torch.tensor(2.0, dtype=torch.float64))
         exact = torch.log1p(gaps + (gaps * (gaps + 2)).sqrt())
         for found, expected in (
             (hyperbolic_distance(x, y, 1.0, dtype=dtype), exact),
             (flat_distance(x, y, dtype=dtype), 2 * (x - y).norm(dim=-1)),
         ):
-            torch.testing.assert_close(found.diagonal().double(), expected, rtol=2e-5 + DTYPES[dtype], atol=0)
+            torch.testing.assert_close(
+                found.diagonal().double(), expected, rtol=2e-5 + DTYPES[dtype], atol=0
+            )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("gap", [0.0, 1e-15, 1e-12, 1e-6, 1e-4, 1e-2, 2.0])
 @pytest.mark.parametrize("norm", [1e-3, 1.0, 100.0])
-def test_flat_distance_and_its_gradient_are_as_accurate_as_stated(gap: float, norm: float, dtype: torch.dtype) -> None:
+def test_flat_distance_and_its_gradient_are_as_accurate_as_stated(
+    gap: float, norm: float, dtype: torch.dtype
+) -> None:
     x = (directions(20) * norm).requires_grad_()
     y = (x + directions(20, seed=1) * gap * norm).detach()
     found, exact = flat_distance(x, y, dtype=dtype).diagonal(), 2 * (x - y).norm(dim=-1)
     (slopes,) = torch.autograd.grad(found.sum(), x)
     size = (x.norm(dim=-1) + y.norm(dim=-1)).detach()
-    stated = (1e-16 * (7 + 16) * (2 * size / exact.detach()).square()).clamp_max(2e-5) + 4e-16 + DTYPES[dtype]
+    stated = (
+        (1e-16 * (7 + 16) * (2 * size / exact.detach()).square()).clamp_max(2e-5)
+        + 4e-16
+        + DTYPES[dtype]
+    )
     assert ((found - exact).abs() <= torch.where(exact > 0, stated * exact, 0)).all()
     expected = (4 * (x - y) / exact.clamp_min(1e-300).unsqueeze(1)).detach()
-    # Products of lifted points leave a rounding of 1e-16 |x|, over the distance; in float32, of 5e-5 at most.
-    allowed = 2 * (stated + 1e-15 * size / exact.detach() + (2.5e-5 if dtype == torch.float32 else 0))
+    # Products of lifted points leave a rounding of 1e-16 |x|, over the distance; in float32, of
+    # 5e-5 at most.
+    allowed = 2 * (
+        stated + 1e-15 * size / exact.detach() + (2.5e-5 if dtype == torch.float32 else 0)
+    )
     assert ((slopes - expected).norm(dim=-1) <= torch.where(exact > 0, allowed, 0)).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("c", [0.1, 1.0, 3.0, 10.0])
 @pytest.mark.parametrize("direction", ["outwards", "aside", "both"])
-def test_gradients_of_near_pairs_at_the_clip_radius_are_right(c: float, direction: str, dtype: torch.dtype) -> None:
+def test_gradients_of_near_pairs_at_the_clip_radius_are_right(
+    c: float, direction: str, dtype: torch.dtype
+) -> None:
     x = 2.3 * directions(4, 6)
     aside = directions(4, 6, seed=1)
     aside -= (aside * x).sum(-1, keepdim=True) * x / 2.3**2
@@ -251,10 +319,14 @@ def test_gradients_of_near_pairs_at_the_clip_radius_are_right(c: float, directio
 
 
 def test_the_gradient_of_near_points_has_the_length_that_the_metric_gives() -> None:
-    x = logmap0(torch.tensor([[0.5, 0.0], [0.5 + 1e-6, 0.0]], dtype=torch.float64), 1.0).requires_grad_()
+    x = logmap0(
+        torch.tensor([[0.5, 0.0], [0.5 + 1e-6, 0.0]], dtype=torch.float64), 1.0
+    ).requires_grad_()
     hyperbolic_distance(x, x, 1.0)[0, 1].backward()
     assert x.grad is not None
-    torch.testing.assert_close(x.grad, torch.tensor([[-2.0, 0.0], [2.0, 0.0]], dtype=torch.float64), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        x.grad, torch.tensor([[-2.0, 0.0], [2.0, 0.0]], dtype=torch.float64), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("c", [0.1, 2.0])
@@ -277,14 +349,18 @@ def test_a_riemannian_optimiser_finds_the_midpoint(c: float) -> None:
         optimizer.zero_grad()
         hyperbolic_distance(logmap0(point, c), logmap0(ends, c), c).square().sum().backward()
         optimizer.step()
-    torch.testing.assert_close(point.detach()[0], ball.geodesic(torch.tensor(0.5).double(), *ends), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        point.detach()[0], ball.geodesic(torch.tensor(0.5).double(), *ends), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("curvature", [0.0, -1.0, math.nan, math.inf])
 def test_curvature_must_be_positive(curvature: float) -> None:
     for refused in (
         lambda: hyperbolic_distance(features(2), features(2), curvature),
-        lambda: hyperbolic_distance(features(2), features(2), torch.tensor(curvature, dtype=torch.float64)),
+        lambda: hyperbolic_distance(
+            features(2), features(2), torch.tensor(curvature, dtype=torch.float64)
+        ),
         lambda: expmap0(features(2), curvature),
         lambda: logmap0(features(2), curvature),
     ):
@@ -295,4 +371,6 @@ def test_curvature_must_be_positive(curvature: float) -> None:
 def test_kernels_agree_on_what_opposite_points_have() -> None:
     x, scale = features(5), torch.tensor(0.3, dtype=torch.float64)
     for kernel in (FLAT, HYPERBOLIC):
-        torch.testing.assert_close(kernel.gap(x, -x, scale), kernel.widest(2 * scale * x.norm(dim=-1)), rtol=1e-12, atol=0)
+        torch.testing.assert_close(
+            kernel.gap(x, -x, scale), kernel.widest(2 * scale * x.norm(dim=-1)), rtol=1e-12, atol=0
+        )

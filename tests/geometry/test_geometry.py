@@ -22,8 +22,21 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 MIXTURE: dict[str, dict[str, Any]] = {
     "wide": {"space": "ball", "weight": 1, "scale": 1, "clip_radius": 2.3, "curvature": 0.01},
-    "cell": {"space": "ball", "weight": "lam", "scale": 0.5, "clip_radius": None, "normalize": True},
-    "bent": {"space": "ball", "weight": 0.5, "scale": "learned", "clip_radius": 1, "curvature": 3, "learn_curvature": True},
+    "cell": {
+        "space": "ball",
+        "weight": "lam",
+        "scale": 0.5,
+        "clip_radius": None,
+        "normalize": True,
+    },
+    "bent": {
+        "space": "ball",
+        "weight": 0.5,
+        "scale": "learned",
+        "clip_radius": 1,
+        "curvature": 3,
+        "learn_curvature": True,
+    },
     "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3, "normalize": False},
     "cosine": {"space": "sphere", "weight": 0.25},
 }
@@ -32,7 +45,13 @@ TWO_HEADS: dict[str, dict[str, Any]] = {
     "distance": PARTS["distance"] | {"columns": {"start": 2, "stop": 6}},
 }
 LEARNED = {name: part | {"learn_weight": name != "flat"} for name, part in MIXTURE.items()}
-SINGLE_SPACES = [Sphere(), Flat(0.7, 2.3), Ball(0.1, 1, 2.3), Ball(3.0, 1, 2.3), Ball(1.0, 0.9, None, normalize=True)]
+SINGLE_SPACES = [
+    Sphere(),
+    Flat(0.7, 2.3),
+    Ball(0.1, 1, 2.3),
+    Ball(3.0, 1, 2.3),
+    Ball(1.0, 0.9, None, normalize=True),
+]
 
 
 def features(count: int, seed: int = 0) -> Tensor:
@@ -45,9 +64,16 @@ def compare(geometry: Geometry, x: Tensor, y: Tensor) -> Tensor:
 
 def crowd() -> Tensor:
     """Give float32 features of many radii, and beside each one others at relative gaps of 1e-6 to 0.1."""
-    origins = normalize(features(12), dim=-1) * torch.tensor([0.01, 0.3, 1.0, 2.0, 2.299, 5.0]).repeat(2).unsqueeze(1)
-    near = [origins + gap * origins.norm(dim=-1, keepdim=True) * features(12, 1) for gap in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)]
-    return torch.cat([origins, *near, *(origins * (1 - gap) for gap in (1e-6, 1e-4, 1e-2)), -origins])
+    origins = normalize(features(12), dim=-1) * torch.tensor(
+        [0.01, 0.3, 1.0, 2.0, 2.299, 5.0]
+    ).repeat(2).unsqueeze(1)
+    near = [
+        origins + gap * origins.norm(dim=-1, keepdim=True) * features(12, 1)
+        for gap in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)
+    ]
+    return torch.cat(
+        [origins, *near, *(origins * (1 - gap) for gap in (1e-6, 1e-4, 1e-2)), -origins]
+    )
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -57,11 +83,15 @@ def test_a_distance_from_a_thousandth_on_is_right_to_four_digits(c: float, same:
     x = geometry.place(crowd())
     y = x if same else geometry.place(crowd())
     found = -TAU * geometry.logits(x, y).double()
-    exact = -geometry.paired_similarity([x[0].unsqueeze(1)], [y[0].unsqueeze(0)])  # from explicit differences
+    exact = -geometry.paired_similarity(
+        [x[0].unsqueeze(1)], [y[0].unsqueeze(0)]
+    )  # from explicit differences
     counted = exact >= 1e-3
     assert (exact[counted] < 1e-2).sum() > 10
     torch.testing.assert_close(found[counted], exact[counted], rtol=1e-4, atol=0)
-    torch.testing.assert_close(found, exact, rtol=2.1e-5, atol=1e-12)  # what is stated, for all others too
+    torch.testing.assert_close(
+        found, exact, rtol=2.1e-5, atol=1e-12
+    )  # what is stated, for all others too
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -79,13 +109,18 @@ def test_logits_and_gradients_are_those_of_the_same_features_in_float64(
     assert (found.dtype, exact.dtype) == (torch.float32, torch.float64)
     rtol, atol = (0, 6e-8 * (6 + 2) * 1.5 / TAU) if isinstance(space, Sphere) else (2.1e-5, 1e-12)
     torch.testing.assert_close(found.double(), exact, rtol=rtol, atol=atol)
-    upstream = torch.randn(exact.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64) / exact.numel()
+    upstream = (
+        torch.randn(exact.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        / exact.numel()
+    )
     slopes = torch.autograd.grad((found * upstream.float()).sum(), (x, y))
     exact_slopes = torch.autograd.grad((exact * upstream).sum(), (a, b))
     for slope, expected in zip(slopes, exact_slopes, strict=True):
         assert slope.dtype == dtype
         error = (slope.double() - expected).norm(dim=-1)
-        assert (error <= 4 * (torch.finfo(dtype).eps + 2.1e-5) * expected.norm(dim=-1).clamp_min(1e-2)).all()
+        assert (
+            error <= 4 * (torch.finfo(dtype).eps + 2.1e-5) * expected.norm(dim=-1).clamp_min(1e-2)
+        ).all()
 
 
 def test_logits_are_the_weighted_sum_over_tau() -> None:
@@ -95,7 +130,9 @@ def test_logits_are_the_weighted_sum_over_tau() -> None:
     cosines = sphere.similarity(sphere.place(x), sphere.place(y))
     distances = -ball.similarity(ball.place(x), ball.place(y))
     found = compare(geometry, x, y)
-    torch.testing.assert_close(found, ((0.7 * cosines - 2.0 * distances) / 0.2).float(), rtol=2e-6, atol=1e-5)
+    torch.testing.assert_close(
+        found, ((0.7 * cosines - 2.0 * distances) / 0.2).float(), rtol=2e-6, atol=1e-5
+    )
     assert found.dtype == torch.float32
     summed = geometry.similarity(geometry.place(x), geometry.place(y))
     torch.testing.assert_close(summed, 0.7 * cosines - 2.0 * distances, rtol=1e-12, atol=1e-12)
@@ -111,22 +148,39 @@ def test_a_mixture_of_balls_is_the_sum_of_its_parts_built_by_hand() -> None:
         (2, Flat(1, 2.3)),
         (0.25, Sphere()),
     ]
-    expected = sum(weight * space.similarity(space.place(x), space.place(y)) for weight, space in by_hand)
+    expected = sum(
+        weight * space.similarity(space.place(x), space.place(y)) for weight, space in by_hand
+    )
     found = geometry.similarity(geometry.place(x), geometry.place(y))
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)  # a learned scale is kept in float32
-    torch.testing.assert_close(compare(geometry, x, y), (found / TAU).float(), rtol=2.1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        found, expected, rtol=1e-6, atol=1e-6
+    )  # a learned scale is kept in float32
+    torch.testing.assert_close(
+        compare(geometry, x, y), (found / TAU).float(), rtol=2.1e-5, atol=1e-5
+    )
     described = geometry.describe()["spaces"]
     assert [part["name"] for part in described] == list(MIXTURE)
-    assert [part.get("curvature") for part in described] == [0.01, 0.3, pytest.approx(3), None, None]
+    assert [part.get("curvature") for part in described] == [
+        0.01,
+        0.3,
+        pytest.approx(3),
+        None,
+        None,
+    ]
     assert [part.get("normalize") for part in described] == [False, True, False, False, None]
-    assert geometry.learned() == {"bent.scale": pytest.approx(6**-0.5), "bent.curvature": pytest.approx(3)}
+    assert geometry.learned() == {
+        "bent.scale": pytest.approx(6**-0.5),
+        "bent.curvature": pytest.approx(3),
+    }
     assert len(list(geometry.parameters())) == 2
 
 
 def test_what_is_learned_gets_a_gradient_and_comes_back_into_range() -> None:
     geometry = build_geometry(MIXTURE, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     compare(geometry, features(7), features(4, 1)).sum().backward()
-    assert all(parameter.grad is not None and parameter.grad != 0 for parameter in geometry.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad != 0 for parameter in geometry.parameters()
+    )
     bent = geometry.spaces[2]
     assert isinstance(bent, Ball)
     assert bent.log_ratio is not None
@@ -142,7 +196,9 @@ def with_learned_weights(**ratios: float) -> Geometry:
     geometry = build_geometry(LEARNED, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     with torch.no_grad():
         for name, ratio in ratios.items():
-            geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio").fill_(math.log(ratio))
+            geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio").fill_(
+                math.log(ratio)
+            )
     return geometry
 
 
@@ -160,7 +216,9 @@ def test_learned_weights_start_where_fixed_ones_are_to_the_byte() -> None:
 
 @pytest.mark.parametrize("exact", [False, True], ids=["logits", "similarity"])
 @pytest.mark.parametrize("same", [True, False])
-def test_learned_weights_have_the_gradient_of_the_sum_by_its_definition(same: bool, exact: bool) -> None:
+def test_learned_weights_have_the_gradient_of_the_sum_by_its_definition(
+    same: bool, exact: bool
+) -> None:
     ratios = {"wide": 0.5, "cell": 3.0, "bent": 1.0, "cosine": 0.2}
     geometry = with_learned_weights(**ratios)
     x = features(7).double().requires_grad_()
@@ -168,13 +226,24 @@ def test_learned_weights_have_the_gradient_of_the_sum_by_its_definition(same: bo
     placed = geometry.place(x)
     others = placed if same else geometry.place(y)
     found = geometry.similarity(placed, others) / TAU if exact else geometry.logits(placed, others)
-    upstream = torch.randn(found.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).fill_diagonal_(0)
-    learned = [geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio") for name in ratios]
+    upstream = torch.randn(
+        found.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    ).fill_diagonal_(0)
+    learned = [
+        geometry.get_parameter(f"weights.{geometry.names.index(name)}.log_ratio") for name in ratios
+    ]
     slopes = torch.autograd.grad((found * upstream).sum(), [x, *learned])
 
-    logarithms = {name: parameter.detach().double().requires_grad_() for name, parameter in zip(ratios, learned, strict=True)}
+    logarithms = {
+        name: parameter.detach().double().requires_grad_()
+        for name, parameter in zip(ratios, learned, strict=True)
+    }
     starts = {"wide": 1, "cell": 4, "bent": 0.5, "flat": 2, "cosine": 0.25}
-    apart = ~torch.eye(len(x), len(y), dtype=torch.bool) if same else torch.ones(len(x), len(y), dtype=torch.bool)
+    apart = (
+        ~torch.eye(len(x), len(y), dtype=torch.bool)
+        if same
+        else torch.ones(len(x), len(y), dtype=torch.bool)
+    )
     i, j = apart.nonzero(as_tuple=True)
     total = torch.zeros(len(i), dtype=torch.float64)
     for (name, start), (space, _) in zip(starts.items(), geometry.parts, strict=True):
@@ -198,20 +267,35 @@ def test_pairs_side_by_side_give_what_is_learned_the_gradient_of_the_matrix() ->
 
 def test_what_reads_a_learned_weight_reads_it_as_it_is_now() -> None:
     geometry = with_learned_weights(wide=0.5, cell=3.0, bent=100.0, cosine=0.2)
-    weights = {"wide": 0.5, "cell": 12.0, "bent": 5.0, "flat": 2.0, "cosine": 0.05}  # bent at its bound
-    assert {part["name"]: part["weight"] for part in geometry.describe()["spaces"]} == pytest.approx(weights)
+    weights = {
+        "wide": 0.5,
+        "cell": 12.0,
+        "bent": 5.0,
+        "flat": 2.0,
+        "cosine": 0.05,
+    }  # bent at its bound
+    assert {
+        part["name"]: part["weight"] for part in geometry.describe()["spaces"]
+    } == pytest.approx(weights)
     learned = {name: value for name, value in geometry.learned().items() if name.endswith("weight")}
-    assert learned == pytest.approx({f"{name}.weight": value for name, value in weights.items() if name != "flat"})
-    assert geometry.lowest_logit == pytest.approx(-(4 * 2.3 * 0.5 + 2 * 12 + 4 * 5 + 4 * 2.3 * 2 + 0.05) / TAU)
+    assert learned == pytest.approx(
+        {f"{name}.weight": value for name, value in weights.items() if name != "flat"}
+    )
+    assert geometry.lowest_logit == pytest.approx(
+        -(4 * 2.3 * 0.5 + 2 * 12 + 4 * 5 + 4 * 2.3 * 2 + 0.05) / TAU
+    )
     x, y = geometry.place(features(5)), geometry.place(features(4, 1))
     expected = sum(
-        weights[name] * space.similarity(a, b) for name, (space, _), a, b in zip(weights, geometry.parts, x, y, strict=True)
+        weights[name] * space.similarity(a, b)
+        for name, (space, _), a, b in zip(weights, geometry.parts, x, y, strict=True)
     )
     torch.testing.assert_close(geometry.similarity(x, y), expected, rtol=1e-6, atol=1e-6)
     written = geometry.write_similarity(x, y, torch.empty(5, 4, dtype=torch.float64))
     torch.testing.assert_close(written, expected, rtol=1e-6, atol=1e-6)
     geometry.keep_in_range()
-    assert float(geometry.get_parameter("weights.2.log_ratio").detach()) == pytest.approx(math.log(10), rel=1e-6)
+    assert float(geometry.get_parameter("weights.2.log_ratio").detach()) == pytest.approx(
+        math.log(10), rel=1e-6
+    )
 
 
 def test_a_learned_weight_of_a_space_alone_is_a_learned_temperature() -> None:
@@ -220,7 +304,9 @@ def test_a_learned_weight_of_a_space_alone_is_a_learned_temperature() -> None:
     with torch.no_grad():
         geometry.get_parameter("weights.0.log_ratio").fill_(math.log(4))
     colder = Geometry([Sphere()], [1.0], TAU / 4)
-    torch.testing.assert_close(compare(geometry, features(5), features(3, 1)), compare(colder, features(5), features(3, 1)))
+    torch.testing.assert_close(
+        compare(geometry, features(5), features(3, 1)), compare(colder, features(5), features(3, 1))
+    )
 
 
 def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
@@ -236,11 +322,15 @@ def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
 @pytest.mark.parametrize(("start", "stop"), [(2, 7), (3, 3), (4, 2)])
 def test_columns_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
     parts = {"cosine": TWO_HEADS["cosine"] | {"columns": {"start": start, "stop": stop}}}
-    with pytest.raises(InputError, match=f"cosine.columns: found {start} to {stop}, expected some of the 6"):
+    with pytest.raises(
+        InputError, match=f"cosine.columns: found {start} to {stop}, expected some of the 6"
+    ):
         build_geometry(parts, tau=TAU, curvature=None, lam=None, dimensions=6)
 
 
-@pytest.mark.parametrize("parts", [PARTS, MIXTURE, TWO_HEADS], ids=["hybrid", "mixture", "two heads"])
+@pytest.mark.parametrize(
+    "parts", [PARTS, MIXTURE, TWO_HEADS], ids=["hybrid", "mixture", "two heads"]
+)
 def test_a_geometry_is_rebuilt_from_its_description(parts: dict[str, dict[str, Any]]) -> None:
     geometry = build_geometry(parts, tau=0.15, curvature=0.3, lam=2, dimensions=6)
     twin = geometry_from(json.loads(json.dumps(geometry.describe())))
@@ -257,13 +347,17 @@ def test_learned_weights_are_saved_as_they_are_and_loaded_equal() -> None:
     assert [weight for _, weight in twin.parts] == [weight for _, weight in geometry.parts]
     assert not list(twin.parameters())
     points = geometry.place(features(5))
-    torch.testing.assert_close(twin.similarity(points, points), geometry.similarity(points, points), rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(
+        twin.similarity(points, points), geometry.similarity(points, points), rtol=1e-14, atol=1e-14
+    )
 
 
 def test_flat_and_hyperbolic_at_curvature_1e_6_give_the_same_logits() -> None:
     part = {"weight": 1, "scale": 1, "clip_radius": 2.3}
     flat, curved = (
-        build_geometry({"distance": part | {"space": space}}, tau=TAU, curvature=1e-6, lam=1, dimensions=6)
+        build_geometry(
+            {"distance": part | {"space": space}}, tau=TAU, curvature=1e-6, lam=1, dimensions=6
+        )
         for space in ("flat", "ball")
     )
     x, y = 3 * features(7), 3 * features(4, 1)
@@ -274,7 +368,9 @@ def test_curvature_zero_makes_a_ball_flat() -> None:
     geometry = build_geometry(PARTS, tau=TAU, curvature=0, lam=2, dimensions=16)
     assert [part["space"] for part in geometry.describe()["spaces"]] == ["sphere", "flat"]
     own = {"distance": MIXTURE["bent"] | {"curvature": 0, "normalize": True}}
-    (described,) = build_geometry(own, tau=TAU, curvature=1, lam=2, dimensions=16).describe()["spaces"]
+    (described,) = build_geometry(own, tau=TAU, curvature=1, lam=2, dimensions=16).describe()[
+        "spaces"
+    ]
     assert described == {
         "name": "distance",
         "weight": 0.5,
@@ -298,7 +394,9 @@ def test_the_lowest_logit_is_that_of_the_parts() -> None:
     geometry = build_geometry(clipped, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     assert geometry.lowest_logit == pytest.approx(-(4 * 2.3 + 4 * 4 * 0.5 + 0.25) / TAU)
     ends = 50 * torch.eye(6)[:1] * torch.tensor([[1.0], [-1.0]])
-    assert float(compare(geometry, ends, ends).min()) == pytest.approx(geometry.lowest_logit, rel=1e-6)
+    assert float(compare(geometry, ends, ends).min()) == pytest.approx(
+        geometry.lowest_logit, rel=1e-6
+    )
     assert (cosine().is_cosine, geometry.is_cosine) == (True, False)
 
 
@@ -306,13 +404,17 @@ def test_the_same_points_twice_give_what_a_copy_gives() -> None:
     geometry = build_geometry(MIXTURE, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     points = geometry.place(features(8))
     copies = [placed.clone() for placed in points]
-    torch.testing.assert_close(geometry.logits(points, points), geometry.logits(points, copies), rtol=2e-6, atol=1e-5)
+    torch.testing.assert_close(
+        geometry.logits(points, points), geometry.logits(points, copies), rtol=2e-6, atol=1e-5
+    )
 
 
 def test_pairs_side_by_side_equal_the_matrix() -> None:
     geometry = build_geometry(MIXTURE, tau=0.15, curvature=0.3, lam=2, dimensions=6)
     x, y = geometry.place(features(5).double()), geometry.place(features(5, 1).double())
-    torch.testing.assert_close(geometry.paired_similarity(x, y), geometry.similarity(x, y).diagonal())
+    torch.testing.assert_close(
+        geometry.paired_similarity(x, y), geometry.similarity(x, y).diagonal()
+    )
 
 
 @pytest.mark.parametrize(
@@ -339,7 +441,11 @@ def test_radii_are_described_with_the_share_that_is_clipped() -> None:
     radii = geometry.radii(geometry.place(vectors))
     torch.testing.assert_close(radii, torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64))
     found = describe_radii(radii, geometry.clip_radius)
-    expected = {"clipped_share": 1 / 3, "radius_mean": 3.5 / 3, "radius_sd": math.sqrt(5.25 / 3 - (3.5 / 3) ** 2)}
+    expected = {
+        "clipped_share": 1 / 3,
+        "radius_mean": 3.5 / 3,
+        "radius_sd": math.sqrt(5.25 / 3 - (3.5 / 3) ** 2),
+    }
     assert found == pytest.approx(expected)
 
 
@@ -352,11 +458,17 @@ def test_radii_are_nan_without_a_radius() -> None:
 def test_the_clip_radius_is_that_of_the_radii() -> None:
     geometry = Geometry([Flat(1, None), Flat(1, 2.0)], [1, 1], TAU)
     assert geometry.clip_radius is None
-    assert describe_radii(geometry.radii(geometry.place(features(5))), geometry.clip_radius)["clipped_share"] == 0
+    assert (
+        describe_radii(geometry.radii(geometry.place(features(5))), geometry.clip_radius)[
+            "clipped_share"
+        ]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
-    ("given", "name"), [({"curvature": None, "lam": 1}, "curvature"), ({"curvature": 1, "lam": None}, "lam")]
+    ("given", "name"),
+    [({"curvature": None, "lam": 1}, "curvature"), ({"curvature": 1, "lam": None}, "lam")],
 )
 def test_a_missing_number_is_named(given: dict[str, Any], name: str) -> None:
     for parts in (PARTS, MIXTURE):
@@ -366,7 +478,9 @@ def test_a_missing_number_is_named(given: dict[str, Any], name: str) -> None:
 
 def test_no_number_is_missing_where_nothing_uses_it() -> None:
     parts = {name: MIXTURE[name] for name in ("wide", "bent", "flat", "cosine")}
-    assert build_geometry(parts, tau=TAU, curvature=None, lam=None, dimensions=6).names == tuple(parts)
+    assert build_geometry(parts, tau=TAU, curvature=None, lam=None, dimensions=6).names == tuple(
+        parts
+    )
 
 
 @pytest.mark.parametrize("number", [-0.1, math.nan, math.inf])
@@ -390,12 +504,20 @@ def test_a_geometry_needs_as_many_weights_as_spaces() -> None:
 
 
 def test_similarities_written_into_memory_are_those_of_all_pairs() -> None:
-    parts = {"cosine": {"space": "sphere", "weight": 1}, "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3}}
+    parts = {
+        "cosine": {"space": "sphere", "weight": 1},
+        "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3},
+    }
     parts["ball"] = {"space": "ball", "weight": "lam", "scale": 0.5, "clip_radius": None}
     geometry = build_geometry(parts, tau=0.1, curvature=0.7, lam=0.3, dimensions=5)
     random = torch.Generator().manual_seed(0)
-    x, y = (geometry.place(torch.randn(count, 5, generator=random, dtype=torch.float64)) for count in (6, 4))
-    y = [torch.cat([points, other[:2]]) for points, other in zip(y, x, strict=True)]  # two are among the rows
+    x, y = (
+        geometry.place(torch.randn(count, 5, generator=random, dtype=torch.float64))
+        for count in (6, 4)
+    )
+    y = [
+        torch.cat([points, other[:2]]) for points, other in zip(y, x, strict=True)
+    ]  # two are among the rows
     expected = geometry.similarity(x, y)
     found = geometry.write_similarity(x, y, torch.full((6, 6), torch.nan, dtype=torch.float64))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

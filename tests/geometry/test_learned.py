@@ -44,13 +44,21 @@ def test_a_learned_weight_is_its_start_times_its_ratio(ratio: float) -> None:
 @pytest.mark.parametrize("shape", [(5, 3), (5,), (), (2, 3, 4)], ids=str)
 def test_the_gradient_is_that_of_the_product(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     weight, log_ratio = learned_weight(0.7, 2.0)
-    similarities, upstream = numbers(*shape).to(dtype).requires_grad_(), numbers(*shape).add(0.3).to(dtype)
+    similarities, upstream = (
+        numbers(*shape).to(dtype).requires_grad_(),
+        numbers(*shape).add(0.3).to(dtype),
+    )
     traced = weight.trace(weight.value * similarities)
     assert torch.equal(traced, weight.value * similarities)
     found = torch.autograd.grad((traced * upstream).sum(), (similarities, log_ratio))
-    exact, logarithm = similarities.detach().double().requires_grad_(), log_ratio.detach().double().requires_grad_()
+    exact, logarithm = (
+        similarities.detach().double().requires_grad_(),
+        log_ratio.detach().double().requires_grad_(),
+    )
     by_definition = (0.7 * logarithm.exp() * exact * upstream.double()).sum()
-    for slope, expected in zip(found, torch.autograd.grad(by_definition, (exact, logarithm)), strict=True):
+    for slope, expected in zip(
+        found, torch.autograd.grad(by_definition, (exact, logarithm)), strict=True
+    ):
         torch.testing.assert_close(slope.double(), expected, rtol=2e-6, atol=2e-6)
 
 
@@ -68,7 +76,9 @@ def test_a_learned_weight_stays_within_a_factor_of_10_and_can_return(power: floa
     bound = 0.7 * RANGE ** math.copysign(1, power)
     assert RANGE == 10
     assert weight.value == pytest.approx(bound, rel=1e-12)
-    assert torch.autograd.grad(limited_ratio(log_ratio), log_ratio)[0] > 0  # torch's clamp has none beyond its bounds
+    assert (
+        torch.autograd.grad(limited_ratio(log_ratio), log_ratio)[0] > 0
+    )  # torch's clamp has none beyond its bounds
     assert torch.autograd.grad(weight.trace(numbers(4, 3)).sum(), log_ratio)[0] != 0
     weight.keep_in_range()
     assert abs(float(log_ratio.detach())) == pytest.approx(math.log(10), rel=1e-6)

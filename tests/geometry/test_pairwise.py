@@ -20,12 +20,19 @@ DISTANCES: dict[str, Distance] = {
     "flat": flat_distance,
     "hyperbolic": lambda x, y, factor, dtype: hyperbolic_distance(x, y, C, factor, dtype),
 }
-BLOCKS = [1, 30, 70, 10**6]  # of 10 columns: 1 row at a time, 3 and a last one of 1, 7 and a last one of 3, all 10
+BLOCKS = [
+    1,
+    30,
+    70,
+    10**6,
+]  # of 10 columns: 1 row at a time, 3 and a last one of 1, 7 and a last one of 3, all 10
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-6}  # how well the same result is found again
 
 
 def features(count: int, dimensions: int = 4, seed: int = 0) -> Tensor:
-    return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def crowd() -> Tensor:
@@ -64,9 +71,16 @@ def test_values_and_gradients_equal_the_definition_pair_by_pair(name: str) -> No
     x, y, upstream = features(5), features(3, seed=1), features(5, 3, seed=2)
     found, *slopes = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float64)
     a, b = x.clone().requires_grad_(), y.clone().requires_grad_()
-    expected = 1.5 * torch.stack([torch.stack([distance_by_definition(p, q, name) for q in b]) for p in a])
+    expected = 1.5 * torch.stack(
+        [torch.stack([distance_by_definition(p, q, name) for q in b]) for p in a]
+    )
     torch.testing.assert_close(found, expected.detach(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(tuple(slopes), torch.autograd.grad((expected * upstream).sum(), (a, b)), rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(
+        tuple(slopes),
+        torch.autograd.grad((expected * upstream).sum(), (a, b)),
+        rtol=1e-11,
+        atol=1e-11,
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -88,7 +102,9 @@ def test_comparing_with_itself_equals_comparing_with_a_copy(
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("name", DISTANCES)
-def test_blocks_change_nothing(name: str, block: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_change_nothing(
+    name: str, block: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x, y = torch.cat([features(13, seed=1), crowd()[:4]]), crowd()
     upstream = features(17, 10, seed=2)
     expected = value_and_gradients(x, y, DISTANCES[name], upstream, dtype)
@@ -102,28 +118,42 @@ def test_blocks_change_nothing(name: str, block: int, dtype: torch.dtype, monkey
 def test_the_order_of_points_does_not_matter(name: str) -> None:
     x, y, upstream = crowd(), features(6, seed=1), features(10, 6, seed=2)
     order, other = torch.tensor([3, 0, 9, 1, 8, 2, 7, 4, 6, 5]), torch.tensor([5, 2, 0, 4, 1, 3])
-    found = value_and_gradients(x[order], y[other], DISTANCES[name], upstream[order][:, other], torch.float64)
+    found = value_and_gradients(
+        x[order], y[other], DISTANCES[name], upstream[order][:, other], torch.float64
+    )
     distances, first, second = value_and_gradients(x, y, DISTANCES[name], upstream, torch.float64)
-    torch.testing.assert_close(found, (distances[order][:, other], first[order], second[other]), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        found, (distances[order][:, other], first[order], second[other]), rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("same", [True, False])
-def test_points_that_coincide_have_distance_and_gradient_zero(name: str, same: bool, dtype: torch.dtype) -> None:
+def test_points_that_coincide_have_distance_and_gradient_zero(
+    name: str, same: bool, dtype: torch.dtype
+) -> None:
     x = crowd()[[3, 7, 7, 3]]
-    found, *slopes = value_and_gradients(x, None if same else x, DISTANCES[name], features(4, 4, seed=2), dtype)
+    found, *slopes = value_and_gradients(
+        x, None if same else x, DISTANCES[name], features(4, 4, seed=2), dtype
+    )
     assert not found.any()
     assert not any(slope.any() for slope in slopes)
-    beside = torch.cat([x, features(1, seed=3)])  # another point: what it pulls stays finite, and is the same for all four
-    _, slope, _ = value_and_gradients(beside, None if same else beside, DISTANCES[name], torch.ones(5, 5), dtype)
+    beside = torch.cat(
+        [x, features(1, seed=3)]
+    )  # another point: what it pulls stays finite, and is the same for all four
+    _, slope, _ = value_and_gradients(
+        beside, None if same else beside, DISTANCES[name], torch.ones(5, 5), dtype
+    )
     assert slope[0].any()
     torch.testing.assert_close(slope[:4], slope[:1].expand(4, -1), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", DISTANCES)
-def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients(name: str, dtype: torch.dtype) -> None:
+def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients(
+    name: str, dtype: torch.dtype
+) -> None:
     x = features(1) + 1e-12 * features(9, seed=1)
     upstream = features(9, 9, seed=2)
     found, slope, _ = value_and_gradients(x, None, DISTANCES[name], upstream, dtype)
@@ -135,20 +165,33 @@ def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients
         a = 2 * math.sqrt(C) * x[0].norm()
         stretch = a.sinh() / a
         outward = (steps @ along).unsqueeze(-1) * along
-        lengths = 2 * (outward.square().sum(-1) + stretch.square() * (steps - outward).square().sum(-1)).sqrt()
+        lengths = (
+            2
+            * (
+                outward.square().sum(-1) + stretch.square() * (steps - outward).square().sum(-1)
+            ).sqrt()
+        )
     torch.testing.assert_close(found.double(), 1.5 * lengths, rtol=2e-5 + DTYPES[dtype], atol=0)
-    metric = torch.outer(along, along) + stretch.square() * (torch.eye(4) - torch.outer(along, along))
+    metric = torch.outer(along, along) + stretch.square() * (
+        torch.eye(4) - torch.outer(along, along)
+    )
     pulls = (upstream + upstream.T) * (1.5 * 4 / lengths).fill_diagonal_(0)
     expected = (pulls.unsqueeze(-1) * (steps @ metric)).sum(1)
-    assert float((slope - expected).norm()) <= 1e-2 * float(expected.norm())  # rounding over gap, 1e-16 / 1e-12, a few times
+    assert float((slope - expected).norm()) <= 1e-2 * float(
+        expected.norm()
+    )  # rounding over gap, 1e-16 / 1e-12, a few times
 
 
 @pytest.mark.parametrize("name", DISTANCES)
 def test_one_point_will_do(name: str) -> None:
-    found, slope, _ = value_and_gradients(features(1), None, DISTANCES[name], torch.ones(1, 1), torch.float32)
+    found, slope, _ = value_and_gradients(
+        features(1), None, DISTANCES[name], torch.ones(1, 1), torch.float32
+    )
     assert found.tolist() == [[0.0]]
     assert not slope.any()
-    found, *slopes = value_and_gradients(features(1), features(3, seed=1), DISTANCES[name], torch.ones(1, 3), torch.float32)
+    found, *slopes = value_and_gradients(
+        features(1), features(3, seed=1), DISTANCES[name], torch.ones(1, 3), torch.float32
+    )
     assert found.shape == (1, 3)
     assert all(slope.any(1).all() for slope in slopes)
 
@@ -172,7 +215,9 @@ def test_gaps_too_large_for_float32_take_steps_in_float64(radius: float) -> None
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("exponent", [-18, -22, -30, -100])
 @pytest.mark.parametrize("name", DISTANCES)
-def test_gaps_too_small_for_float32_leave_distances_and_gradients_finite(name: str, exponent: int, dtype: torch.dtype) -> None:
+def test_gaps_too_small_for_float32_leave_distances_and_gradients_finite(
+    name: str, exponent: int, dtype: torch.dtype
+) -> None:
     near = 10.0**exponent * features(5)
     for points in (near, torch.cat([near, features(5, seed=1)])):
         found, slope, _ = value_and_gradients(points, None, DISTANCES[name], torch.ones(1), dtype)
@@ -224,7 +269,10 @@ def test_the_gradient_of_curvature_is_right_in_float32(c: float, same: bool) -> 
     upstream = features(len(x), len(y), seed=2)
     curvature = torch.tensor(c, dtype=torch.float64, requires_grad=True)
     (hyperbolic_distance(x, y, curvature, -3.0, torch.float32) * upstream).sum().backward()
-    up, down = ((hyperbolic_distance(x, y, c * factor, -3.0) * upstream).sum() for factor in (1 + 1e-5, 1 - 1e-5))
+    up, down = (
+        (hyperbolic_distance(x, y, c * factor, -3.0) * upstream).sum()
+        for factor in (1 + 1e-5, 1 - 1e-5)
+    )
     assert curvature.grad is not None
     assert float(curvature.grad) == pytest.approx(float(up - down) / (2e-5 * c), rel=1e-3)
 
@@ -234,7 +282,9 @@ def test_the_gradient_of_curvature_is_right_in_float32(c: float, same: bool) -> 
 def test_second_derivatives_are_refused(loss: Callable[..., Tensor], same: bool) -> None:
     x = features(4).requires_grad_()
     distances = flat_distance(x, x if same else features(3, seed=1))
-    with pytest.raises(RuntimeError, match="differentia"):  # those of the sum are those of a constant gradient
+    with pytest.raises(
+        RuntimeError, match="differentia"
+    ):  # those of the sum are those of a constant gradient
         torch.autograd.grad(loss(distances, (0, 1)), x, create_graph=True)[0].sum().backward()
 
 
@@ -245,10 +295,16 @@ def test_no_gradient_asked_for_gives_the_same_distances() -> None:
     torch.testing.assert_close(found, flat_distance(x.requires_grad_(), x).detach(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("x", "y"), [((4, 3), (4, 2)), ((4, 3), (3,)), ((3,), (4, 3)), ((0, 3), (4, 3)), ((4, 3), (0, 3))])
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [((4, 3), (4, 2)), ((4, 3), (3,)), ((3,), (4, 3)), ((0, 3), (4, 3)), ((4, 3), (0, 3))],
+)
 def test_points_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     for distance in (flat_distance, lambda a, b: hyperbolic_distance(a, b, 1.0)):
-        with pytest.raises(InputError, match=r"distances: found points \(.*\) and \(.*\), expected \(N, D\) and \(M, D\)"):
+        with pytest.raises(
+            InputError,
+            match=r"distances: found points \(.*\) and \(.*\), expected \(N, D\) and \(M, D\)",
+        ):
             distance(torch.zeros(x, dtype=torch.float64), torch.zeros(y, dtype=torch.float64))
 
 

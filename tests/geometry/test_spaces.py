@@ -40,16 +40,22 @@ def compare(space: AnySpace, x: Tensor, y: Tensor) -> Tensor:
 
 def test_clip_and_expmap0_equal_the_released_code() -> None:
     placed = Ball(0.1, 1, 2.3).place(reference("clip/tangent"))
-    torch.testing.assert_close(expmap0(placed, 0.1), reference("clip/clip_r=2.3,c=0.1"), rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        expmap0(placed, 0.1), reference("clip/clip_r=2.3,c=0.1"), rtol=0, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("clip_radius", [2.3, 0.4])
 @pytest.mark.parametrize("c", [0.1, 3.0])
 def test_a_unit_fed_ball_holds_the_points_of_hypmix(c: float, clip_radius: float) -> None:
-    vectors = features(6) * torch.tensor([[1e-3], [0.1], [1.0], [2.0], [10.0], [1e4]], dtype=torch.float64)
+    vectors = features(6) * torch.tensor(
+        [[1e-3], [0.1], [1.0], [2.0], [10.0], [1e4]], dtype=torch.float64
+    )
     placed = expmap0(Ball(c, 1, clip_radius, normalize=True).place(vectors), c)
     length = math.tanh(math.sqrt(c) * min(1, clip_radius)) / math.sqrt(c)
-    torch.testing.assert_close(placed, length * vectors / vectors.norm(dim=-1, keepdim=True), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(
+        placed, length * vectors / vectors.norm(dim=-1, keepdim=True), rtol=1e-12, atol=1e-14
+    )
 
 
 @ALL
@@ -93,7 +99,9 @@ def test_at_one_radius_distance_is_a_function_of_the_cosine(c: float, normalize:
     x = features(6, scale=10)
     ball = Ball(c, 2.0, 2.3, normalize=normalize)
     strength = math.sinh(2 * math.sqrt(c) * (2.0 if normalize else 2.3)) ** 2
-    expected = -torch.arccosh(1 + strength * (1 - compare(Sphere(), x, x).clamp(max=1))) / math.sqrt(c)
+    expected = -torch.arccosh(
+        1 + strength * (1 - compare(Sphere(), x, x).clamp(max=1))
+    ) / math.sqrt(c)
     off = ~torch.eye(6, dtype=torch.bool)
     torch.testing.assert_close(compare(ball, x, x)[off], expected[off], rtol=1e-9, atol=1e-9)
 
@@ -103,7 +111,9 @@ def test_inner_products_order_as_the_similarity(space: AnySpace) -> None:
     points, others = space.place(features(20)), space.place(features(30, seed=1))
     queries, _ = space.as_inner_product(points)
     _, gallery = space.as_inner_product(others)
-    assert torch.equal((queries @ gallery.T).argsort(1), space.similarity(points, others).argsort(1))
+    assert torch.equal(
+        (queries @ gallery.T).argsort(1), space.similarity(points, others).argsort(1)
+    )
 
 
 def test_inner_products_keep_the_order_in_float32_near_the_origin() -> None:
@@ -118,7 +128,9 @@ def test_inner_products_keep_the_order_in_float32_near_the_origin() -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-8, 3e-5, 1e-4, 1e-2, 1.0])
 @ALL
-def test_similarities_in_float32_are_within_the_stated_resolution(space: AnySpace, gap: float) -> None:
+def test_similarities_in_float32_are_within_the_stated_resolution(
+    space: AnySpace, gap: float
+) -> None:
     x = features(40, scale=3)
     points, others = space.place(x), space.place(x + gap * features(40, seed=1))
     resolution = space.resolution(torch.cat([points, others]))
@@ -131,7 +143,9 @@ def test_similarities_in_float32_are_within_the_stated_resolution(space: AnySpac
 @ALL
 def test_the_lowest_similarity_is_that_of_opposite_points(space: AnySpace) -> None:
     ends = torch.tensor([[30.0, 40.0], [-30.0, -40.0]], dtype=torch.float64)
-    lowest = -math.inf if space is SPACES["unclipped ball"] else float(compare(space, ends, ends).min())
+    lowest = (
+        -math.inf if space is SPACES["unclipped ball"] else float(compare(space, ends, ends).min())
+    )
     assert space.lowest() == pytest.approx(lowest)
     assert compare(space, features(30, scale=9), features(30, seed=1)).min() >= space.lowest()
     assert Flat(0.5, None, learned=True, normalize=True).lowest() == pytest.approx(-2)
@@ -140,7 +154,9 @@ def test_the_lowest_similarity_is_that_of_opposite_points(space: AnySpace) -> No
 
 @pytest.mark.parametrize("scale", [0.0, 1e-15, 1e-6, 1.0, 3.0])
 @ALL
-def test_gradients_are_finite_at_the_origin_and_where_points_coincide(space: AnySpace, scale: float) -> None:
+def test_gradients_are_finite_at_the_origin_and_where_points_coincide(
+    space: AnySpace, scale: float
+) -> None:
     vectors = features(5, scale=scale)
     vectors[1] = vectors[0]
     vectors[4] = 0
@@ -155,8 +171,12 @@ def test_gradients_are_finite_at_the_origin_and_where_points_coincide(space: Any
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("space", [*list(SPACES.values())[:3], SPACES["unit-fed ball"], Flat(1, None)], ids=repr)
-def test_huge_and_tiny_features_give_finite_values_and_gradients(space: AnySpace, dtype: torch.dtype, scale: float) -> None:
+@pytest.mark.parametrize(
+    "space", [*list(SPACES.values())[:3], SPACES["unit-fed ball"], Flat(1, None)], ids=repr
+)
+def test_huge_and_tiny_features_give_finite_values_and_gradients(
+    space: AnySpace, dtype: torch.dtype, scale: float
+) -> None:
     vectors = (features(5).float() * scale).requires_grad_()
     points = space.place(vectors)
     similarity = space.similarity(points, points, 10.0, dtype)
@@ -165,7 +185,9 @@ def test_huge_and_tiny_features_give_finite_values_and_gradients(space: AnySpace
     assert torch.isfinite(slope).all()
 
 
-@pytest.mark.parametrize("space", [Sphere(), SPACES["unit-fed ball"], Flat(1, 2.3, normalize=True)], ids=repr)
+@pytest.mark.parametrize(
+    "space", [Sphere(), SPACES["unit-fed ball"], Flat(1, 2.3, normalize=True)], ids=repr
+)
 def test_a_zero_vector_stays_zero_where_features_are_normalised(space: AnySpace) -> None:
     vectors = features(3)
     vectors[1] = 0
@@ -196,7 +218,9 @@ def test_radii_are_clipped_norms() -> None:
         (Flat(2, 1.5, normalize=True), [1.5, 1.5, 0]),
     ):
         radii = space.radii(space.place(vectors))
-        torch.testing.assert_close(radii, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            radii, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0
+        )
         x = expmap0(space.place(vectors), 0.5)
         torch.testing.assert_close(logmap0(x, 0.5).norm(dim=-1), radii, rtol=1e-5, atol=0)
     assert Sphere().radii(vectors) is None

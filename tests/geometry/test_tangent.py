@@ -14,7 +14,9 @@ from geomix.geometry.tangent import Ball, Flat
 
 
 def features(count: int, dimensions: int = 7, seed: int = 0) -> Tensor:
-    return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def compare(space: Flat | Ball, x: Tensor, y: Tensor) -> Tensor:
@@ -33,7 +35,9 @@ def learning_ball(start: float, ratio: float) -> Ball:
 def slope_of_curvature(ball: Ball) -> float:
     """Give the derivative of a sum of distances with respect to the logarithm of a learned curvature."""
     assert ball.log_ratio is not None
-    (slope,) = torch.autograd.grad(-compare(ball, features(6), features(4, seed=1)).sum(), ball.log_ratio)
+    (slope,) = torch.autograd.grad(
+        -compare(ball, features(6), features(4, seed=1)).sum(), ball.log_ratio
+    )
     return float(slope)
 
 
@@ -47,7 +51,11 @@ def test_float32_features_keep_near_pairs_apart() -> None:
     assert found == pytest.approx(exact, rel=1e-5)  # in float32 the product finds 0 here
 
 
-@pytest.mark.parametrize("start", [Flat(0.25, None, learned=True), Ball(0.3, 0.25, None, learned=True)], ids=["flat", "ball"])
+@pytest.mark.parametrize(
+    "start",
+    [Flat(0.25, None, learned=True), Ball(0.3, 0.25, None, learned=True)],
+    ids=["flat", "ball"],
+)
 def test_a_learned_scale_is_trained_and_described(start: Flat | Ball) -> None:
     vectors = features(3).float()
     (slope,) = torch.autograd.grad(-compare(start, vectors, vectors).sum(), start.log_scale)
@@ -63,8 +71,13 @@ def test_a_learned_curvature_is_trained_and_described(ratio: float) -> None:
     assert ball.curvature == pytest.approx(0.2 * ratio)
     assert ball.learned() == {"curvature": pytest.approx(0.2 * ratio)}
     assert ball.describe()["curvature"] == pytest.approx(0.2 * ratio)
-    fixed = [-compare(Ball(ball.curvature * math.exp(s), 1, 2.3), features(6), features(4, seed=1)).sum() for s in (step, -step)]
-    assert slope_of_curvature(ball) == pytest.approx(float(fixed[0] - fixed[1]) / (2 * step), rel=1e-6)
+    fixed = [
+        -compare(Ball(ball.curvature * math.exp(s), 1, 2.3), features(6), features(4, seed=1)).sum()
+        for s in (step, -step)
+    ]
+    assert slope_of_curvature(ball) == pytest.approx(
+        float(fixed[0] - fixed[1]) / (2 * step), rel=1e-6
+    )
     torch.testing.assert_close(
         compare(ball, features(6), features(4, seed=1)),
         compare(space_from(ball.describe()), features(6), features(4, seed=1)),  # type: ignore[arg-type]
@@ -89,8 +102,13 @@ def test_a_learned_curvature_stays_within_a_factor_of_10_and_can_return(power: f
 
 @pytest.mark.parametrize("c", [0.1, 9.0])
 def test_points_too_far_out_for_float64_are_refused_and_nearer_ones_are_right(c: float) -> None:
-    ball, ends = Ball(c, 1, None), torch.tensor([[3.0, 4.0], [-3.0, -4.0]], dtype=torch.float64) / (5 * math.sqrt(c))
-    with pytest.raises(InputError, match="a point at 171 radii of curvature from the origin, expected at most 170"):
+    ball, ends = (
+        Ball(c, 1, None),
+        torch.tensor([[3.0, 4.0], [-3.0, -4.0]], dtype=torch.float64) / (5 * math.sqrt(c)),
+    )
+    with pytest.raises(
+        InputError, match="a point at 171 radii of curvature from the origin, expected at most 170"
+    ):
         ball.place(171 * ends)
     points = ball.place(169 * ends).requires_grad_()
     found = ball.similarity(points, points, dtype=torch.float32)
@@ -107,7 +125,9 @@ def test_curvature_must_be_positive(curvature: float) -> None:
         Ball(curvature, 1, 2.3)
 
 
-@pytest.mark.parametrize(("scale", "clip"), [(0.0, 2.3), (1.0, -1.0), (math.nan, None), (1.0, math.inf)])
+@pytest.mark.parametrize(
+    ("scale", "clip"), [(0.0, 2.3), (1.0, -1.0), (math.nan, None), (1.0, math.inf)]
+)
 def test_scale_and_clip_radius_must_be_positive(scale: float, clip: float | None) -> None:
     for refused in (lambda: Flat(scale, clip), lambda: Ball(1.0, scale, clip)):
         with pytest.raises(InputError, match="expected a positive number"):

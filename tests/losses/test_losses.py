@@ -19,7 +19,9 @@ REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.
 
 
 def settings(system: str) -> list[str]:
-    return sorted({key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(f"{system}/")})
+    return sorted(
+        {key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(f"{system}/")}
+    )
 
 
 def reference(key: str) -> Tensor:
@@ -32,7 +34,9 @@ def numbers(setting: str) -> dict[str, float]:
 
 
 def table(labels: list[int], views: list[int], samples: list[int] | None = None) -> Table:
-    return Table(*(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views)))
+    return Table(
+        *(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views))
+    )
 
 
 def class_major(classes: int, views: int) -> Table:
@@ -40,41 +44,58 @@ def class_major(classes: int, views: int) -> Table:
 
 
 def random_logits(rows: int, columns: int, scale: float = 2.0) -> Tensor:
-    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * scale
+    return (
+        torch.randn(rows, columns, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        * scale
+    )
 
 
-# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no row has.
+# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no
+# row has.
 ROWS = table([0, 1, 2, 0, 1, 3], [0, 0, 1, 1, 2, 0])
 COLUMNS = table([1, 0, 0, 2, 1, 4, 0, 1], [1, 0, 1, 0, 0, 3, 1, 2], [9, 0, 8, 7, 1, 6, 3, 4])
 
 
-def terms_by_definition(logits: Tensor, rows: Table, columns: Table) -> list[tuple[float, list[float]]]:
+def terms_by_definition(
+    logits: Tensor, rows: Table, columns: Table
+) -> list[tuple[float, list[float]]]:
     """Give the positive's logit and the negatives' logits of each term of the losses by views."""
     found = []
     for r in range(len(rows)):
         for p in range(len(columns)):
-            if rows.label[r] != columns.label[p] or rows.view[r] == columns.view[p] or rows.sample[r] == columns.sample[p]:
+            if (
+                rows.label[r] != columns.label[p]
+                or rows.view[r] == columns.view[p]
+                or rows.sample[r] == columns.sample[p]
+            ):
                 continue
             negatives = [
                 float(logits[r, q])
                 for q in range(len(columns))
-                if columns.label[q] != rows.label[r] and columns.view[q] in (rows.view[r], columns.view[p])
+                if columns.label[q] != rows.label[r]
+                and columns.view[q] in (rows.view[r], columns.view[p])
             ]
             found.append((float(logits[r, p]), negatives))
     return found
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(class_major(5, 3), class_major(5, 3)), (ROWS, COLUMNS)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(class_major(5, 3), class_major(5, 3)), (ROWS, COLUMNS)]
+)
 def test_pairwise_cross_entropy_equals_its_definition(rows: Table, columns: Table) -> None:
     logits = random_logits(len(rows), len(columns))
     terms = [
         -math.log(math.exp(positive) / (math.exp(positive) + sum(map(math.exp, negatives))))
         for positive, negatives in terms_by_definition(logits, rows, columns)
     ]
-    assert float(pairwise_cross_entropy(logits, rows, columns)) == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+    assert float(pairwise_cross_entropy(logits, rows, columns)) == pytest.approx(
+        sum(terms) / len(terms), rel=1e-12
+    )
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(class_major(4, 3), class_major(4, 3)), (ROWS, COLUMNS)]
+)
 def test_supervised_contrastive_equals_its_definition(rows: Table, columns: Table) -> None:
     logits = random_logits(len(rows), len(columns))
     anchors = []
@@ -84,7 +105,9 @@ def test_supervised_contrastive_equals_its_definition(rows: Table, columns: Tabl
         total = math.log(sum(math.exp(logits[r, q]) for q in others))
         if positives:
             anchors.append(sum(total - float(logits[r, p]) for p in positives) / len(positives))
-    assert float(supervised_contrastive(logits, rows, columns)) == pytest.approx(sum(anchors) / len(anchors), rel=1e-12)
+    assert float(supervised_contrastive(logits, rows, columns)) == pytest.approx(
+        sum(anchors) / len(anchors), rel=1e-12
+    )
 
 
 def test_proxy_anchor_equals_its_definition() -> None:
@@ -98,7 +121,9 @@ def test_proxy_anchor_equals_its_definition() -> None:
             pull.append(math.log(1 + sum(math.exp(margin - value) for value in mine)))
         push.append(math.log(1 + sum(math.exp(margin + value) for value in others)))
     expected = sum(pull) / len(pull) + sum(push) / len(push)
-    assert float(proxy_anchor(logits, rows, proxies, margin=margin)) == pytest.approx(expected, rel=1e-12)
+    assert float(proxy_anchor(logits, rows, proxies, margin=margin)) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("setting", [*settings("hypvit"), *settings("hypmix")])
@@ -114,14 +139,20 @@ def test_loss_and_gradient_equal_the_released_code(setting: str) -> None:
     output = reference(f"{setting}/head_output").requires_grad_()
     points = geometry.place(output.view(classes * views, -1))
     batch = class_major(classes, views)
-    loss = pairwise_cross_entropy(geometry.similarity(points, points) / tau, batch, batch) * views * (views - 1)
+    loss = (
+        pairwise_cross_entropy(geometry.similarity(points, points) / tau, batch, batch)
+        * views
+        * (views - 1)
+    )
     loss.backward()
     expected = reference(f"{setting}/grad")
     # The released ball adds 1e-5 in two places.
     loss_error, gradient_error = (1e-12, 1e-12) if "sphere" in setting else (2e-5, 2e-4)
     assert loss.item() == pytest.approx(float(REFERENCE[f"{setting}/loss_sum"]), rel=loss_error)
     assert output.grad is not None
-    torch.testing.assert_close(output.grad, expected, rtol=0, atol=gradient_error * float(expected.abs().max()))
+    torch.testing.assert_close(
+        output.grad, expected, rtol=0, atol=gradient_error * float(expected.abs().max())
+    )
 
 
 def test_supervised_contrastive_and_proxy_anchor_equal_pytorch_metric_learning() -> None:
@@ -133,7 +164,9 @@ def test_supervised_contrastive_and_proxy_anchor_equal_pytorch_metric_learning()
     cosine = Geometry([Sphere()], [1.0], 0.1)
     points = cosine.place(features)
     mine = supervised_contrastive(cosine.similarity(points, points) / 0.1, batch, batch)
-    assert float(mine) == pytest.approx(float(losses.SupConLoss(temperature=0.1)(features, labels)), rel=1e-9)
+    assert float(mine) == pytest.approx(
+        float(losses.SupConLoss(temperature=0.1)(features, labels)), rel=1e-9
+    )
 
     peer = losses.ProxyAnchorLoss(5, 6, margin=0.1, alpha=32).double()
     proxies = table(list(range(5)), [0] * 5, [-1, -2, -3, -4, -5])
@@ -153,21 +186,31 @@ LOSSES = {
 def test_order_of_rows_and_columns_does_not_matter(name: str) -> None:
     logits = random_logits(len(ROWS), len(COLUMNS))
     i, j = torch.tensor([4, 2, 0, 5, 1, 3]), torch.tensor([3, 7, 1, 0, 6, 2, 5, 4])
-    rows, columns = (Table(t.sample[k], t.label[k], t.view[k]) for t, k in ((ROWS, i), (COLUMNS, j)))
-    torch.testing.assert_close(LOSSES[name](logits[i][:, j], rows, columns), LOSSES[name](logits, ROWS, COLUMNS))
+    rows, columns = (
+        Table(t.sample[k], t.label[k], t.view[k]) for t, k in ((ROWS, i), (COLUMNS, j))
+    )
+    torch.testing.assert_close(
+        LOSSES[name](logits[i][:, j], rows, columns), LOSSES[name](logits, ROWS, COLUMNS)
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_constant_added_to_a_row_changes_nothing(name: str) -> None:
     batch, logits = class_major(4, 3), random_logits(12, 12)
     shifted = logits + torch.arange(12, dtype=torch.float64).unsqueeze(1)
-    torch.testing.assert_close(LOSSES[name](shifted, batch, batch), LOSSES[name](logits, batch, batch))
+    torch.testing.assert_close(
+        LOSSES[name](shifted, batch, batch), LOSSES[name](logits, batch, batch)
+    )
 
 
 def test_equal_logits_give_the_log_of_the_choices() -> None:
     batch = class_major(5, 4)
-    assert float(pairwise_cross_entropy(torch.zeros(20, 20), batch, batch)) == pytest.approx(math.log(2 * 5 - 1))
-    assert float(supervised_contrastive(torch.zeros(20, 20), batch, batch)) == pytest.approx(math.log(19))
+    assert float(pairwise_cross_entropy(torch.zeros(20, 20), batch, batch)) == pytest.approx(
+        math.log(2 * 5 - 1)
+    )
+    assert float(supervised_contrastive(torch.zeros(20, 20), batch, batch)) == pytest.approx(
+        math.log(19)
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -176,7 +219,9 @@ def test_gradients_equal_finite_differences(name: str) -> None:
     assert torch.autograd.gradcheck(lambda given: LOSSES[name](given, ROWS, COLUMNS), logits)
     proxies = table([0, 1, 2, 3], [0] * 4, [-1, -2, -3, -4])
     given = random_logits(6, 4, 1.0).requires_grad_()
-    assert torch.autograd.gradcheck(lambda logits: proxy_anchor(logits, ROWS, proxies, margin=0.3), given)
+    assert torch.autograd.gradcheck(
+        lambda logits: proxy_anchor(logits, ROWS, proxies, margin=0.3), given
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -22,7 +22,11 @@ def test_pairs_are_all_that_are_equal_and_positives_those_of_other_views_and_sam
     found = equal_pairs(rows.label, columns.label)
     assert sorted(zip(*(part.tolist() for part in found), strict=True)) == same
     assert found[0].diff().min() >= 0
-    expected = [(i, j) for i, j in same if rows.view[i] != columns.view[j] and rows.sample[i] != columns.sample[j]]
+    expected = [
+        (i, j)
+        for i, j in same
+        if rows.view[i] != columns.view[j] and rows.sample[i] != columns.sample[j]
+    ]
     positives = only_positives(found, rows, columns)
     assert 0 < len(expected) < len(same)
     assert sorted(zip(*(part.tolist() for part in positives), strict=True)) == expected

@@ -15,10 +15,13 @@ Found = list[tuple[int, int, list[int]]]
 
 
 def table(labels: list[int], views: list[int], samples: list[int] | None = None) -> Table:
-    return Table(*(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views)))
+    return Table(
+        *(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views))
+    )
 
 
-# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no row has.
+# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no
+# row has.
 ELSEWHERE = (
     table([0, 1, 2, 0, 1, 3], [0, 0, 1, 1, 2, 0]),
     table([1, 0, 0, 2, 1, 4, 0, 1], [1, 0, 1, 0, 0, 3, 1, 2], [9, 0, 8, 7, 1, 6, 3, 4]),
@@ -45,13 +48,17 @@ def pair(request: pytest.FixtureRequest, batch: Table) -> tuple[Table, Table]:
 @pytest.fixture
 def logits(pair: tuple[Table, Table]) -> Tensor:
     """Give logits of rows and columns, float64."""
-    return torch.randn(len(pair[0]), len(pair[1]), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return torch.randn(
+        len(pair[0]), len(pair[1]), generator=torch.Generator().manual_seed(3), dtype=torch.float64
+    )
 
 
 @pytest.fixture
 def embeddings(batch: Table) -> Tensor:
     """Give embeddings of the batch, float64, with a gradient."""
-    drawn = torch.randn(len(batch), 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    drawn = torch.randn(
+        len(batch), 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64
+    )
     return drawn.requires_grad_()
 
 
@@ -69,10 +76,18 @@ def find_terms() -> Callable[[Table, Table], Found]:
         found = []
         for r in range(len(rows)):
             for p in range(len(columns)):
-                if rows.label[r] != columns.label[p] or rows.view[r] == columns.view[p] or rows.sample[r] == columns.sample[p]:
+                if (
+                    rows.label[r] != columns.label[p]
+                    or rows.view[r] == columns.view[p]
+                    or rows.sample[r] == columns.sample[p]
+                ):
                     continue
                 views = (rows.view[r], columns.view[p])
-                unlike = [q for q in range(len(columns)) if columns.label[q] != rows.label[r] and columns.view[q] in views]
+                unlike = [
+                    q
+                    for q in range(len(columns))
+                    if columns.label[q] != rows.label[r] and columns.view[q] in views
+                ]
                 found.append((r, p, unlike))
         return found
 

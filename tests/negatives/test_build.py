@@ -16,12 +16,17 @@ from geomix.negatives.build import Hard, build_rule
 from geomix.negatives.corrections import hard
 
 TEXT = (Path(__file__).parents[2] / "params.yaml").read_text()
-RULES: list[dict[str, Any]] = [yaml.safe_load(found) for found in re.findall(r"^# (\{rule: .*?\})", TEXT, re.M)]
+RULES: list[dict[str, Any]] = [
+    yaml.safe_load(found) for found in re.findall(r"^# (\{rule: .*?\})", TEXT, re.M)
+]
 FEW = {"clusters": 4, "top": 4}  # a small batch
 
 
 def test_params_names_every_rule() -> None:
-    known = [get_args(kind.model_fields["rule"].annotation)[0] for kind in get_args(get_args(Negatives)[0])]
+    known = [
+        get_args(kind.model_fields["rule"].annotation)[0]
+        for kind in get_args(get_args(Negatives)[0])
+    ]
     assert [rule["rule"] for rule in RULES] == known
 
 
@@ -43,7 +48,10 @@ def test_a_rule_gives_finite_gradients_and_the_seed_fixes_it(
     assert torch.equal(*found)
 
 
-@pytest.mark.parametrize(("anneal", "expected"), [("none", [2, 2, 2, 2]), ("up", [0.5, 1, 1.5, 2]), ("down", [2, 1.5, 1, 0.5])])
+@pytest.mark.parametrize(
+    ("anneal", "expected"),
+    [("none", [2, 2, 2, 2]), ("up", [0.5, 1, 1.5, 2]), ("down", [2, 1.5, 1, 0.5])],
+)
 def test_beta_changes_over_the_epochs(
     anneal: str, expected: list[float], geometry: Geometry, embeddings: Tensor, batch: Table
 ) -> None:

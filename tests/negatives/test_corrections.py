@@ -26,9 +26,17 @@ RULES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-@pytest.mark.parametrize(("beta", "tau_plus", "lowest"), [(0.0, 0.0, -9.0), (1.0, 0.1, -9.0), (2.0, 0.9, -0.3), (0.0, 0.9, -9)])
+@pytest.mark.parametrize(
+    ("beta", "tau_plus", "lowest"),
+    [(0.0, 0.0, -9.0), (1.0, 0.1, -9.0), (2.0, 0.9, -0.3), (0.0, 0.9, -9)],
+)
 def test_hard_equals_its_definition(
-    logits: Tensor, pair: tuple[Table, Table], find_terms: Terms, beta: float, tau_plus: float, lowest: float
+    logits: Tensor,
+    pair: tuple[Table, Table],
+    find_terms: Terms,
+    beta: float,
+    tau_plus: float,
+    lowest: float,
 ) -> None:
     terms, floors = [], 0
     for r, p, unlike in find_terms(*pair):
@@ -38,7 +46,9 @@ def test_hard_equals_its_definition(
             terms.append(0.0)
             continue
         weights = [math.exp(beta * value) for value in negatives]
-        summed = sum(w * math.exp(value) for w, value in zip(weights, negatives, strict=True)) / (sum(weights) / count)
+        summed = sum(w * math.exp(value) for w, value in zip(weights, negatives, strict=True)) / (
+            sum(weights) / count
+        )
         corrected = (summed - tau_plus * count * math.exp(positive)) / (1 - tau_plus)
         floors += corrected < count * math.exp(lowest)
         terms.append(math.log(1 + max(corrected, count * math.exp(lowest)) / math.exp(positive)))
@@ -60,12 +70,20 @@ def test_a_row_without_negatives_costs_nothing_however_low_its_logits(name: str)
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_hard_and_its_gradient_equal_the_released_code(setting: str) -> None:
-    given = {key: float(value) for key, value in (part.split("=") for part in setting.split(",")[1:])}
-    views = [torch.from_numpy(REFERENCE[f"{setting}/view{number}"]).requires_grad_() for number in (1, 2)]
+    given = {
+        key: float(value) for key, value in (part.split("=") for part in setting.split(",")[1:])
+    }
+    views = [
+        torch.from_numpy(REFERENCE[f"{setting}/view{number}"]).requires_grad_() for number in (1, 2)
+    ]
     cosine = Geometry([Sphere()], [1.0], given["temperature"])
     points = cosine.place(torch.cat(views))
     count = len(views[0])
-    batch = Table(torch.arange(2 * count), torch.arange(count).repeat(2), torch.arange(2).repeat_interleave(count))
+    batch = Table(
+        torch.arange(2 * count),
+        torch.arange(count).repeat(2),
+        torch.arange(2).repeat_interleave(count),
+    )
     options = {"beta": given["beta"], "tau_plus": given["tau_plus"], "lowest": cosine.lowest_logit}
     loss = hard(cosine.similarity(points, points) / given["temperature"], batch, batch, **options)
     loss.backward()
@@ -73,7 +91,9 @@ def test_hard_and_its_gradient_equal_the_released_code(setting: str) -> None:
     for number, view in enumerate(views, 1):
         assert view.grad is not None
         expected = torch.from_numpy(REFERENCE[f"{setting}/grad{number}"])
-        torch.testing.assert_close(view.grad, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
+        torch.testing.assert_close(
+            view.grad, expected, rtol=0, atol=1e-12 * float(expected.abs().max())
+        )
 
 
 @pytest.mark.parametrize("prior", [0.0, 0.1, 0.7])
@@ -87,7 +107,9 @@ def test_positive_unlabelled_equals_its_definition(
         unlabelled = sum(math.exp(logits[r, q]) for q in unlike) / max(1, len(unlike))
         rest = max(0.0, (unlabelled - prior * sum(mine) / len(mine)) / (1 - prior))
         terms.append(math.log(1 + len(unlike) * rest / math.exp(logits[r, p])))
-    assert float(positive_unlabelled(logits, *pair, prior=prior)) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
+    assert float(positive_unlabelled(logits, *pair, prior=prior)) == pytest.approx(
+        sum(terms) / len(terms), rel=1e-10
+    )
 
 
 def test_neutral_settings_are_uniform(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
@@ -99,29 +121,46 @@ def test_neutral_settings_are_uniform(geometry: Geometry, embeddings: Tensor, ba
     torch.testing.assert_close(positive_unlabelled(logits, batch, batch, prior=0), expected)
 
 
-def test_of_two_views_positive_unlabelled_is_the_debiased_loss_with_0_for_its_floor(batch: Table) -> None:
+def test_of_two_views_positive_unlabelled_is_the_debiased_loss_with_0_for_its_floor(
+    batch: Table,
+) -> None:
     two = Table(batch.sample[:10], batch.label[:10], batch.view[:10])
     logits = torch.randn(10, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(
-        positive_unlabelled(logits, two, two, prior=0.3), hard(logits, two, two, beta=0, tau_plus=0.3, lowest=-math.inf)
+        positive_unlabelled(logits, two, two, prior=0.3),
+        hard(logits, two, two, beta=0, tau_plus=0.3, lowest=-math.inf),
     )
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_order_of_rows_and_columns_does_not_matter(name: str, logits: Tensor, pair: tuple[Table, Table]) -> None:
-    orders = [torch.randperm(len(part), generator=torch.Generator().manual_seed(1)) for part in pair]
-    rows, columns = (Table(t.sample[k], t.label[k], t.view[k]) for t, k in zip(pair, orders, strict=True))
-    torch.testing.assert_close(RULES[name](logits[orders[0]][:, orders[1]], rows, columns), RULES[name](logits, *pair))
+def test_order_of_rows_and_columns_does_not_matter(
+    name: str, logits: Tensor, pair: tuple[Table, Table]
+) -> None:
+    orders = [
+        torch.randperm(len(part), generator=torch.Generator().manual_seed(1)) for part in pair
+    ]
+    rows, columns = (
+        Table(t.sample[k], t.label[k], t.view[k]) for t, k in zip(pair, orders, strict=True)
+    )
+    torch.testing.assert_close(
+        RULES[name](logits[orders[0]][:, orders[1]], rows, columns), RULES[name](logits, *pair)
+    )
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_gradients_equal_finite_differences(name: str, logits: Tensor, pair: tuple[Table, Table]) -> None:
-    assert torch.autograd.gradcheck(lambda given: RULES[name](given, *pair), logits.requires_grad_())
+def test_gradients_equal_finite_differences(
+    name: str, logits: Tensor, pair: tuple[Table, Table]
+) -> None:
+    assert torch.autograd.gradcheck(
+        lambda given: RULES[name](given, *pair), logits.requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_loss_and_gradient_are_finite_at_extreme_logits(name: str, batch: Table) -> None:
-    logits = (torch.randn(15, 15, generator=torch.Generator().manual_seed(2)).sign() * 1e4).requires_grad_()
+    logits = (
+        torch.randn(15, 15, generator=torch.Generator().manual_seed(2)).sign() * 1e4
+    ).requires_grad_()
     loss = RULES[name](logits, batch, batch)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert torch.isfinite(loss)

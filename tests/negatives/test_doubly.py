@@ -14,28 +14,45 @@ from geomix.negatives.doubly import DoublyContrastive, by_view
 
 def build(dimensions: int = 4) -> DoublyContrastive:
     random = torch.Generator().manual_seed(1)
-    return DoublyContrastive(3, temperature=0.5, weight=0.7, rate_factor=2.0, dimensions=dimensions, generator=random)
+    return DoublyContrastive(
+        3, temperature=0.5, weight=0.7, rate_factor=2.0, dimensions=dimensions, generator=random
+    )
 
 
 def contrast(x: Tensor, y: Tensor) -> float:
     """Give the mean InfoNCE of vectors x_a with positives y_a; negatives are the other vectors of both."""
     terms = []
     for a in range(len(x)):
-        near = [math.exp(float(torch.cosine_similarity(x[a], y[b], dim=0)) / 0.5) for b in range(len(y))]
-        own = [math.exp(float(torch.cosine_similarity(x[a], x[b], dim=0)) / 0.5) for b in range(len(x)) if b != a]
+        near = [
+            math.exp(float(torch.cosine_similarity(x[a], y[b], dim=0)) / 0.5) for b in range(len(y))
+        ]
+        own = [
+            math.exp(float(torch.cosine_similarity(x[a], x[b], dim=0)) / 0.5)
+            for b in range(len(x))
+            if b != a
+        ]
         terms.append(-math.log(near[a] / (sum(near) + sum(own))))
     return sum(terms) / len(terms)
 
 
 def test_the_loss_equals_its_definition(batch: Table) -> None:
-    assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 2
+    assignments = (
+        torch.rand(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 2
+    )
     assignments /= assignments.sum(1, keepdim=True)
-    views = [[int(((batch.view == view) & (batch.label == label)).nonzero()) for label in range(5)] for view in range(3)]
-    pairs = [(assignments[views[i]], assignments[views[j]]) for i in range(3) for j in range(3) if i != j]
+    views = [
+        [int(((batch.view == view) & (batch.label == label)).nonzero()) for label in range(5)]
+        for view in range(3)
+    ]
+    pairs = [
+        (assignments[views[i]], assignments[views[j]]) for i in range(3) for j in range(3) if i != j
+    ]
     by_rows = sum(contrast(x, y) for x, y in pairs) / 6
     by_columns = sum(contrast(x.T, y.T) for x, y in pairs) / 6
     mean = assignments.mean(0).tolist()
-    expected = by_rows + 0.7 * by_columns + math.log(3) + sum(share * math.log(share) for share in mean)
+    expected = (
+        by_rows + 0.7 * by_columns + math.log(3) + sum(share * math.log(share) for share in mean)
+    )
     assert float(build().loss(assignments, batch).detach()) == pytest.approx(expected, rel=1e-9)
 
 
@@ -48,7 +65,9 @@ def test_a_prototype_of_few_assignments_is_compared_like_others(batch: Table) ->
     torch.testing.assert_close(rule.loss(few, batch), expected, rtol=1e-5, atol=0)
 
 
-def test_prototypes_and_embeddings_get_gradients(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
+def test_prototypes_and_embeddings_get_gradients(
+    geometry: Geometry, embeddings: Tensor, batch: Table
+) -> None:
     rule = build()
     rule(geometry, embeddings, geometry.place(embeddings), batch).backward()
     for given in (rule.prototypes, embeddings):
@@ -61,7 +80,9 @@ def test_order_of_the_batch_does_not_matter(batch: Table) -> None:
     assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     order = torch.randperm(15, generator=torch.Generator().manual_seed(1))
     moved = Table(batch.sample[order], batch.label[order], batch.view[order])
-    torch.testing.assert_close(build().loss(assignments[order], moved), build().loss(assignments, batch))
+    torch.testing.assert_close(
+        build().loss(assignments[order], moved), build().loss(assignments, batch)
+    )
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 0, 2], [0, 0, 0, 0], [0, 0, 0, 1]])

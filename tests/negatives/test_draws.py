@@ -13,9 +13,13 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(1)
 
 
-def is_negative(rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], chosen: Tensor) -> Tensor:
+def is_negative(
+    rows: Table, columns: Table, pairs: tuple[Tensor, Tensor], chosen: Tensor
+) -> Tensor:
     row, positive = pairs
-    seen = (columns.view[chosen] == rows.view[row]) | (columns.view[chosen] == columns.view[positive])
+    seen = (columns.view[chosen] == rows.view[row]) | (
+        columns.view[chosen] == columns.view[positive]
+    )
     return seen & (columns.label[chosen] != rows.label[row])
 
 
@@ -39,7 +43,9 @@ def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Tabl
 
 
 @pytest.mark.parametrize("part", [False, True], ids=["all", "some allowed"])
-def test_columns_are_drawn_alike_from_the_views_of_a_term(pair: tuple[Table, Table], part: bool) -> None:
+def test_columns_are_drawn_alike_from_the_views_of_a_term(
+    pair: tuple[Table, Table], part: bool
+) -> None:
     rows, columns = pair
     row, positive = positive_pairs(rows, columns)
     allowed = torch.rand(len(rows), len(columns), generator=generator()) < 0.5
@@ -47,11 +53,17 @@ def test_columns_are_drawn_alike_from_the_views_of_a_term(pair: tuple[Table, Tab
     chosen = urn.draw(row, positive, 4000, generator())
     for n, (r, p) in enumerate(zip(row.tolist(), positive.tolist(), strict=True)):
         views = (rows.view[r], columns.view[p])
-        expected = [q for q in range(len(columns)) if columns.view[q] in views and (allowed[r, q] or not part)]
+        expected = [
+            q
+            for q in range(len(columns))
+            if columns.view[q] in views and (allowed[r, q] or not part)
+        ]
         assert int(urn.find(row, positive)[1].sum(0)[n]) == len(expected)
         if expected:
             assert chosen[n].unique().tolist() == expected
-            assert (torch.bincount(chosen[n])[expected] / 4000 - 1 / len(expected)).abs().max() < 0.04
+            assert (
+                torch.bincount(chosen[n])[expected] / 4000 - 1 / len(expected)
+            ).abs().max() < 0.04
 
 
 def test_where_no_column_is_allowed_none_is_found(batch: Table) -> None:

@@ -45,7 +45,9 @@ def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]
     assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
 
 
-def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(batch: Table) -> None:
+def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(
+    batch: Table,
+) -> None:
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     unlike = batch.label.unsqueeze(1) != batch.label
     logits += 0.5 * ~unlike
@@ -95,7 +97,9 @@ def test_elimination_draws_by_its_weights_however_often_it_tries(
     for _ in range(8):  # 240 positives
         rule.loss(logits, batch, batch, TAU)
     row, positive = pairs
-    seen = (batch.view == batch.view[row].unsqueeze(1)) | (batch.view == batch.view[positive].unsqueeze(1))
+    seen = (batch.view == batch.view[row].unsqueeze(1)) | (
+        batch.view == batch.view[positive].unsqueeze(1)
+    )
     weights = rule.weights(logits, batch, batch, TAU)[row] * seen
     drawn = torch.zeros(len(pairs[0]), 15)
     for _ in range(1000):
@@ -110,7 +114,9 @@ def test_statistics_are_those_of_all_numbers_and_forgotten_each_epoch(batch: Tab
     seen, numbers = Running(), torch.randn(30, generator=generator(), dtype=torch.float64) + 5
     for part in numbers.split([3, 20, 7]):
         seen.add(len(part), float(part.mean()), float((part - part.mean()).square().sum()))
-    assert (seen.count, seen.mean, seen.variance) == pytest.approx((30, float(numbers.mean()), float(numbers.var(correction=0))))
+    assert (seen.count, seen.mean, seen.variance) == pytest.approx(
+        (30, float(numbers.mean()), float(numbers.var(correction=0)))
+    )
     rule = elimination()
     rule.loss(torch.zeros(15, 15), batch, batch, TAU)
     assert rule.positives.count == 30
@@ -123,12 +129,16 @@ def test_order_of_rows_and_columns_moves_the_weights_along(batch: Table) -> None
     order = torch.randperm(15, generator=generator())
     moved = Table(batch.sample[order], batch.label[order], batch.view[order])
     found = elimination().weights(logits[order][:, order], moved, moved, TAU)
-    torch.testing.assert_close(found, elimination().weights(logits, batch, batch, TAU)[order][:, order])
+    torch.testing.assert_close(
+        found, elimination().weights(logits, batch, batch, TAU)[order][:, order]
+    )
 
 
 @pytest.mark.parametrize("name", ["ranking", "elimination"])
 @pytest.mark.parametrize("scale", [0.0, 1e4])
-def test_losses_and_gradients_are_finite_at_extreme_logits(name: str, scale: float, batch: Table) -> None:
+def test_losses_and_gradients_are_finite_at_extreme_logits(
+    name: str, scale: float, batch: Table
+) -> None:
     logits = (torch.randn(15, 15, generator=generator()).sign() * scale).requires_grad_()
     rule = elimination()
     rule.start_epoch(1, 2)
@@ -148,7 +158,9 @@ def test_every_geometry_is_served(geometry: Geometry, embeddings: Tensor, batch:
     points = geometry.place(embeddings)
     assert torch.isfinite(elimination()(geometry, embeddings, points, batch))
     logits = geometry.logits(points, points).detach()
-    assert float(ranking(logits, batch, batch, count=5, generator=generator())) <= float(softplus(logits.max() - logits.min()))
+    assert float(ranking(logits, batch, batch, count=5, generator=generator())) <= float(
+        softplus(logits.max() - logits.min())
+    )
 
 
 def test_a_batch_without_positives_is_refused() -> None:

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from geomix.errors import InputError
 from geomix.files import hash_file
-from geomix.network.checkpoints import describe_mismatch, describe_shape, load_checkpoint, load_pretrained
+from geomix.network.checkpoints import (
+    describe_mismatch,
+    describe_shape,
+    load_checkpoint,
+    load_pretrained,
+)
 
 NETWORK = {"cls_token": torch.randn(1, 1, 4), "blocks.0.norm1.weight": torch.randn(4)}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -44,12 +49,21 @@ def test_prefixes_and_classifiers_do_not_matter(tmp_path: Path, prefix: str) -> 
     weights = load_checkpoint(tmp_path / "some.safetensors")
     assert weights.tensors.keys() == NETWORK.keys()
     assert all(torch.equal(weights.tensors[name], tensor) for name, tensor in NETWORK.items())
-    expected = {"source": "checkpoint", "file": "some.safetensors", "sha256": hash_file(tmp_path / "some.safetensors")}
+    expected = {
+        "source": "checkpoint",
+        "file": "some.safetensors",
+        "sha256": hash_file(tmp_path / "some.safetensors"),
+    }
     assert weights.origin == expected
 
 
-@pytest.mark.parametrize("containers", [(), ("state_dict",), ("model",), ("teacher",), ("encoder",), ("model", "state_dict")])
-def test_containers_of_training_scripts_are_opened(tmp_path: Path, containers: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "containers",
+    [(), ("state_dict",), ("model",), ("teacher",), ("encoder",), ("model", "state_dict")],
+)
+def test_containers_of_training_scripts_are_opened(
+    tmp_path: Path, containers: tuple[str, ...]
+) -> None:
     content: dict[str, Any] = prefixed("module.backbone.")
     for container in containers:
         content = {"epoch": 3, container: content, "optimizer": {"state": torch.ones(2)}}
@@ -61,7 +75,10 @@ def test_containers_of_training_scripts_are_opened(tmp_path: Path, containers: t
 def test_a_pickle_that_needs_code_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
     content = {"model": NETWORK, "args": Trap(tmp_path / "made")}
     torch.save(content, tmp_path / "trap.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match=r"trap.pth: found a pickle that needs code \(\w+.mkdir\), expected tensors alone"):
+    with pytest.raises(
+        InputError,
+        match=r"trap.pth: found a pickle that needs code \(\w+.mkdir\), expected tensors alone",
+    ):
         load_checkpoint(tmp_path / "trap.pth")
     assert not (tmp_path / "made").exists()
 
@@ -69,12 +86,22 @@ def test_a_pickle_that_needs_code_is_refused_and_not_run(tmp_path: Path, zipped:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("page.pth", b"<!DOCTYPE html><html></html>", "page.pth: found no checkpoint of torch.save"),
+        (
+            "page.pth",
+            b"<!DOCTYPE html><html></html>",
+            "page.pth: found no checkpoint of torch.save",
+        ),
         ("empty.pth", b"", "empty.pth: found a damaged file"),
-        ("page.safetensors", b"<!DOCTYPE html><html></html>", "page.safetensors: found damaged safetensors"),
+        (
+            "page.safetensors",
+            b"<!DOCTYPE html><html></html>",
+            "page.safetensors: found damaged safetensors",
+        ),
     ],
 )
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
         load_checkpoint(tmp_path / name)
@@ -95,7 +122,10 @@ def test_half_a_file_is_refused(tmp_path: Path, name: str) -> None:
     [
         ([torch.ones(2)], "found no tensors by name"),
         ({"epoch": 3}, "found no tensors by name"),
-        ({"model.cls_token": torch.ones(1), "module.cls_token": torch.zeros(1)}, "found cls_token twice"),
+        (
+            {"model.cls_token": torch.ones(1), "module.cls_token": torch.zeros(1)},
+            "found cls_token twice",
+        ),
     ],
 )
 def test_content_that_is_no_network_is_refused(tmp_path: Path, content: Any, message: str) -> None:
@@ -105,7 +135,9 @@ def test_content_that_is_no_network_is_refused(tmp_path: Path, content: Any, mes
 
 
 def test_a_missing_checkpoint_is_refused() -> None:
-    with pytest.raises(InputError, match="backbone.checkpoint: found no file none.pth, expected one"):
+    with pytest.raises(
+        InputError, match="backbone.checkpoint: found no file none.pth, expected one"
+    ):
         load_checkpoint("none.pth")
 
 
@@ -135,12 +167,19 @@ def test_the_hub_s_commit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     save_file(prefixed(""), path)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repository, file: str(path))
     weights = load_pretrained(TINY)
-    assert weights.origin == {"source": f"timm/{TINY}", "revision": COMMIT, "sha256": hash_file(path)}
+    assert weights.origin == {
+        "source": f"timm/{TINY}",
+        "revision": COMMIT,
+        "sha256": hash_file(path),
+    }
     assert weights.tensors.keys() == NETWORK.keys()
 
 
 def test_a_model_without_published_weights_is_refused() -> None:
-    with pytest.raises(InputError, match="backbone.pretrained: found no weights of test_vit4 on the hub, expected backbone.ch"):
+    with pytest.raises(
+        InputError,
+        match="backbone.pretrained: found no weights of test_vit4 on the hub, expected backbone.ch",
+    ):
         load_pretrained("test_vit4")
 
 
@@ -165,8 +204,12 @@ def test_a_mismatch_is_one_line_with_counts_and_the_first_keys() -> None:
     given = {"0.weight": torch.zeros(3, 2), "0.bias": torch.zeros(2), "other": torch.zeros(1)}
     with pytest.raises(RuntimeError) as caught:
         network.load_state_dict(given)
-    expected = "6 missing (1.weight, 1.bias, 2.weight, 2.bias, 3.weight, ...); 1 unexpected (other); "
-    assert describe_mismatch(str(caught.value)) == expected + "1 misshapen (0.weight (3, 2 for 2, 2))"
+    expected = (
+        "6 missing (1.weight, 1.bias, 2.weight, 2.bias, 3.weight, ...); 1 unexpected (other); "
+    )
+    assert (
+        describe_mismatch(str(caught.value)) == expected + "1 misshapen (0.weight (3, 2 for 2, 2))"
+    )
 
 
 def test_an_error_of_another_form_gives_its_first_line() -> None:

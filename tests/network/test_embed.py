@@ -27,7 +27,10 @@ def test_batches_do_not_change_the_embeddings(
     whole = module.embed(encoder, packed, "test", 1, CPU)
     monkeypatch.setattr(module, limit, value)
     parts = module.embed(encoder, packed, "test", 1, CPU)
-    assert {name: vectors.shape for name, vectors in whole.items()} == {"test_backbone": (20, 16), "test_head": (20, 8)}
+    assert {name: vectors.shape for name, vectors in whole.items()} == {
+        "test_backbone": (20, 16),
+        "test_head": (20, 8),
+    }
     for name, vectors in whole.items():
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(parts[name], vectors, rtol=1e-5, atol=1e-6)
@@ -47,7 +50,9 @@ def test_square_images_are_seen_whole_and_others_by_their_centre(
     assert same.tolist() == [True] * 5 + [False] * 15
 
 
-def test_images_read_ahead_give_the_same_embeddings(packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_read_ahead_give_the_same_embeddings(
+    packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "BATCH", 7)
     expected = module.embed(encoder, packed, "test", 0.5, CPU)
     monkeypatch.setattr(module, "pays", lambda *_: True)

@@ -14,7 +14,9 @@ SETTINGS: dict[str, Any] = {"name": "mlp", "width": 16, "depth": 3}
 MOMENTS = (np.array([1.0, -2.0]), np.array([0.5, 3.0]))
 
 
-@pytest.mark.parametrize(("change", "width", "depth"), [({}, 16, 3), ({"width": None, "depth": None}, WIDTH, DEPTH)])
+@pytest.mark.parametrize(
+    ("change", "width", "depth"), [({}, 16, 3), ({"width": None, "depth": None}, WIDTH, DEPTH)]
+)
 def test_it_has_the_size_asked_for(change: dict[str, Any], width: int, depth: int) -> None:
     network, found = build_mlp(SETTINGS | change, 2, seed=0)
     assert network(torch.zeros(4, 2)).shape == (4, width)
@@ -59,12 +61,26 @@ def test_the_moments_of_the_data_are_saved_with_the_weights() -> None:
 @pytest.mark.parametrize(
     ("change", "moments", "message"),
     [
-        ({}, None, "backbone.name: found mlp, expected the name of a Vision Transformer of timm for images"),
-        ({"name": "vit_tiny_patch16_224"}, MOMENTS, "backbone.name: found vit_tiny_patch16_224, expected mlp for vectors"),
-        ({"pretrained": True}, MOMENTS, "backbone.pretrained: found True, expected none: mlp starts from scratch"),
+        (
+            {},
+            None,
+            "backbone.name: found mlp, expected the name of a Vision Transformer of timm for images",
+        ),
+        (
+            {"name": "vit_tiny_patch16_224"},
+            MOMENTS,
+            "backbone.name: found vit_tiny_patch16_224, expected mlp for vectors",
+        ),
+        (
+            {"pretrained": True},
+            MOMENTS,
+            "backbone.pretrained: found True, expected none: mlp starts from scratch",
+        ),
         ({"checkpoint": "w.pth"}, MOMENTS, "backbone.checkpoint: found w.pth, expected none"),
     ],
 )
-def test_a_backbone_that_does_not_fit_the_data_is_refused(change: dict[str, Any], moments: Any, message: str) -> None:
+def test_a_backbone_that_does_not_fit_the_data_is_refused(
+    change: dict[str, Any], moments: Any, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         build_encoder(SETTINGS | change, 7, (1, 1, 2), 0, moments)

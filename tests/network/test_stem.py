@@ -10,20 +10,36 @@ from geomix.errors import InputError
 from geomix.network.encoder import build_encoder
 from geomix.network.stem import ConvStem, choose_stem
 
-CONV: dict[str, Any] = {"name": "vit_tiny_patch16_224", "stem": "conv", "pretrained": False, "checkpoint": None}
+CONV: dict[str, Any] = {
+    "name": "vit_tiny_patch16_224",
+    "stem": "conv",
+    "pretrained": False,
+    "checkpoint": None,
+}
 SHAPE = {"patch": 8, "width": 32}
 BACKBONE = CONV | SHAPE | {"depth": 1, "heads": 4}
 
 
-@pytest.mark.parametrize(("patch", "channels"), [(2, [32]), (4, [16, 32]), (8, [8, 16, 32]), (16, [4, 8, 16, 32])])
-def test_convolutions_halve_the_side_and_double_the_channels(patch: int, channels: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("patch", "channels"), [(2, [32]), (4, [16, 32]), (8, [8, 16, 32]), (16, [4, 8, 16, 32])]
+)
+def test_convolutions_halve_the_side_and_double_the_channels(
+    patch: int, channels: list[int]
+) -> None:
     stem: Any = ConvStem(img_size=(48, 32), patch_size=patch, in_chans=3, embed_dim=32)
     *halving, last = [layer for layer in stem.proj if isinstance(layer, nn.Conv2d)]
     assert [layer.out_channels for layer in halving] == channels
-    assert all(layer.kernel_size == (3, 3) and layer.stride == (2, 2) and layer.bias is None for layer in halving)
+    assert all(
+        layer.kernel_size == (3, 3) and layer.stride == (2, 2) and layer.bias is None
+        for layer in halving
+    )
     assert last.kernel_size == (1, 1)
     assert last.bias is not None
-    assert stem(torch.zeros(2, 3, 48, 32)).shape == (2, stem.num_patches, 32) == (2, 48 * 32 // patch**2, 32)
+    assert (
+        stem(torch.zeros(2, 3, 48, 32)).shape
+        == (2, stem.num_patches, 32)
+        == (2, 48 * 32 // patch**2, 32)
+    )
     assert stem.grid_size == (48 // patch, 32 // patch)
 
 
@@ -48,9 +64,13 @@ def test_an_image_s_embedding_does_not_depend_on_its_batch() -> None:
 
 
 def test_the_seed_fixes_the_stem() -> None:
-    first, again, other = (build_encoder(BACKBONE, 10, (32, 32, 3), seed).state_dict() for seed in (3, 3, 4))
+    first, again, other = (
+        build_encoder(BACKBONE, 10, (32, 32, 3), seed).state_dict() for seed in (3, 3, 4)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["backbone.patch_embed.proj.0.weight"], other["backbone.patch_embed.proj.0.weight"])
+    assert not torch.equal(
+        first["backbone.patch_embed.proj.0.weight"], other["backbone.patch_embed.proj.0.weight"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,14 +93,35 @@ def test_models_of_timm_take_the_stem_and_learn_all_of_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"patch": 1}, "backbone.patch: found 1, expected a power of two, at least 2, for backbone.stem conv"),
+        (
+            {"patch": 1},
+            "backbone.patch: found 1, expected a power of two, at least 2, for backbone.stem conv",
+        ),
         ({"patch": 14}, "backbone.patch: found 14, expected a power of two"),
-        ({"width": 30}, "backbone.width: found 30, expected a multiple of 4 for backbone.stem conv of patch 8"),
-        ({"pretrained": True}, "backbone.stem: found conv beside backbone.pretrained, expected patch"),
-        ({"checkpoint": "some.pth"}, "backbone.stem: found conv beside backbone.checkpoint, expected patch"),
-        ({"name": "eva02_tiny_patch14_224"}, "backbone.stem: found conv, expected patch for eva02_tiny_patch14_224"),
-        ({"name": "vit_small_patch16_dinov3.lvd1689m"}, "expected patch for vit_small_patch16_dinov3.lvd1689m"),
-        ({"name": "beit_base_patch16_224"}, "backbone.stem: found conv, expected patch for beit_base_patch16_224"),
+        (
+            {"width": 30},
+            "backbone.width: found 30, expected a multiple of 4 for backbone.stem conv of patch 8",
+        ),
+        (
+            {"pretrained": True},
+            "backbone.stem: found conv beside backbone.pretrained, expected patch",
+        ),
+        (
+            {"checkpoint": "some.pth"},
+            "backbone.stem: found conv beside backbone.checkpoint, expected patch",
+        ),
+        (
+            {"name": "eva02_tiny_patch14_224"},
+            "backbone.stem: found conv, expected patch for eva02_tiny_patch14_224",
+        ),
+        (
+            {"name": "vit_small_patch16_dinov3.lvd1689m"},
+            "expected patch for vit_small_patch16_dinov3.lvd1689m",
+        ),
+        (
+            {"name": "beit_base_patch16_224"},
+            "backbone.stem: found conv, expected patch for beit_base_patch16_224",
+        ),
     ],
 )
 def test_a_stem_that_cannot_be_built_is_refused(change: dict[str, Any], message: str) -> None:

@@ -25,7 +25,9 @@ def plain(mode: str, colour: Any, **options: Any) -> bytes:
     return save(Image.new(mode, (4, 3), colour), **options)
 
 
-@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})]
+)
 def test_pixels_come_back_as_they_were_saved(kind: str, options: dict[str, Any]) -> None:
     assert np.array_equal(decode(save(Image.fromarray(PIXELS), kind, **options), 3), PIXELS)
 
@@ -51,13 +53,23 @@ PALETTE = Image.new("RGB", (4, 3), (9, 90, 200)).quantize(4)
         pytest.param(plain("L", 100), (100, 100, 100), id="grey"),
         pytest.param(plain("1", 1), (255, 255, 255), id="black and white"),
         pytest.param(save(PALETTE), (9, 90, 200), id="palette"),
-        pytest.param(save(PALETTE, transparency=PALETTE.getpixel((0, 0))), (255, 255, 255), id="transparent palette"),
+        pytest.param(
+            save(PALETTE, transparency=PALETTE.getpixel((0, 0))),
+            (255, 255, 255),
+            id="transparent palette",
+        ),
         pytest.param(plain("RGBA", (200, 0, 0, 0)), (255, 255, 255), id="transparent"),
         pytest.param(plain("RGBA", (0, 0, 250, 51)), (204, 204, 254), id="a fifth opaque"),
         pytest.param(plain("LA", (0, 51)), (204, 204, 204), id="grey, a fifth opaque"),
-        pytest.param(plain("RGB", (1, 2, 3), transparency=(1, 2, 3)), (255, 255, 255), id="a transparent colour"),
+        pytest.param(
+            plain("RGB", (1, 2, 3), transparency=(1, 2, 3)),
+            (255, 255, 255),
+            id="a transparent colour",
+        ),
         pytest.param(plain("I;16", 0x8034), (128, 128, 128), id="16 bits"),
-        pytest.param(plain("CMYK", (0, 255, 255, 0), kind="JPEG", quality=100), (255, 0, 0), id="CMYK"),
+        pytest.param(
+            plain("CMYK", (0, 255, 255, 0), kind="JPEG", quality=100), (255, 0, 0), id="CMYK"
+        ),
     ],
 )
 def test_every_mode_becomes_colour_on_white(content: bytes, expected: tuple[int, int, int]) -> None:
@@ -66,7 +78,10 @@ def test_every_mode_becomes_colour_on_white(content: bytes, expected: tuple[int,
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("content", [plain("RGB", (10, 10, 10)), plain("RGBA", (10, 10, 10, 255)), plain("I;16", 10 << 8)])
+@pytest.mark.parametrize(
+    "content",
+    [plain("RGB", (10, 10, 10)), plain("RGBA", (10, 10, 10, 255)), plain("I;16", 10 << 8)],
+)
 def test_grey_has_one_channel(content: bytes) -> None:
     assert decode(content, 1).tolist() == [[[10]] * 4] * 3
 
@@ -96,15 +111,23 @@ def test_a_truncated_file_is_refused(kind: str, share: float) -> None:
         decode(content[: int(share * len(content))], 3)
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>", save(Image.fromarray(PIXELS), "TIFF")])
+@pytest.mark.parametrize(
+    "content", [b"", b"<!DOCTYPE html><html>", save(Image.fromarray(PIXELS), "TIFF")]
+)
 def test_another_kind_of_file_is_refused(content: bytes) -> None:
-    with pytest.raises(InputError, match=f"image: found {len(content)} bytes of another kind, expected a JPEG, PNG"):
+    with pytest.raises(
+        InputError, match=f"image: found {len(content)} bytes of another kind, expected a JPEG, PNG"
+    ):
         decode(content, 3)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(("most", "message"), [(34, "found 7 x 5 pixels, expected at most 34"), (10, "exceeds limit")])
-def test_too_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch, most: int, message: str) -> None:
+@pytest.mark.parametrize(
+    ("most", "message"), [(34, "found 7 x 5 pixels, expected at most 34"), (10, "exceeds limit")]
+)
+def test_too_many_pixels_are_refused(
+    monkeypatch: pytest.MonkeyPatch, most: int, message: str
+) -> None:
     content = save(Image.fromarray(PIXELS))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 35)
     assert decode(content, 3).shape == (5, 7, 3)
@@ -150,7 +173,9 @@ def test_an_image_is_prepared_with_its_proportions() -> None:
 
 
 def test_a_broken_image_does_not_stop_the_others() -> None:
-    first, second, third, fourth = prepare_all([save(Image.fromarray(PIXELS)), b"GIF89a", PIXELS, PIXELS[:, :, :1]], 3, 4)
+    first, second, third, fourth = prepare_all(
+        [save(Image.fromarray(PIXELS)), b"GIF89a", PIXELS, PIXELS[:, :, :1]], 3, 4
+    )
     assert not isinstance(first, str)
     assert not isinstance(third, str)
     assert isinstance(second, str)

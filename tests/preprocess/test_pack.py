@@ -49,7 +49,11 @@ def listing_of(files: list[bytes], **changes: Any) -> Listing:
     """List files that are stored last row first."""
     samples = pd.DataFrame(
         [
-            {"id": f"image {row}", "label": f"class {row // EACH}", "kind": f"kind {row // EACH % 2}"}
+            {
+                "id": f"image {row}",
+                "label": f"class {row // EACH}",
+                "kind": f"kind {row // EACH % 2}",
+            }
             for row in range(CLASSES * EACH)
         ]
     )
@@ -99,16 +103,26 @@ def test_encoded_files_stay_as_they_came(tmp_path: Path) -> None:
     packed = open_packed(tmp_path / "packed")
     assert isinstance(packed.images, Encoded)
     assert [packed.images.read(row) for row in range(len(files))] == files
-    assert packed.samples["aspect"].tolist() == [f"{(8 + row) / 10:.6g}" for row in range(len(files))]
+    assert packed.samples["aspect"].tolist() == [
+        f"{(8 + row) / 10:.6g}" for row in range(len(files))
+    ]
     assert (packed.card["form"], packed.card["image_shape"]) == ("encoded", [0, 0, 3])
     assert set(packed.card["sha256"]) == {"images.bin", "offsets.npy", "samples.csv"}
-    assert packed.samples["split"].tolist() == [split for split in packed.samples["split"][::EACH] for _ in range(EACH)]
+    assert packed.samples["split"].tolist() == [
+        split for split in packed.samples["split"][::EACH] for _ in range(EACH)
+    ]
 
 
 @pytest.mark.parametrize("side", [None, 9])
 def test_decoded_squares_stand_at_their_rows(tmp_path: Path, side: int | None) -> None:
     files = draw_files()
-    pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": "decoded", "side": side})
+    pack(
+        "colours",
+        listing_of(files),
+        tmp_path / "packed",
+        THIRDS,
+        IMAGES | {"form": "decoded", "side": side},
+    )
     packed = open_packed(tmp_path / "packed")
     assert isinstance(packed.images, np.ndarray)
     assert packed.card["image_shape"] == [side or 4, side or 4, 3]
@@ -117,20 +131,29 @@ def test_decoded_squares_stand_at_their_rows(tmp_path: Path, side: int | None) -
 
 
 @pytest.mark.parametrize(("form", "processes"), [("decoded", True), ("encoded", False)])
-def test_workers_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, processes: bool) -> None:
+def test_workers_do_not_change_a_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, processes: bool
+) -> None:
     if not processes:  # they take two seconds to start
-        monkeypatch.setattr(module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+        monkeypatch.setattr(
+            module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers)
+        )
     monkeypatch.setattr(module, "CHUNK_IMAGES", 5)
     pack("colours", listing_of(draw_files()), tmp_path / "alone", THIRDS, IMAGES | {"form": form})
     monkeypatch.setattr(module, "FEW", 0)
     pack("colours", listing_of(draw_files()), tmp_path / "workers", THIRDS, IMAGES | {"form": form})
     names = sorted(path.name for path in (tmp_path / "alone").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "workers").iterdir())
-    assert all((tmp_path / "alone" / name).read_bytes() == (tmp_path / "workers" / name).read_bytes() for name in names)
+    assert all(
+        (tmp_path / "alone" / name).read_bytes() == (tmp_path / "workers" / name).read_bytes()
+        for name in names
+    )
 
 
 def test_only_a_few_chunks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(
+        module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers)
+    )
     taken: list[int] = []
 
     def chunks() -> Iterator[module.Chunk]:
@@ -139,7 +162,9 @@ def test_only_a_few_chunks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> Non
             yield [(row, np.zeros((1, 1, 3), np.uint8))]
 
     ahead = []
-    for count, (chunk, results) in enumerate(module.run_chunks(chunks(), lambda images: prepare_all(images, 3, None), 2)):
+    for count, (chunk, results) in enumerate(
+        module.run_chunks(chunks(), lambda images: prepare_all(images, 3, None), 2)
+    ):
         assert chunk[0][0] == count
         assert len(results) == 1
         ahead.append(len(taken) - count)
@@ -164,7 +189,13 @@ def test_broken_images_are_named_and_nothing_is_written(tmp_path: Path, form: st
         " of another kind, .*"
     )
     with pytest.raises(InputError, match=message):
-        pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": form, "broken": 1})
+        pack(
+            "colours",
+            listing_of(files),
+            tmp_path / "packed",
+            THIRDS,
+            IMAGES | {"form": form, "broken": 1},
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -180,7 +211,13 @@ def test_of_many_broken_images_twenty_are_listed(tmp_path: Path) -> None:
 def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) -> None:
     files = draw_files()
     files[0], files[17] = b"", b""
-    pack("colours", listing_of(files), tmp_path / "packed", THIRDS, IMAGES | {"form": form, "broken": 2})
+    pack(
+        "colours",
+        listing_of(files),
+        tmp_path / "packed",
+        THIRDS,
+        IMAGES | {"form": form, "broken": 2},
+    )
     packed = open_packed(tmp_path / "packed")
     kept = [row for row in range(24) if row not in (0, 17)]
     assert packed.samples["id"].tolist() == [f"image {row}" for row in kept]
@@ -197,11 +234,19 @@ def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) 
 @pytest.mark.parametrize(
     ("broken", "found"),
     [
-        (range(20, 24), r"1 classes in the gallery \(4 samples of 1 classes, after 4 broken images were left out\)"),
-        ([17, 18, 19, 20, 21, 22], r"2 samples of 2 classes \(class 4, class 5, after 6 broken .*\) and no query with another"),
+        (
+            range(20, 24),
+            r"1 classes in the gallery \(4 samples of 1 classes, after 4 broken images were left out\)",
+        ),
+        (
+            [17, 18, 19, 20, 21, 22],
+            r"2 samples of 2 classes \(class 4, class 5, after 6 broken .*\) and no query with another",
+        ),
     ],
 )
-def test_a_split_that_broken_images_leave_too_small_is_refused(tmp_path: Path, broken: Sequence[int], found: str) -> None:
+def test_a_split_that_broken_images_leave_too_small_is_refused(
+    tmp_path: Path, broken: Sequence[int], found: str
+) -> None:
     listing = listing_of([b"" if row in broken else file for row, file in enumerate(draw_files())])
     listing.samples["split"] = ["train"] * 8 + ["val"] * 8 + ["test"] * 8
     with pytest.raises(InputError, match=f"^split.test: found {found}"):
@@ -211,7 +256,9 @@ def test_a_split_that_broken_images_leave_too_small_is_refused(tmp_path: Path, b
 
 def test_a_data_set_of_broken_images_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found 24 broken of 24 images"):
-        pack("colours", listing_of([b""] * 24), tmp_path / "packed", THIRDS, IMAGES | {"broken": 100})
+        pack(
+            "colours", listing_of([b""] * 24), tmp_path / "packed", THIRDS, IMAGES | {"broken": 100}
+        )
 
 
 def test_an_official_split_and_roles_are_kept(tmp_path: Path) -> None:
@@ -223,7 +270,11 @@ def test_an_official_split_and_roles_are_kept(tmp_path: Path) -> None:
     packed = open_packed(tmp_path / "packed")
     assert packed.queries("test").tolist() == [16, 18, 20, 22]
     assert packed.gallery("test").tolist() == [17, 19, 21, 23]
-    assert {name: counts["classes"] for name, counts in packed.card["counts"].items()} == {"train": 2, "val": 2, "test": 2}
+    assert {name: counts["classes"] for name, counts in packed.card["counts"].items()} == {
+        "train": 2,
+        "val": 2,
+        "test": 2,
+    }
 
 
 def test_a_data_set_may_assign_splits_and_roles_itself(tmp_path: Path) -> None:
@@ -254,16 +305,23 @@ def test_empty_roles_are_no_roles(tmp_path: Path) -> None:
 
 
 def test_pixels_have_no_files_to_keep(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="images.form: found encoded, expected decoded: glyphs has pixels and no files"):
+    with pytest.raises(
+        InputError,
+        match="images.form: found encoded, expected decoded: glyphs has pixels and no files",
+    ):
         pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT, IMAGES | {"form": "encoded"})
 
 
 def test_files_that_are_kept_have_no_side(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="images.side: found 64, expected null"):
-        pack("colours", listing_of(draw_files()), tmp_path / "packed", THIRDS, IMAGES | {"side": 64})
+        pack(
+            "colours", listing_of(draw_files()), tmp_path / "packed", THIRDS, IMAGES | {"side": 64}
+        )
 
 
-@pytest.mark.parametrize(("rows", "found"), [(range(23), "found 0 for row 23"), ([*range(24), 5], "found 2 for row 5")])
+@pytest.mark.parametrize(
+    ("rows", "found"), [(range(23), "found 0 for row 23"), ([*range(24), 5], "found 2 for row 5")]
+)
 def test_each_row_has_one_image(tmp_path: Path, rows: Any, found: str) -> None:
     files = draw_files()
     listing = listing_of(files, images=lambda: ((row, files[row]) for row in rows))

@@ -21,14 +21,21 @@ def classes_of(splits: list[str]) -> dict[str, set[str]]:
 
 def test_no_class_is_in_two_splits_and_the_rest_is_in_none() -> None:
     found = classes_of(split_classes(LABELS, SHARES, seed=0))
-    assert {split: len(classes) for split, classes in found.items()} == {"train": 20, "val": 8, "test": 8, "": 4}
+    assert {split: len(classes) for split, classes in found.items()} == {
+        "train": 20,
+        "val": 8,
+        "test": 8,
+        "": 4,
+    }
     assert len(set.union(*found.values())) == 40
 
 
 def test_a_class_stays_together_whatever_its_size_and_place() -> None:
     labels = ["b", "a", "c", "a", "d", "e", "f", "f", "f", "a", "g", "b"]
     splits = split_classes(labels, {"train": 0.4, "val": 0.3, "test": 0.3}, 0)
-    assert len({(label, split) for label, split in zip(labels, splits, strict=True)}) == len(set(labels))
+    assert len({(label, split) for label, split in zip(labels, splits, strict=True)}) == len(
+        set(labels)
+    )
 
 
 def test_the_seed_fixes_the_split_and_another_one_changes_it() -> None:
@@ -42,7 +49,9 @@ def test_shares_of_one_use_every_class() -> None:
 
 
 def test_a_split_of_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="split.val: found 1 of 40 classes, expected at least 2, so a larger share"):
+    with pytest.raises(
+        InputError, match="split.val: found 1 of 40 classes, expected at least 2, so a larger share"
+    ):
         split_classes(LABELS, SHARES | {"val": 0.02}, 0)
 
 
@@ -67,13 +76,20 @@ def official(split: str) -> pd.DataFrame:
 
 
 def test_without_an_official_split_all_classes_are_divided() -> None:
-    assert split_listing(pd.DataFrame({"label": LABELS}), SHARES, 3) == split_classes(LABELS, SHARES, 3)
+    assert split_listing(pd.DataFrame({"label": LABELS}), SHARES, 3) == split_classes(
+        LABELS, SHARES, 3
+    )
 
 
 def test_official_test_stays_and_official_train_is_divided_by_its_shares() -> None:
     samples = official("train")
     found = classes_of(split_listing(samples, SHARES, 0))
-    assert {split: len(classes) for split, classes in found.items()} == {"train": 14, "val": 6, "test": 15, "": 5}  # 5 : 2
+    assert {split: len(classes) for split, classes in found.items()} == {
+        "train": 14,
+        "val": 6,
+        "test": 15,
+        "": 5,
+    }  # 5 : 2
     assert found["test"] == {f"class {index}" for index in range(15)}
     assert found["train"] | found["val"] == {f"class {index}" for index in range(20, 40)}
     assert not found["train"] & found["val"]
@@ -95,7 +111,9 @@ def test_some_images_of_a_class_may_be_unused() -> None:
 def test_a_class_in_two_official_splits_is_refused() -> None:
     samples = official("val")
     samples.loc[[0, 1], "split"] = "train"
-    with pytest.raises(InputError, match="split: found class class 0, class 1 in more than one split"):
+    with pytest.raises(
+        InputError, match="split: found class class 0, class 1 in more than one split"
+    ):
         split_listing(samples, SHARES, 0)
 
 
@@ -108,7 +126,9 @@ def test_a_class_in_two_official_splits_is_refused() -> None:
         ("val", 1, "split.val: found 1 classes in the official split, expected at least 2"),
     ],
 )
-def test_an_official_split_of_too_few_classes_is_refused(split: str, kept: int, message: str) -> None:
+def test_an_official_split_of_too_few_classes_is_refused(
+    split: str, kept: int, message: str
+) -> None:
     samples = official("val" if split == "val" else "train")
     labels = samples.loc[samples["split"] == split, "label"].unique()[kept:]
     samples.loc[samples["label"].isin(labels), "split"] = ""
@@ -120,13 +140,20 @@ def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
     """Give a table whose test has the rows asked for, a class and a role each, and whose val finds all it looks for."""
     val = [("v", ""), ("v", ""), ("w", "")]
     table = [(*row, split) for split, part in (("val", val), ("test", rows)) for row in part]
-    return pd.DataFrame(table, columns=["label", "role", "split"]).assign(id=[f"{row}" for row in range(len(table))])
+    return pd.DataFrame(table, columns=["label", "role", "split"]).assign(
+        id=[f"{row}" for row in range(len(table))]
+    )
 
 
 @pytest.mark.parametrize(
     "rows",
     [
-        [("a", "query"), ("a", "gallery"), ("b", "query"), ("c", "gallery")],  # b alone has nothing to find
+        [
+            ("a", "query"),
+            ("a", "gallery"),
+            ("b", "query"),
+            ("c", "gallery"),
+        ],  # b alone has nothing to find
         [("a", ""), ("a", ""), ("b", "")],
     ],
 )
@@ -142,32 +169,46 @@ def test_one_query_with_something_to_find_is_enough(rows: list[tuple[str, str]])
         [("a", ""), ("b", "")],
     ],
 )
-def test_a_split_whose_queries_have_nothing_to_find_is_refused_with_its_classes(rows: list[tuple[str, str]]) -> None:
+def test_a_split_whose_queries_have_nothing_to_find_is_refused_with_its_classes(
+    rows: list[tuple[str, str]],
+) -> None:
     classes = sorted({label for label, _ in rows})
-    found = (
-        rf"{len(rows)} samples of {len(classes)} classes \({', '.join(classes)}\) and no query with another sample of its class"
-    )
-    with pytest.raises(InputError, match=f"^split.test: found {found} in the gallery, expected at least one$"):
+    found = rf"{len(rows)} samples of {len(classes)} classes \({', '.join(classes)}\) and no query with another sample of its class"
+    with pytest.raises(
+        InputError, match=f"^split.test: found {found} in the gallery, expected at least one$"
+    ):
         check_queries(scored(rows))
 
 
 @pytest.mark.parametrize(
     ("rows", "found"),
     [
-        ([("a", "query"), ("a", "gallery"), ("b", "query")], "1 classes in the gallery (3 samples of 2 classes)"),
+        (
+            [("a", "query"), ("a", "gallery"), ("b", "query")],
+            "1 classes in the gallery (3 samples of 2 classes)",
+        ),
         ([("a", ""), ("a", "")], "1 classes in the gallery (2 samples of 1 classes)"),
-        ([("a", "query"), ("b", "query"), ("b", "query")], "0 classes in the gallery (3 samples of 2 classes)"),
+        (
+            [("a", "query"), ("b", "query"), ("b", "query")],
+            "0 classes in the gallery (3 samples of 2 classes)",
+        ),
         ([], "0 classes in the gallery (0 samples of 0 classes)"),
     ],
 )
-def test_a_gallery_of_one_class_has_no_wrong_answer_and_is_refused(rows: list[tuple[str, str]], found: str) -> None:
-    with pytest.raises(InputError, match=f"^split.test: found {re.escape(found)}, expected at least 2: one to find"):
+def test_a_gallery_of_one_class_has_no_wrong_answer_and_is_refused(
+    rows: list[tuple[str, str]], found: str
+) -> None:
+    with pytest.raises(
+        InputError, match=f"^split.test: found {re.escape(found)}, expected at least 2: one to find"
+    ):
         check_queries(scored(rows))
 
 
 @pytest.mark.parametrize("role", ["query", "gallery"])
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_themselves(role: str, split: str) -> None:
+def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_themselves(
+    role: str, split: str
+) -> None:
     samples = scored([("v", ""), ("v", ""), ("w", "")])
     samples.loc[samples["split"].eq(split) & samples["label"].eq("w"), "role"] = role
     ids = "0, 1" if split == "val" else "3, 4"

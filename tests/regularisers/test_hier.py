@@ -41,7 +41,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def gumbel(*shape: int) -> Tensor:
-    return -torch.rand(*shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64).log().neg().log()
+    return (
+        -torch.rand(*shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+        .log()
+        .neg()
+        .log()
+    )
 
 
 def table(labels: list[int]) -> Table:
@@ -49,7 +54,11 @@ def table(labels: list[int]) -> Table:
     return Table(numbers, torch.tensor(labels), torch.zeros_like(numbers))
 
 
-TRIPLETS = torch.tensor([0, 3]), torch.tensor([[1, 2, 1], [4, 5, 2]]), torch.tensor([[5, 3, 4], [0, 1, 1]])
+TRIPLETS = (
+    torch.tensor([0, 3]),
+    torch.tensor([[1, 2, 1], [4, 5, 2]]),
+    torch.tensor([[5, 3, 4], [0, 1, 1]]),
+)
 
 
 def loss_by_definition(distances: Tensor, noise: Tensor, margin: float) -> tuple[Tensor, int]:
@@ -58,9 +67,14 @@ def loss_by_definition(distances: Tensor, noise: Tensor, margin: float) -> tuple
     anchors, partners, strangers = TRIPLETS
     for row, anchor in enumerate(anchors.tolist()):
         for column in range(partners.shape[1]):
-            i, j, k = (distances[int(number)] for number in (anchor, partners[row, column], strangers[row, column]))
+            i, j, k = (
+                distances[int(number)]
+                for number in (anchor, partners[row, column], strangers[row, column])
+            )
             chosen = []
-            for part, farthest in enumerate([torch.maximum(i, j), torch.maximum(torch.maximum(i, j), k)]):
+            for part, farthest in enumerate(
+                [torch.maximum(i, j), torch.maximum(torch.maximum(i, j), k)]
+            ):
                 soft = torch.softmax(-farthest / 0.1 + noise[part, row, column], 0)
                 hard = torch.nn.functional.one_hot(soft.argmax(), len(soft))
                 chosen.append(hard - soft.detach() + soft)
@@ -68,7 +82,11 @@ def loss_by_definition(distances: Tensor, noise: Tensor, margin: float) -> tuple
             if pair.argmax() == triple.argmax():
                 same += 1
                 continue
-            total = total + (i @ pair - i @ triple + margin).relu() + (j @ pair - j @ triple + margin).relu()
+            total = (
+                total
+                + (i @ pair - i @ triple + margin).relu()
+                + (j @ pair - j @ triple + margin).relu()
+            )
             total = total + (k @ triple - k @ pair + margin).relu()
     return total, same
 
@@ -80,12 +98,17 @@ def test_value_and_gradient_equal_the_definition(margin: float) -> None:
     assert 0 < same < 6
     value, through = triplet_loss(distances, TRIPLETS, noise, margin)
     assert value.item() == pytest.approx(expected.item(), rel=1e-12)
-    (found,), (wanted,) = (torch.autograd.grad(scalar, distances) for scalar in (value + through, expected))
+    (found,), (wanted,) = (
+        torch.autograd.grad(scalar, distances) for scalar in (value + through, expected)
+    )
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
 
 
 def test_one_ancestor_for_all_gives_no_loss_and_no_gradient() -> None:
-    distances, noise = normal(6, 8).abs().requires_grad_(), torch.zeros(2, 2, 3, 8, dtype=torch.float64)
+    distances, noise = (
+        normal(6, 8).abs().requires_grad_(),
+        torch.zeros(2, 2, 3, 8, dtype=torch.float64),
+    )
     noise[..., 5] = 1e6
     value, through = triplet_loss(distances, TRIPLETS, noise, 0.1)
     (gradient,) = torch.autograd.grad(value + through, distances)
@@ -96,8 +119,14 @@ def test_one_ancestor_for_all_gives_no_loss_and_no_gradient() -> None:
 @pytest.mark.parametrize("block", [1, 2 * 24, 2**20])
 def test_blocks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setitem(hier.BLOCK, "cpu", block)
-    triplets = draw_triplets(mutual_neighbours((near := normal(9, 9)) + near.T, 5), 3, torch.Generator().manual_seed(0))
-    distances, noise, drawn = normal(9, 8).abs().requires_grad_(), gumbel(2, len(triplets[0]), 3, 8), 0
+    triplets = draw_triplets(
+        mutual_neighbours((near := normal(9, 9)) + near.T, 5), 3, torch.Generator().manual_seed(0)
+    )
+    distances, noise, drawn = (
+        normal(9, 8).abs().requires_grad_(),
+        gumbel(2, len(triplets[0]), 3, 8),
+        0,
+    )
 
     def draw(*shape: int) -> Tensor:
         nonlocal drawn
@@ -107,7 +136,10 @@ def test_blocks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch, block
     mean = hier._MeanOverTriplets.apply(distances, triplets, 0.1, draw)
     whole, through = triplet_loss(distances, triplets, noise, 0.1)
     count = triplets[1].numel()
-    (found,), (wanted,) = (torch.autograd.grad(scalar, distances) for scalar in (3 * mean, 3 * (whole + through) / count))
+    (found,), (wanted,) = (
+        torch.autograd.grad(scalar, distances)
+        for scalar in (3 * mean, 3 * (whole + through) / count)
+    )
     torch.testing.assert_close((mean.detach(), found), (whole.detach() / count, wanted))
 
 
@@ -117,11 +149,16 @@ def test_mutual_neighbours_equal_the_definition_and_are_symmetric(neighbours: in
     closeness = closeness + closeness.T
     nearest = []
     for row in range(12):
-        others = sorted((column for column in range(12) if column != row), key=lambda column: -closeness[row, column])
+        others = sorted(
+            (column for column in range(12) if column != row),
+            key=lambda column: -closeness[row, column],
+        )
         nearest.append(set(others[: neighbours - 1]))
     mutual = mutual_neighbours(closeness, neighbours)
     assert torch.equal(mutual, mutual.T)
-    assert mutual.tolist() == [[j in nearest[i] and i in nearest[j] for j in range(12)] for i in range(12)]
+    assert mutual.tolist() == [
+        [j in nearest[i] and i in nearest[j] for j in range(12)] for i in range(12)
+    ]
 
 
 def test_permuted_points_have_permuted_neighbours_and_the_same_loss() -> None:
@@ -178,7 +215,9 @@ def test_gradients_are_finite_from_the_origin_to_the_clip_radius(scale: float) -
     embeddings = (normal(10, 4) * scale).float().requires_grad_()
     hierarchy = Hierarchy(SETTINGS, 4, 0)
     with torch.no_grad():
-        hierarchy.proxies[0] = expmap0(BALL.place(embeddings[:1]), 0.1)[0]  # a proxy where a sample is
+        hierarchy.proxies[0] = expmap0(BALL.place(embeddings[:1]), 0.1)[
+            0
+        ]  # a proxy where a sample is
     loss = hierarchy(embeddings, table([0, 1, 2, 3, 4] * 2))
     loss.backward()
     assert torch.isfinite(loss)
@@ -190,7 +229,9 @@ def test_gradients_are_finite_from_the_origin_to_the_clip_radius(scale: float) -
 def test_the_seed_fixes_the_loss_and_each_step_draws_anew() -> None:
     embeddings, batch = normal(10, 4), table([0, 1, 2, 3, 4] * 2)
     hierarchies = [Hierarchy(SETTINGS, 4, seed) for seed in (0, 0, 1)]
-    first, again, other = ([part(embeddings, batch).item() for _ in range(2)] for part in hierarchies)
+    first, again, other = (
+        [part(embeddings, batch).item() for _ in range(2)] for part in hierarchies
+    )
     assert first == again
     assert first[0] != first[1]
     assert first != other
@@ -198,7 +239,9 @@ def test_the_seed_fixes_the_loss_and_each_step_draws_anew() -> None:
 
 def test_the_weight_multiplies() -> None:
     embeddings, batch = normal(10, 4), table([0, 1, 2, 3, 4] * 2)
-    once, twice = (Hierarchy(SETTINGS | {"weight": weight}, 4, 0)(embeddings, batch) for weight in (0.5, 1.0))
+    once, twice = (
+        Hierarchy(SETTINGS | {"weight": weight}, 4, 0)(embeddings, batch) for weight in (0.5, 1.0)
+    )
     assert twice.item() == pytest.approx(2 * once.item())
 
 
@@ -251,14 +294,18 @@ def test_the_gradient_of_samples_is_the_riemannian_one_of_the_ball() -> None:
 
 def test_the_parent_is_the_likeliest_ancestor_of_a_proxy_and_its_mutual_neighbours() -> None:
     hierarchy = Hierarchy(SETTINGS | {"proxies": 15}, 3, 0)
-    points = hierarchy.points().detach() * torch.linspace(0.1, 1, 15).unsqueeze(1)[torch.randperm(15)]
+    points = (
+        hierarchy.points().detach() * torch.linspace(0.1, 1, 15).unsqueeze(1)[torch.randperm(15)]
+    )
     distances, radii = BALL.similarity(points, points, -1.0), BALL.radii(points)
     parents = grow_tree(distances, radii, 4)
     mutual = mutual_neighbours(-distances, 4)
     for proxy in range(15):
         inner = [other for other in range(15) if radii[other] < radii[proxy]]
         family = [proxy, *mutual[proxy].nonzero().flatten().tolist()]
-        farthest = {other: max(float(distances[member, other]) for member in family) for other in inner}
+        farthest = {
+            other: max(float(distances[member, other]) for member in family) for other in inner
+        }
         assert parents[proxy] == (min(farthest, key=lambda other: farthest[other]) if inner else -1)
     assert (parents == -1).sum() == 1
 

@@ -14,13 +14,31 @@ from geomix.files import write_json
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
-BALL = {"name": "distance", "weight": 1.0, "space": "ball", "curvature": 0.5, "scale": 1.0, "clip_radius": 2.3}
-SPACES = {"euclidean": [SPHERE], "flat": [FLAT], "hyperbolic": [BALL], "hybrid": [SPHERE, BALL | {"scale": 0.2}]}
+BALL = {
+    "name": "distance",
+    "weight": 1.0,
+    "space": "ball",
+    "curvature": 0.5,
+    "scale": 1.0,
+    "clip_radius": 2.3,
+}
+SPACES = {
+    "euclidean": [SPHERE],
+    "flat": [FLAT],
+    "hyperbolic": [BALL],
+    "hybrid": [SPHERE, BALL | {"scale": 0.2}],
+}
 TAUS, CURVATURES, SEEDS = (0.05, 0.1, 0.2), (0, 0.5), (0, 1)
 MACHINE = {"python": "3", "torch": "2", "timm": "1", "device": "CPU"}
 
 
-def write_cell(folder: Path, packed: Packed, cell: dict[str, Any], spaces: list[dict[str, Any]] | None, noise: float) -> None:
+def write_cell(
+    folder: Path,
+    packed: Packed,
+    cell: dict[str, Any],
+    spaces: list[dict[str, Any]] | None,
+    noise: float,
+) -> None:
     """Write a cell whose classes stand apart by noise alone; a baseline where there are no spaces."""
     random = np.random.default_rng([cell.get("seed") or 0, int(1000 * noise)])
     vectors = {}
@@ -28,7 +46,9 @@ def write_cell(folder: Path, packed: Packed, cell: dict[str, Any], spaces: list[
         labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
         centres = 6 * np.eye(8)[labels]
         for name in ("head", "backbone") if cell["geometry"] != "pixels" else ("pixels",):
-            vectors[f"{split}_{name}"] = (centres + noise * random.normal(size=centres.shape)).astype(np.float32)
+            vectors[f"{split}_{name}"] = (
+                centres + noise * random.normal(size=centres.shape)
+            ).astype(np.float32)
     folder.mkdir(parents=True)
     np.savez(folder / "embeddings.npz", allow_pickle=False, **vectors)
     description: dict[str, Any] = {"cell": cell, "machine": MACHINE}
@@ -41,7 +61,13 @@ def write_results(root: Path, packed: Packed) -> Path:
     """Write and score the four studies; tau 0.1 is the best temperature."""
     studies: dict[str, list[str]] = {"compare": [], "tau": [], "curvature": [], "baselines": []}
 
-    def add(study: str, name: str, cell: dict[str, Any], spaces: list[dict[str, Any]] | None, noise: float) -> None:
+    def add(
+        study: str,
+        name: str,
+        cell: dict[str, Any],
+        spaces: list[dict[str, Any]] | None,
+        noise: float,
+    ) -> None:
         write_cell(root / "runs" / study / name, packed, cell, spaces, noise)
         studies[study].append(name)
 
@@ -50,7 +76,13 @@ def write_results(root: Path, packed: Packed) -> Path:
             cell = {"geometry": geometry, "seed": seed, "curvature": 0.5, "lam": 1.0}
             add("compare", f"{geometry}-{seed}", cell | {"tau": 0.1}, spaces, 2.5)
             for tau in TAUS:
-                add("tau", f"{geometry}-{tau}-{seed}", cell | {"tau": tau}, spaces, 1.5 + 2 * (tau != 0.1))
+                add(
+                    "tau",
+                    f"{geometry}-{tau}-{seed}",
+                    cell | {"tau": tau},
+                    spaces,
+                    1.5 + 2 * (tau != 0.1),
+                )
     for curvature in CURVATURES:
         cell = {"geometry": "hyperbolic", "seed": 0, "tau": 0.1, "curvature": curvature, "lam": 1.0}
         spaces = [BALL | {"curvature": curvature}] if curvature else [FLAT]
@@ -78,4 +110,9 @@ def results(tmp_path: Path, kept_results: Path) -> Path:
 @pytest.fixture
 def params() -> dict[str, Any]:
     """Give what the report reads of params.yaml."""
-    return {"dataset": "patterns", "tau": 0.1, "split": {"seed": 0, "train": 0.4}, "report": {"queries": 3}}
+    return {
+        "dataset": "patterns",
+        "tau": 0.1,
+        "split": {"seed": 0, "train": 0.4},
+        "report": {"queries": 3},
+    }

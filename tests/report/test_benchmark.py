@@ -36,13 +36,28 @@ def test_links_of_the_pages_lead_somewhere(files: dict[str, bytes]) -> None:
             assert not set(targets) - set(files), name
 
 
-def test_the_page_answers_at_the_temperatures_that_validation_chose(files: dict[str, bytes]) -> None:
+def test_the_page_answers_at_the_temperatures_that_validation_chose(
+    files: dict[str, bytes],
+) -> None:
     page = files["README.md"].decode()
-    assert page.startswith("# patterns: does curved space help?\n\n**On patterns at curvature 0.5, ")
+    assert page.startswith(
+        "# patterns: does curved space help?\n\n**On patterns at curvature 0.5, "
+    )
     assert "for hyperbolic and" in page.splitlines()[2]
     assert "Inside the grid: euclidean 0.1, flat 0.1, hyperbolic 0.1 and hybrid 0.1." in page
-    rows = [line.split("|")[1].strip() for line in page.split("## Budget")[0].splitlines() if line.startswith("| ")]
-    assert rows[1:] == ["euclidean", "flat", "hyperbolic", "hybrid", "raw pixels", "untrained network"]
+    rows = [
+        line.split("|")[1].strip()
+        for line in page.split("## Budget")[0].splitlines()
+        if line.startswith("| ")
+    ]
+    assert rows[1:] == [
+        "euclidean",
+        "flat",
+        "hyperbolic",
+        "hybrid",
+        "raw pixels",
+        "untrained network",
+    ]
 
 
 def test_the_gain_over_raw_pixels_is_that_of_the_table(files: dict[str, bytes]) -> None:
@@ -54,11 +69,16 @@ def test_the_gain_over_raw_pixels_is_that_of_the_table(files: dict[str, bytes]) 
     assert float(said.split("by ")[1].split(" ")[0]) == pytest.approx(flat - pixels, abs=0.11)
 
 
-def test_a_geometry_below_raw_pixels_is_said_to_have_failed(scored: Path, packed_folder: Path, params: dict[str, Any]) -> None:
+def test_a_geometry_below_raw_pixels_is_said_to_have_failed(
+    scored: Path, packed_folder: Path, params: dict[str, Any]
+) -> None:
     path = scored / "baselines" / "metrics.csv"
     lines = path.read_text().splitlines()
     column = lines[0].split(",").index("recall_at_1")
-    worst = [",".join("1.0" if place == column else value for place, value in enumerate(line.split(","))) for line in lines[1:]]
+    worst = [
+        ",".join("1.0" if place == column else value for place, value in enumerate(line.split(",")))
+        for line in lines[1:]
+    ]
     path.write_text("\n".join([lines[0], *worst]) + "\n")
     page = build_benchmark(scored, packed_folder, params)["README.md"].decode()
     assert "**Training did not help in euclidean, flat, hyperbolic and hybrid.**" in page

@@ -8,7 +8,10 @@ def test_counts_and_files(packed: Packed) -> None:
     files = dataset_page(packed)
     assert sorted(files) == ["dataset.csv", "dataset.md", "samples.png"]
     page = files["dataset.md"].decode()
-    assert "60 images of 16 x 16 pixels, grey, in\n12 classes of 5 images. Hierarchy: kind -> group -> class." in page
+    assert (
+        "60 images of 16 x 16 pixels, grey, in\n12 classes of 5 images. Hierarchy: kind -> group -> class."
+        in page
+    )
     assert "4 of 4 test classes share their group with one of train." in page
     assert "val,classes,4\n" in files["dataset.csv"].decode()
 

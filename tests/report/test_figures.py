@@ -21,8 +21,12 @@ from geomix.report.figures import (
 
 
 def summary(knob: str, values: list[float]) -> pd.DataFrame:
-    rows = [("flat", value, 0.5 + value / 10, 0.01) for value in values] + [("other", value, 0.4, np.nan) for value in values]
-    return pd.DataFrame(rows, columns=["geometry", knob, "recall_at_1", "recall_at_1_sd"]).assign(seeds=2)
+    rows = [("flat", value, 0.5 + value / 10, 0.01) for value in values] + [
+        ("other", value, 0.4, np.nan) for value in values
+    ]
+    return pd.DataFrame(rows, columns=["geometry", knob, "recall_at_1", "recall_at_1_sd"]).assign(
+        seeds=2
+    )
 
 
 def opened(png: bytes) -> Image.Image:
@@ -41,7 +45,10 @@ def test_a_sweep_is_drawn_alike_every_time_and_leaves_no_figure_open() -> None:
     chosen = pd.DataFrame({"geometry": ["flat", "other"], "curvature": [0.1, 0.0]})
     lines = {split: {"raw pixels": 0.45, "untrained": 0.01} for split in ("val", "test")}
     first, second = (
-        draw_sweep({s: summary("curvature", [0.0, 0.1, 1.0]) for s in lines}, "curvature", chosen, lines) for _ in "ab"
+        draw_sweep(
+            {s: summary("curvature", [0.0, 0.1, 1.0]) for s in lines}, "curvature", chosen, lines
+        )
+        for _ in "ab"
     )
     assert first == second
     assert opened(first).size == (1200, 528)
@@ -57,7 +64,10 @@ def test_a_sweep_of_one_value_can_be_drawn() -> None:
 def test_a_wrong_neighbour_is_seen_in_grey() -> None:
     image = np.full((8, 8, 1), 128, np.uint8)
     right, wrong = (
-        np.asarray(opened(draw_neighbours([(image, "a")], {"flat": [[(image, found)]]})).convert("L"), int) for found in "ab"
+        np.asarray(
+            opened(draw_neighbours([(image, "a")], {"flat": [[(image, found)]]})).convert("L"), int
+        )
+        for found in "ab"
     )
     assert right.shape == wrong.shape
     assert (np.abs(right - wrong) > 60).sum() > 100
@@ -88,9 +98,19 @@ def test_a_caption_breaks_between_words_in_the_largest_letters_that_keep_it_whol
 @pytest.mark.parametrize("width", [15, 31, 40])
 @pytest.mark.parametrize(
     "caption",
-    ["", "Ă", "God-Morgon-Orange-Red-Grapefruit-Juice", "Japanese_(katakana)/character07", "W" * 40, "a b " * 20, "--/_"],
+    [
+        "",
+        "Ă",
+        "God-Morgon-Orange-Red-Grapefruit-Juice",
+        "Japanese_(katakana)/character07",
+        "W" * 40,
+        "a b " * 20,
+        "--/_",
+    ],
 )
-def test_no_caption_is_wider_than_its_image_or_longer_than_three_lines(caption: str, width: float) -> None:
+def test_no_caption_is_wider_than_its_image_or_longer_than_three_lines(
+    caption: str, width: float
+) -> None:
     lines, size = fit_caption(caption, width)
     assert len(lines) <= 3
     assert max(measure_text(line, size) for line in lines) <= width

@@ -14,13 +14,22 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw two geometries whose true difference is 0.1, with an effect of each class, each seed, and noise."""
     classes = np.repeat(np.arange(40), random.integers(2, 9, 40))
-    gaps = 0.1 + of_classes * random.normal(size=40)[classes] + of_seeds * random.normal(size=(seeds, 1))
+    gaps = (
+        0.1
+        + of_classes * random.normal(size=40)[classes]
+        + of_seeds * random.normal(size=(seeds, 1))
+    )
     b = random.normal(size=(seeds, len(classes)))
     return b + gaps + 0.1 * random.normal(size=b.shape), b, classes
 
 
-@pytest.mark.parametrize(("seeds", "of_classes", "of_seeds"), [(3, 0.1, 0.0), (3, 0.02, 0.1), (2, 0.02, 0.1), (5, 0.1, 0.03)])
-def test_the_interval_covers_the_truth_as_often_as_it_says(seeds: int, of_classes: float, of_seeds: float) -> None:
+@pytest.mark.parametrize(
+    ("seeds", "of_classes", "of_seeds"),
+    [(3, 0.1, 0.0), (3, 0.02, 0.1), (2, 0.02, 0.1), (5, 0.1, 0.03)],
+)
+def test_the_interval_covers_the_truth_as_often_as_it_says(
+    seeds: int, of_classes: float, of_seeds: float
+) -> None:
     random = np.random.default_rng(0)
     covered = 0
     for _ in range(400):
@@ -73,7 +82,8 @@ def test_one_seed_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(0.01, 0.02, "higher"), (-0.02, -0.01, "lower"), (-0.01, 0.02, "no difference found")]
+    ("low", "high", "verdict"),
+    [(0.01, 0.02, "higher"), (-0.02, -0.01, "lower"), (-0.01, 0.02, "no difference found")],
 )
 def test_verdicts(low: float, high: float, verdict: str) -> None:
     assert Difference((low + high) / 2, low, high, (low, high)).verdict == verdict

@@ -15,14 +15,18 @@ def test_pages_are_those_of_the_pipeline_and_links_lead_somewhere(
 ) -> None:
     files = build_pages(results, packed_folder, params)
     outs = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["report"]["outs"]
-    assert sorted(f"reports/{name}" for name in files) == sorted(name for out in outs for name in out)
+    assert sorted(f"reports/{name}" for name in files) == sorted(
+        name for out in outs for name in out
+    )
     for name, content in files.items():
         if name.endswith(".md"):
             targets = [part.split(")")[0] for part in content.decode().split("](")[1:]]
             assert not set(targets) - set(files), name
 
 
-def test_every_page_says_where_it_comes_from(results: Path, packed_folder: Path, params: dict[str, Any]) -> None:
+def test_every_page_says_where_it_comes_from(
+    results: Path, packed_folder: Path, params: dict[str, Any]
+) -> None:
     files = build_pages(results, packed_folder, params)
     for name, content in files.items():
         if name.endswith(".md"):
@@ -33,8 +37,12 @@ def test_every_page_says_where_it_comes_from(results: Path, packed_folder: Path,
             assert "- trained with: python 3, torch 2, timm 1, device CPU" in page
 
 
-def test_the_same_results_give_the_same_bytes(results: Path, packed_folder: Path, params: dict[str, Any]) -> None:
-    assert build_pages(results, packed_folder, params) == build_pages(results, packed_folder, params)
+def test_the_same_results_give_the_same_bytes(
+    results: Path, packed_folder: Path, params: dict[str, Any]
+) -> None:
+    assert build_pages(results, packed_folder, params) == build_pages(
+        results, packed_folder, params
+    )
 
 
 def test_a_report_that_fails_leaves_the_pages_as_they_were(

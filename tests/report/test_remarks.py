@@ -21,10 +21,19 @@ from geomix.report.studies import Study
 def study(**cells: tuple[float, float]) -> Study:
     """Give a study of systems or baselines by test R@1 and spread in degrees."""
     rows = [
-        {"cell": name, "system": name, "geometry": name, "recall_at_1": score, "map_at_r": 0.1, "spread_degrees": degrees}
+        {
+            "cell": name,
+            "system": name,
+            "geometry": name,
+            "recall_at_1": score,
+            "map_at_r": 0.1,
+            "spread_degrees": degrees,
+        }
         for name, (score, degrees) in cells.items()
     ]
-    metrics = pd.DataFrame(rows).assign(split="test", vector="head", similarity="own", reciprocal_rank=0.1, r_precision=0.1)
+    metrics = pd.DataFrame(rows).assign(
+        split="test", vector="head", similarity="own", reciprocal_rank=0.1, r_precision=0.1
+    )
     return Study(metrics, {}, [])
 
 
@@ -32,22 +41,42 @@ START = study(untrained=(0.3, 5.0))
 
 
 def test_the_highest_row_of_each_table_is_named_beside_its_references() -> None:
-    scores = {"plain": "46.2 ± 6.5", "better": "73.6 ± 1.2", "flat_tuned": "72.5 ± 1.4", "worse": "9.1 ± 0.2"}
+    scores = {
+        "plain": "46.2 ± 6.5",
+        "better": "73.6 ± 1.2",
+        "flat_tuned": "72.5 ± 1.4",
+        "worse": "9.1 ± 0.2",
+    }
     verdicts = {"plain": "reference", "better": "higher", "flat_tuned": "higher", "worse": "lower"}
-    rows = [{"system": name, "test R@1, %": score, "verdict": verdicts[name]} for name, score in scores.items()]
+    rows = [
+        {"system": name, "test R@1, %": score, "verdict": verdicts[name]}
+        for name, score in scores.items()
+    ]
     said = say_best({"given": rows, "hidden": [rows[0], rows[3]]})
     assert said.startswith(
         "**With labels given `better` is highest in test R@1 (percent), 73.6 ± 1.2, beside 46.2 ± 6.5 of `plain` and 72.5 ± 1.4 "
         "of `flat_tuned`; of the other 3 rows, higher than `plain` beyond the noise: 2, lower: 1."
     )
-    assert "With labels hidden `plain` is highest in test R@1 (percent), 46.2 ± 6.5, beside 46.2 ± 6.5 of `plain`" in said
+    assert (
+        "With labels hidden `plain` is highest in test R@1 (percent), 46.2 ± 6.5, beside 46.2 ± 6.5 of `plain`"
+        in said
+    )
 
 
 def test_rows_below_the_untrained_network_are_named_with_those_that_have_not_spread() -> None:
-    said = say_untrained(study(good=(0.7, 3.0), close=(0.7, 0.1), lost=(0.2, 40.0), stuck=(0.1, 0.2)), START)
-    assert said.startswith("Test R@1 is below that of the untrained network (30.0 %) in `lost` and `stuck`. In `stuck` the")
-    assert "they point 0.2° from their mean direction, where those of the untrained network point 5.0° from theirs" in said
-    assert said.endswith("What these rows show is what equal budgets leave to a method, not what the method can reach.")
+    said = say_untrained(
+        study(good=(0.7, 3.0), close=(0.7, 0.1), lost=(0.2, 40.0), stuck=(0.1, 0.2)), START
+    )
+    assert said.startswith(
+        "Test R@1 is below that of the untrained network (30.0 %) in `lost` and `stuck`. In `stuck` the"
+    )
+    assert (
+        "they point 0.2° from their mean direction, where those of the untrained network point 5.0° from theirs"
+        in said
+    )
+    assert said.endswith(
+        "What these rows show is what equal budgets leave to a method, not what the method can reach."
+    )
 
 
 def test_nothing_is_said_where_all_rows_have_trained() -> None:
@@ -84,11 +113,15 @@ def test_priors_are_compared_with_the_share_of_other_images_of_the_class() -> No
 
 
 def test_a_tau_at_an_edge_of_its_grid_is_named() -> None:
-    assert say_edges({"a": 0.1, "b": 0.2, "c": 0.4}, [0.4, 0.2, 0.1]).startswith("The tau of `a` (0.1) and `c` (0.4) is **at an")
+    assert say_edges({"a": 0.1, "b": 0.2, "c": 0.4}, [0.4, 0.2, 0.1]).startswith(
+        "The tau of `a` (0.1) and `c` (0.4) is **at an"
+    )
     assert say_edges({"b": 0.2}, [0.1, 0.2, 0.4]) == ""
 
 
-@pytest.mark.parametrize(("weight", "alone"), [(0, ": euclidean alone"), (0.4, ""), (1, ": hypvit alone")])
+@pytest.mark.parametrize(
+    ("weight", "alone"), [(0, ": euclidean alone"), (0.4, ""), (1, ": hypvit alone")]
+)
 def test_an_ensemble_of_one_is_called_that(weight: float, alone: str) -> None:
     name = "ensemble: features"
     said = say_ensembles({name: weight}, ["euclidean", "hypvit"])

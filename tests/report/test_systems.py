@@ -18,7 +18,13 @@ from geomix.report.text import gap
 from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
 
 UNIT = BALL | {"normalize": True}
-SPACES = {"euclidean": [SPHERE], "ball_tuned": [BALL], "hypvit": [BALL], "hypmix": [SPHERE, UNIT], "infonce": [SPHERE]}
+SPACES = {
+    "euclidean": [SPHERE],
+    "ball_tuned": [BALL],
+    "hypvit": [BALL],
+    "hypmix": [SPHERE, UNIT],
+    "infonce": [SPHERE],
+}
 SPACES["ball_hidden"] = [BALL]
 PLAIN = {"geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None}
 PLAIN |= {"labels": None, "loss": None, "negatives": None, "batch": None, "augment": None}
@@ -60,10 +66,21 @@ def scored(tmp_path: Path, results: Path, kept_packed: Path) -> Path:
     packed, runs = open_packed(kept_packed), tmp_path / "runs"
     for name, spaces in SPACES.items():
         for seed in SEEDS:
-            cell = {"system": name, "geometry": name, "seed": seed, "tau": 0.1, "curvature": 0.5, "lam": None}
-            write_cell(runs / name / str(seed), packed, cell, spaces, 2.7 if BALL in spaces else 3.5)
+            cell = {
+                "system": name,
+                "geometry": name,
+                "seed": seed,
+                "tau": 0.1,
+                "curvature": 0.5,
+                "lam": None,
+            }
+            write_cell(
+                runs / name / str(seed), packed, cell, spaces, 2.7 if BALL in spaces else 3.5
+            )
     ensembles = build_ensembles(runs, ["euclidean", "hypvit"], [0, 0.5, 1], SEEDS, packed)
-    score_study(runs, system_cells(SPACES, SEEDS), packed, results / "systems", "systems", ensembles)
+    score_study(
+        runs, system_cells(SPACES, SEEDS), packed, results / "systems", "systems", ensembles
+    )
     return results
 
 
@@ -74,7 +91,11 @@ def page(scored: Path, kept_packed: Path, params: dict[str, Any], tmp_path: Path
 
 def table(page: str, heading: str) -> dict[str, dict[str, str]]:
     """Give the rows of the first table after a heading, by system."""
-    lines = [line for line in page.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines() if line.startswith("|")]
+    lines = [
+        line
+        for line in page.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
+        if line.startswith("|")
+    ]
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
@@ -82,26 +103,54 @@ def table(page: str, heading: str) -> dict[str, dict[str, str]]:
 def test_each_system_is_in_the_table_of_its_labels(page: str) -> None:
     baselines = ["raw pixels", "untrained network"]
     ensembles = ["ensemble: similarities", "ensemble: features"]
-    assert list(table(page, "Labels given")) == ["euclidean", "ball_tuned", "hypvit", "hypmix", *ensembles, *baselines]
-    assert list(table(page, "Labels hidden")) == ["infonce", "ball_hidden", "ball_tuned, labels given", *baselines]
+    assert list(table(page, "Labels given")) == [
+        "euclidean",
+        "ball_tuned",
+        "hypvit",
+        "hypmix",
+        *ensembles,
+        *baselines,
+    ]
+    assert list(table(page, "Labels hidden")) == [
+        "infonce",
+        "ball_hidden",
+        "ball_tuned, labels given",
+        *baselines,
+    ]
 
 
 def test_tuned_references_are_not_compared_where_labels_are_hidden(page: str) -> None:
-    row, own = table(page, "Labels hidden")["ball_tuned, labels given"], table(page, "Labels given")["ball_tuned"]
-    assert (row["verdict"], row["R@1 minus infonce's, points [95 % interval]"]) == ("not comparable", "-")
-    assert row["changes against infonce"] == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
+    row, own = (
+        table(page, "Labels hidden")["ball_tuned, labels given"],
+        table(page, "Labels given")["ball_tuned"],
+    )
+    assert (row["verdict"], row["R@1 minus infonce's, points [95 % interval]"]) == (
+        "not comparable",
+        "-",
+    )
+    assert (
+        row["changes against infonce"]
+        == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
+    )
     assert row["test R@1, %"] == own["test R@1, %"]
     assert "The tau of `ball_tuned` (0.2) is **at an edge of its grid**" in page
 
 
 def test_scores_are_those_of_the_results(page: str, scored: Path, kept_packed: Path) -> None:
     metrics = pd.read_csv(scored / "systems" / "metrics.csv")
-    rows = metrics[(metrics["system"] == "hypvit") & (metrics["split"] == "test") & (metrics["similarity"] == "own")]
+    rows = metrics[
+        (metrics["system"] == "hypvit")
+        & (metrics["split"] == "test")
+        & (metrics["similarity"] == "own")
+    ]
     row = table(page, "Labels given")["hypvit"]
     assert row["test R@1, %"].startswith(f"{100 * rows['recall_at_1'].mean():.1f} ±")
     assert row["test MAP@R, %"].startswith(f"{100 * rows['map_at_r'].mean():.1f} ±")
     study = read_study(scored / "systems")
-    hits = [per_query(study, system_cells([name], SEEDS), "test", "recall_at_1") for name in ("hypvit", "euclidean")]
+    hits = [
+        per_query(study, system_cells([name], SEEDS), "test", "recall_at_1")
+        for name in ("hypvit", "euclidean")
+    ]
     packed = open_packed(kept_packed)
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     difference = paired_difference(hits[0], hits[1], classes)
@@ -117,10 +166,14 @@ def test_the_reference_is_not_compared_with_itself(page: str) -> None:
 
 def test_claims_and_changes_stand_beside_the_scores(page: str) -> None:
     rows = table(page, "Labels given")
-    assert rows["hypvit"]["changes against euclidean"] == "geometry hyperbolic, tau 0.2, curvature 0.5"
+    assert (
+        rows["hypvit"]["changes against euclidean"] == "geometry hyperbolic, tau 0.2, curvature 0.5"
+    )
     assert rows["hypvit"]["the paper's claim"] == "R@1 99"
     assert rows["euclidean"]["the paper's claim"] == "-"
-    assert rows["ensemble: features"]["changes against euclidean"].startswith("features of euclidean and hypvit, weight ")
+    assert rows["ensemble: features"]["changes against euclidean"].startswith(
+        "features of euclidean and hypvit, weight "
+    )
 
 
 def test_released_hypmix_ranks_as_the_cosine(page: str) -> None:
@@ -137,13 +190,25 @@ def test_the_table_of_costs_is_that_which_was_measured(
 ) -> None:
     assert table(page, "Labels given")["hypvit"]["time of the loss"] == "not measured"
     path = tmp_path / "costs.csv"
-    measures = {"implementation": ["hypvit"], "ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
+    measures = {
+        "implementation": ["hypvit"],
+        "ratio": [1.234],
+        "extra_mib": [1.5],
+        "baseline_extra_mib": [0.25],
+    }
     pd.DataFrame(measures).to_csv(path)
-    measured = table(build_systems(scored, kept_packed, params, path)["systems.md"].decode(), "Labels given")
-    assert (measured["hypvit"]["time of the loss"], measured["hypvit"]["memory of the loss, MiB"]) == ("1.23", "+1.2")
+    measured = table(
+        build_systems(scored, kept_packed, params, path)["systems.md"].decode(), "Labels given"
+    )
+    assert (
+        measured["hypvit"]["time of the loss"],
+        measured["hypvit"]["memory of the loss, MiB"],
+    ) == ("1.23", "+1.2")
 
 
-def test_a_study_without_hidden_labels_has_no_such_table(scored: Path, kept_packed: Path, params: dict[str, Any]) -> None:
+def test_a_study_without_hidden_labels_has_no_such_table(
+    scored: Path, kept_packed: Path, params: dict[str, Any]
+) -> None:
     for name in ("infonce", "ball_hidden"):
         del params["system"][name]
     page = build_systems(scored, kept_packed, params, Path("none.csv"))["systems.md"].decode()
@@ -151,15 +216,22 @@ def test_a_study_without_hidden_labels_has_no_such_table(scored: Path, kept_pack
     assert "## Labels given" in page
 
 
-def test_links_of_the_page_lead_somewhere(scored: Path, kept_packed: Path, params: dict[str, Any]) -> None:
+def test_links_of_the_page_lead_somewhere(
+    scored: Path, kept_packed: Path, params: dict[str, Any]
+) -> None:
     files = build_systems(scored, kept_packed, params, Path("none.csv"))
-    assert {part.split(")")[0] for part in files["systems.md"].decode().split("](")[1:]} == set(files) - {"systems.md"}
+    assert {part.split(")")[0] for part in files["systems.md"].decode().split("](")[1:]} == set(
+        files
+    ) - {"systems.md"}
 
 
 def test_the_figure_has_a_panel_for_each_kind_of_labels_and_the_same_bytes_every_time() -> None:
-    rows = pd.DataFrame({"recall_at_1": [0.2, 0.6], "recall_at_1_sd": [0.1, float("nan")]}, index=["a", "b"])
+    rows = pd.DataFrame(
+        {"recall_at_1": [0.2, 0.6], "recall_at_1_sd": [0.1, float("nan")]}, index=["a", "b"]
+    )
     one, two, again = (
-        draw_systems(groups, {"pixels": 0.4}) for groups in ({"given": rows}, {"given": rows, "hidden": rows}, {"given": rows})
+        draw_systems(groups, {"pixels": 0.4})
+        for groups in ({"given": rows}, {"given": rows, "hidden": rows}, {"given": rows})
     )
     assert one == again
     assert len(two) > len(one)

@@ -23,7 +23,11 @@ def test_words() -> None:
 
 def test_a_table_keeps_text_as_it_is() -> None:
     lines = markdown_table([{"a": "0.10", "b": "x"}, {"a": "**3**", "b": "-"}]).splitlines()
-    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("|:")] == [
+    assert [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if not line.startswith("|:")
+    ] == [
         ["a", "b"],
         ["0.10", "x"],
         ["**3**", "-"],

@@ -36,11 +36,24 @@ def test_a_tree_is_purer_where_it_is_in_every_seed(tmp_path: Path, trees: pd.Dat
     assert f"- `hier`: {places}; {random}; {kmeans}." in section
     assert f"- `other`: {places}; {random}; purer than k-means by kind and label." in section
     row = next(line for line in section.splitlines() if line.startswith("| hier"))
-    assert [cell.strip() for cell in row.strip("|").split("|")] == ["hier", "kind", "60.0 ± 14.1", "30.0 ± 0.0", "60.0 ± 0.0"]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "hier",
+        "kind",
+        "60.0 ± 14.1",
+        "30.0 ± 0.0",
+        "60.0 ± 0.0",
+    ]
 
 
-def test_nothing_is_claimed_of_a_tree_with_nearly_all_images_at_one_node(tmp_path: Path, trees: pd.DataFrame) -> None:
-    trees.assign(fullest=[0.5, 0.98, 0.5, 0.98], random=0.0).to_csv(tmp_path / "trees.csv", index=False)
+def test_nothing_is_claimed_of_a_tree_with_nearly_all_images_at_one_node(
+    tmp_path: Path, trees: pd.DataFrame
+) -> None:
+    trees.assign(fullest=[0.5, 0.98, 0.5, 0.98], random=0.0).to_csv(
+        tmp_path / "trees.csv", index=False
+    )
     section = describe_trees(tmp_path)
-    assert "the fullest holds 50.0 % and 98.0 % of them, so **nothing is claimed of this tree**." in section
+    assert (
+        "the fullest holds 50.0 % and 98.0 % of them, so **nothing is claimed of this tree**."
+        in section
+    )
     assert "purer than" not in section

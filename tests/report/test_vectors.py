@@ -26,7 +26,9 @@ def vectors_folder(packed_folder: Path) -> Path:
     np.save(packed_folder / "vectors.npy", vectors)
     card = json.loads((packed_folder / "card.json").read_text())
     hashes = {name: hash_file(packed_folder / name) for name in ("vectors.npy", "samples.csv")}
-    counts = {split: {"vectors": count.pop("images"), **count} for split, count in card["counts"].items()}
+    counts = {
+        split: {"vectors": count.pop("images"), **count} for split, count in card["counts"].items()
+    }
     changes = {"form": "vectors", "image_shape": [1, 1, 7], "sha256": hashes, "counts": counts}
     (packed_folder / "card.json").write_text(json.dumps(card | changes))
     return packed_folder
@@ -50,7 +52,9 @@ def keep_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return figures
 
 
-def test_all_pages_are_built_and_links_lead_somewhere(results: Path, vectors_folder: Path, params: dict[str, Any]) -> None:
+def test_all_pages_are_built_and_links_lead_somewhere(
+    results: Path, vectors_folder: Path, params: dict[str, Any]
+) -> None:
     files = build_pages(results, vectors_folder, params)
     assert files == build_pages(results, vectors_folder, params)
     assert files["samples.png"].startswith(PNG)
@@ -61,7 +65,10 @@ def test_all_pages_are_built_and_links_lead_somewhere(results: Path, vectors_fol
             assert not set(targets) - set(files), name
             assert "image" not in content.decode().partition("<details>")[0], name
     page = files["dataset.md"].decode()
-    assert "60 vectors of 7 numbers, in\n12 classes of 5 vectors. Hierarchy: kind -> group -> class." in page
+    assert (
+        "60 vectors of 7 numbers, in\n12 classes of 5 vectors. Hierarchy: kind -> group -> class."
+        in page
+    )
     assert "| split   | vectors   |" in page
 
 
@@ -84,19 +91,27 @@ def test_points_without_a_second_direction_are_projected_too(points: np.ndarray)
     assert np.isfinite(shares).all()
 
 
-def test_the_map_shows_every_test_vector_in_the_colour_of_its_group(vectors: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_shows_every_test_vector_in_the_colour_of_its_group(
+    vectors: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = keep_figures(monkeypatch)
     monkeypatch.setattr(module, "GROUPS", 3)
     draw_map(vectors)
     draw_map(Packed(vectors.samples, vectors.images, vectors.card | {"levels": []}))
-    drawn = [{line.get_label(): len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines} for figure in figures]
+    drawn = [
+        {line.get_label(): len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines}
+        for figure in figures
+    ]
     assert {name: count for name, count in drawn[0].items() if count} == {"even": 10, "odd": 10}
     assert drawn[1] == {"other label": 5, "class 8": 5, "class 9": 5, "class 10": 5}
 
 
 def test_wrong_neighbours_have_a_cross(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = keep_figures(monkeypatch)
-    draw_labels(["a$x$", "b"], {"flat": [["a$x$", "b"], ["b", "b" * 30]], "hybrid": [["c", "a$x$"], ["b", "b"]]})
+    draw_labels(
+        ["a$x$", "b"],
+        {"flat": [["a$x$", "b"], ["b", "b" * 30]], "hybrid": [["c", "a$x$"], ["b", "b"]]},
+    )
     cells = figures[0].axes[0].tables[0].get_celld()
     shown = [[cells[row, column].get_text().get_text() for column in range(4)] for row in range(5)]
     assert shown == [

@@ -1,9 +1,12 @@
-"""Metrics: equal to pytorch-metric-learning's AccuracyCalculator, from the embeddings to the mean over queries.
+"""Metrics: equal to pytorch-metric-learning's AccuracyCalculator, from the embeddings to the mean
+over queries.
 
-Its search is by Euclidean distance in float32, which orders normalised vectors as our cosine does, save for ties of its
-rounding: the embeddings here have none. Its R and its lists leave the query out by row where the first rows of the
-reference are the queries, and its means leave out "lone queries", without any relevant item. Its lists are the whole
-ranking with k = None, and max R long with k = "max_bin_count"; MRR then is 0 for a query without a hit in them, as ours.
+Its search is by Euclidean distance in float32, which orders normalised vectors as our cosine does,
+save for ties of its
+rounding: the embeddings here have none. Its R and its lists leave the query out by row where the
+first rows of the reference are the queries, and its means leave out "lone queries", without any
+relevant item. Its lists are the whole ranking with k = None, and max R long with k =
+"max_bin_count"; MRR then is 0 for a query without a hit in them, as ours.
 """
 
 import numpy as np
@@ -30,24 +33,42 @@ def draw(seed: int, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Draw normalised embeddings in loose clusters, and their labels, 3 apart."""
     random = np.random.default_rng(seed)
     classes = random.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    embeddings = np.random.default_rng(0).normal(size=(len(sizes), 12))[classes] + 1.6 * random.normal(size=(len(classes), 12))
+    embeddings = np.random.default_rng(0).normal(size=(len(sizes), 12))[
+        classes
+    ] + 1.6 * random.normal(size=(len(classes), 12))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings.astype(np.float32), classes * 3
 
 
 def assert_equal_to_peer(
-    queries: np.ndarray, query_labels: np.ndarray, gallery: np.ndarray, labels: np.ndarray, excluded: bool, whole: bool
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    gallery: np.ndarray,
+    labels: np.ndarray,
+    excluded: bool,
+    whole: bool,
 ) -> None:
     cosines = queries.astype(float) @ gallery.astype(float).T
     assert np.diff(np.sort(cosines, 1), axis=1).min() > GAP
-    calculator = peer.AccuracyCalculator(include=tuple(NAMES), k=None if whole else "max_bin_count", device=torch.device("cpu"))
-    expected = calculator.get_accuracy(queries, query_labels, gallery, labels, ref_includes_query=excluded)
+    calculator = peer.AccuracyCalculator(
+        include=tuple(NAMES), k=None if whole else "max_bin_count", device=torch.device("cpu")
+    )
+    expected = calculator.get_accuracy(
+        queries, query_labels, gallery, labels, ref_includes_query=excluded
+    )
     relevant = count_relevant(query_labels, labels, excluded)
     k = len(gallery) - excluded if whole else int(relevant.max())
     own = np.arange(len(queries)) if excluded else None
-    neighbours = nearest(torch.from_numpy(queries), torch.from_numpy(gallery), cosine(), k, exclude=own)
+    neighbours = nearest(
+        torch.from_numpy(queries), torch.from_numpy(gallery), cosine(), k, exclude=own
+    )
     found = score_queries(relevance(neighbours, query_labels, labels), relevant)
-    assert found.keys() == score_levels(neighbours, {"class": query_labels}, {"class": labels}, excluded)["class"].keys()
+    assert (
+        found.keys()
+        == score_levels(neighbours, {"class": query_labels}, {"class": labels}, excluded)[
+            "class"
+        ].keys()
+    )
     for theirs, ours in NAMES.items():
         assert 0.05 < expected[theirs] < 0.95, "a value that tells little"
         # Their MRR is a mean in float32.
@@ -64,14 +85,20 @@ def test_metrics_equal_the_peers_where_the_queries_are_the_gallery(seed: int, wh
 
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_metrics_equal_the_peers_where_the_queries_are_part_of_the_gallery(seed: int, whole: bool) -> None:
+def test_metrics_equal_the_peers_where_the_queries_are_part_of_the_gallery(
+    seed: int, whole: bool
+) -> None:
     embeddings, labels = draw(seed, SIZES)
-    assert_equal_to_peer(embeddings[:25], labels[:25], embeddings, labels, excluded=True, whole=whole)
+    assert_equal_to_peer(
+        embeddings[:25], labels[:25], embeddings, labels, excluded=True, whole=whole
+    )
 
 
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_metrics_equal_the_peers_in_a_separate_gallery(seed: int, whole: bool) -> None:
     gallery, labels = draw(seed, SIZES)
-    queries, query_labels = draw(seed + 10, [5, 2, 1, 4, 0, 3, 2, 6, 2, 3, 1])  # the last two classes are not in the gallery
+    queries, query_labels = draw(
+        seed + 10, [5, 2, 1, 4, 0, 3, 2, 6, 2, 3, 1]
+    )  # the last two classes are not in the gallery
     assert_equal_to_peer(queries, query_labels, gallery, labels, excluded=False, whole=whole)

@@ -26,12 +26,18 @@ GEOMETRIES = {
 
 
 def nearest_by_definition(
-    queries: torch.Tensor, gallery: torch.Tensor, geometry: Geometry, k: int, exclude: np.ndarray | None
+    queries: torch.Tensor,
+    gallery: torch.Tensor,
+    geometry: Geometry,
+    k: int,
+    exclude: np.ndarray | None,
 ) -> np.ndarray:
     x, y = geometry.place(queries.double()), geometry.place(gallery.double())
     lists = []
     for row in range(len(queries)):
-        pairs = geometry.paired_similarity([points[row].expand(len(gallery), -1) for points in x], y).tolist()
+        pairs = geometry.paired_similarity(
+            [points[row].expand(len(gallery), -1) for points in x], y
+        ).tolist()
         order = sorted(range(len(gallery)), key=lambda item: (-pairs[item], item))
         lists.append([item for item in order if exclude is None or item != exclude[row]][:k])
     return np.array(lists)
@@ -58,19 +64,30 @@ def test_a_learned_weight_orders_as_it_is_now() -> None:
     with torch.no_grad():
         geometry.get_parameter("weights.1.log_ratio").fill_(2.0)
     found = nearest(gallery, gallery, geometry, 15, exclude=own)
-    assert np.array_equal(found, nearest(gallery, gallery, Geometry(spaces, [1, geometry.parts[1][1]], 0.1), 15, exclude=own))
-    assert not np.array_equal(found, nearest(gallery, gallery, Geometry(spaces, [1, 0.6], 0.1), 15, exclude=own))
+    assert np.array_equal(
+        found,
+        nearest(
+            gallery, gallery, Geometry(spaces, [1, geometry.parts[1][1]], 0.1), 15, exclude=own
+        ),
+    )
+    assert not np.array_equal(
+        found, nearest(gallery, gallery, Geometry(spaces, [1, 0.6], 0.1), 15, exclude=own)
+    )
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_a_separate_gallery_keeps_every_item(name: str) -> None:
     queries, gallery = vectors(9), vectors(40, 1)
     found = nearest(queries, gallery, GEOMETRIES[name], 40)
-    assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], 40, None))
+    assert np.array_equal(
+        found, nearest_by_definition(queries, gallery, GEOMETRIES[name], 40, None)
+    )
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_blocks_and_tiles_of_any_length_give_the_same_lists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_tiles_of_any_length_give_the_same_lists(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gallery = vectors(150)
     gallery[40:50] = gallery[:10]
     own = np.arange(150)
@@ -86,10 +103,14 @@ def test_long_lists_equal_a_full_sort_too(name: str) -> None:
     queries, gallery = vectors(5), vectors(400, 1)
     gallery[300:] = gallery[:100]
     found = nearest(queries, gallery, GEOMETRIES[name], search.SHORT + 20)
-    assert np.array_equal(found, nearest_by_definition(queries, gallery, GEOMETRIES[name], search.SHORT + 20, None))
+    assert np.array_equal(
+        found, nearest_by_definition(queries, gallery, GEOMETRIES[name], search.SHORT + 20, None)
+    )
 
 
-def test_short_lists_of_one_space_begin_in_float32_and_all_else_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_lists_of_one_space_begin_in_float32_and_all_else_in_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[torch.dtype] = []
     blocks = search._Blocks
 
@@ -99,7 +120,12 @@ def test_short_lists_of_one_space_begin_in_float32_and_all_else_in_float64(monke
 
     monkeypatch.setattr(search, "_Blocks", watch)
     gallery = vectors(300)
-    for geometry, k in (("ball", 5), ("ball", 200), ("hybrid", 5), ("ball of points too far out for float32", 5)):
+    for geometry, k in (
+        ("ball", 5),
+        ("ball", 200),
+        ("hybrid", 5),
+        ("ball of points too far out for float32", 5),
+    ):
         nearest(gallery, gallery, GEOMETRIES[geometry], k)
     assert made == [torch.float32, torch.float64, torch.float64, torch.float64]
 
@@ -112,20 +138,28 @@ def test_groups_lose_no_neighbour(items: int, monkeypatch: pytest.MonkeyPatch) -
     own = np.arange(items)
     for name in ("sphere", "ball", "hybrid"):
         found = nearest(gallery, gallery, GEOMETRIES[name], 9, own)
-        assert np.array_equal(found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own))
+        assert np.array_equal(
+            found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own)
+        )
 
 
-def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lengths: list[int] = []
     candidates = search._Blocks.candidates
 
-    def watch(self: search._Blocks, rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def watch(
+        self: search._Blocks, rows: torch.Tensor, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         lengths.append(count)
         return candidates(self, rows, count)
 
     monkeypatch.setattr(search._Blocks, "candidates", watch)
     # 500 points within a millionth: their cosines differ by less than float32 can tell
-    gallery = torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-6 * vectors(500, 1).double()
+    gallery = (
+        torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-6 * vectors(500, 1).double()
+    )
     own = np.arange(500)
     found = nearest(gallery, gallery, cosine(), 5, own)
     assert np.array_equal(found, nearest_by_definition(gallery, gallery, cosine(), 5, own))
@@ -175,7 +209,10 @@ def test_candidates_that_rounding_cannot_tell_apart_are_searched_deeper() -> Non
 def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
     # 60 items nearer to each other than a product of such large norms can tell
     geometry = Geometry([Sphere(), Flat(1, None)], [1, 1], 0.1)
-    gallery = 1e4 * torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-5 * vectors(60, 1).double()
+    gallery = (
+        1e4 * torch.nn.functional.normalize(vectors(1).double(), dim=1)
+        + 1e-5 * vectors(60, 1).double()
+    )
     own = np.arange(60)
     found = nearest(gallery, gallery, geometry, 3, exclude=own)
     assert np.array_equal(found, nearest_by_definition(gallery, gallery, geometry, 3, own))
@@ -184,13 +221,37 @@ def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
 @pytest.mark.parametrize(
     ("queries", "gallery", "k", "exclude", "message"),
     [
-        (torch.ones(2, 3), torch.ones(2, 4), 1, None, r"found queries and gallery of shapes \(2, 3\) and \(2, 4\)"),
+        (
+            torch.ones(2, 3),
+            torch.ones(2, 4),
+            1,
+            None,
+            r"found queries and gallery of shapes \(2, 3\) and \(2, 4\)",
+        ),
         (torch.ones(2, 3), torch.ones(0, 3), 1, None, "expected .* Q, N > 0"),
-        (torch.full((2, 3), torch.nan), torch.ones(2, 3), 1, None, "features: found values that are not finite"),
+        (
+            torch.full((2, 3), torch.nan),
+            torch.ones(2, 3),
+            1,
+            None,
+            "features: found values that are not finite",
+        ),
         (torch.ones(2, 3), torch.ones(4, 3), 0, None, "found k = 0, expected 1 to 4"),
         (torch.ones(2, 3), torch.ones(4, 3), 4, np.arange(2), "found k = 4, expected 1 to 3"),
-        (torch.ones(2, 3), torch.ones(4, 3), 1, np.arange(3), r"exclude of shape \(3,\), expected \(2,\)"),
-        (torch.ones(2, 3), torch.ones(4, 3), 1, np.array([0, 4]), "exclude from 0 to 4, expected rows 0 to 3"),
+        (
+            torch.ones(2, 3),
+            torch.ones(4, 3),
+            1,
+            np.arange(3),
+            r"exclude of shape \(3,\), expected \(2,\)",
+        ),
+        (
+            torch.ones(2, 3),
+            torch.ones(4, 3),
+            1,
+            np.array([0, 4]),
+            "exclude from 0 to 4, expected rows 0 to 3",
+        ),
         (torch.ones(0, 3), torch.ones(4, 3), 1, None, "expected .* Q, N > 0"),
     ],
 )

@@ -7,10 +7,22 @@ from pathlib import Path
 
 import pytest
 
-STAGES = ("check", "download", "preprocess", "train", "train_system", "baselines", "evaluate", "report", "report_systems")
+STAGES = (
+    "check",
+    "download",
+    "preprocess",
+    "train",
+    "train_system",
+    "baselines",
+    "evaluate",
+    "report",
+    "report_systems",
+)
 
 
-def run_stage(folder: Path, stage: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_stage(
+    folder: Path, stage: str, *arguments: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "importtime", "-m", f"stages.{stage}", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
@@ -31,7 +43,9 @@ def checkout(tmp_path: Path, root: Path) -> Path:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> None:
     path = checkout / "params.yaml"
-    path.write_text(path.read_text().replace("\ntau: 0.1", "\ntau: -1").replace("\nepochs: 3", "\nepochs: many"))
+    path.write_text(
+        path.read_text().replace("\ntau: 0.1", "\ntau: -1").replace("\nepochs: 3", "\nepochs: many")
+    )
     result = run_stage(checkout, stage)
     assert result.returncode == 1
     assert messages(result) == [
@@ -44,7 +58,12 @@ def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> N
 
 def test_a_stage_that_python_cannot_find_is_one_line_too(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "stages.train"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "stages.train"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -57,15 +76,24 @@ def test_a_stage_on_the_path_but_outside_the_root_says_where_to_start(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     result = run_stage(elsewhere, stage, env={"PYTHONPATH": str(checkout)})
     assert result.returncode == 1
-    assert messages(result) == ["error: params.yaml: not found; start stages from the root of the repository"]
+    assert messages(result) == [
+        "error: params.yaml: not found; start stages from the root of the repository"
+    ]
     assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: str) -> None:
-    result = subprocess.run([sys.executable, checkout / "stages" / f"{stage}.py"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, checkout / "stages" / f"{stage}.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 1
-    assert result.stderr.splitlines() == [f"error: start this stage from the root of the repository: python -m stages.{stage}"]
+    assert result.stderr.splitlines() == [
+        f"error: start this stage from the root of the repository: python -m stages.{stage}"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +103,18 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
         ("train", ["--tau", "warm"], "command line: argument --tau: invalid float value: 'warm'"),
         (
             "train",
-            ["--geometry", "round", "--seed", "0", "--tau", "0.1", "--data", "data", "--out", "out"],
+            [
+                "--geometry",
+                "round",
+                "--seed",
+                "0",
+                "--tau",
+                "0.1",
+                "--data",
+                "data",
+                "--out",
+                "out",
+            ],
             "geometry.round: not there; known here: euclidean",
         ),
         (
@@ -85,7 +124,18 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
         ),
         (
             "train",
-            ["--geometry", "hybrid", "--seed", "0", "--tau", "0.1", "--data", "data", "--out", "out"],
+            [
+                "--geometry",
+                "hybrid",
+                "--seed",
+                "0",
+                "--tau",
+                "0.1",
+                "--data",
+                "data",
+                "--out",
+                "out",
+            ],
             "geometry: found no curvature, expected one for a ball (--curvature)",
         ),
         (
@@ -93,8 +143,16 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
             ["--system", "round", "--seeds", "0", "1", "--data", "data", "--out", "out"],
             "system.round.settings: not there; known here: euclidean",
         ),
-        ("preprocess", ["--dataset", "glyphs", "--raw", "raw", "--out", "out"], "raw/manifest.json: not found"),
-        ("report", ["--results", "results", "--data", "data", "--out", "reports"], "data/card.json: not found"),
+        (
+            "preprocess",
+            ["--dataset", "glyphs", "--raw", "raw", "--out", "out"],
+            "raw/manifest.json: not found",
+        ),
+        (
+            "report",
+            ["--results", "results", "--data", "data", "--out", "reports"],
+            "data/card.json: not found",
+        ),
         (
             "evaluate",
             ["--study", "all", "--runs", "runs", "--data", "data", "--out", "out"],
@@ -102,7 +160,9 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
         ),
     ],
 )
-def test_bad_arguments_and_missing_files_are_one_line(checkout: Path, stage: str, arguments: list[str], message: str) -> None:
+def test_bad_arguments_and_missing_files_are_one_line(
+    checkout: Path, stage: str, arguments: list[str], message: str
+) -> None:
     result = run_stage(checkout, stage, *arguments)
     assert result.returncode == 1
     assert len(messages(result)) == 1
@@ -111,7 +171,9 @@ def test_bad_arguments_and_missing_files_are_one_line(checkout: Path, stage: str
 
 
 def test_a_defect_of_ours_keeps_its_traceback(checkout: Path) -> None:
-    (checkout / "src" / "geomix" / "params.py").write_text("def load(*keys):\n    raise RuntimeError('ours')\n")
+    (checkout / "src" / "geomix" / "params.py").write_text(
+        "def load(*keys):\n    raise RuntimeError('ours')\n"
+    )
     result = run_stage(checkout, "check")
     assert result.returncode == 1
     assert "Traceback" in result.stderr

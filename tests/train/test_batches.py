@@ -29,13 +29,17 @@ def test_a_batch_says_who_its_images_are() -> None:
     batches = ClassBatches(LABELS, 3, 2)
     assert batches.classes == 4
     for images, batch in batches.epoch(torch.Generator().manual_seed(0)):
-        assert [sorted(set(LABELS)).index(label) for label in LABELS[images]] == batch.label.tolist()
+        assert [
+            sorted(set(LABELS)).index(label) for label in LABELS[images]
+        ] == batch.label.tolist()
         assert batch.sample.tolist() == images.tolist()
         assert batch.view.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_every_image_is_drawn_in_time() -> None:
-    assert {row for seed in range(50) for batch in draw(seed) for row in batch} == set(range(len(LABELS)))
+    assert {row for seed in range(50) for batch in draw(seed) for row in batch} == set(
+        range(len(LABELS))
+    )
 
 
 def test_an_epoch_is_as_many_batches_as_the_images_fill() -> None:
@@ -50,9 +54,14 @@ def test_the_seed_fixes_the_batches() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "images", "message"),
-    [(5, 2, "batch.classes: found 5, expected at most the 4"), (2, 4, "batch.images: found 4, expected at most 3")],
+    [
+        (5, 2, "batch.classes: found 5, expected at most the 4"),
+        (2, 4, "batch.images: found 4, expected at most 3"),
+    ],
 )
-def test_batches_larger_than_the_data_set_are_refused(classes: int, images: int, message: str) -> None:
+def test_batches_larger_than_the_data_set_are_refused(
+    classes: int, images: int, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         ClassBatches(LABELS, classes, images)
 
@@ -76,13 +85,20 @@ def test_without_labels_each_view_is_a_sample_of_its_own_and_an_epoch_repeats_no
 
 
 def test_without_labels_images_are_drawn_uniformly_and_the_seed_fixes_them() -> None:
-    drawn = torch.cat([images for seed in range(300) for images, _ in draw_images(seed)[:1]]).bincount(minlength=13)
+    drawn = torch.cat(
+        [images for seed in range(300) for images, _ in draw_images(seed)[:1]]
+    ).bincount(minlength=13)
     assert drawn.float() / drawn.sum() == pytest.approx(torch.full((13,), 1 / 13), abs=0.02)
-    first, again, other = ([images.tolist() for images, _ in draw_images(seed)] for seed in (5, 5, 6))
+    first, again, other = (
+        [images.tolist() for images, _ in draw_images(seed)] for seed in (5, 5, 6)
+    )
     assert first == again != other
 
 
 @pytest.mark.parametrize("views", [9, 28])
 def test_views_that_no_images_give_are_refused(views: int) -> None:
-    with pytest.raises(InputError, match=f"batch: found classes \\* images = {views}, expected an even number of at most 26"):
+    with pytest.raises(
+        InputError,
+        match=f"batch: found classes \\* images = {views}, expected an even number of at most 26",
+    ):
         ImageBatches(13, views)

@@ -38,8 +38,18 @@ def test_the_loss_falls_and_the_scale_is_trained(packed: Packed, settings: dict[
     assert run.history[0]["radius_mean"] > 0
 
 
-def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(packed: Packed, settings: dict[str, Any]) -> None:
-    parts = {"ball": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3, "learn_curvature": True}}
+def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(
+    packed: Packed, settings: dict[str, Any]
+) -> None:
+    parts = {
+        "ball": {
+            "space": "ball",
+            "weight": 1,
+            "scale": "learned",
+            "clip_radius": 2.3,
+            "learn_curvature": True,
+        }
+    }
     geometry = build_geometry(parts, tau=0.1, curvature=0.5, lam=None, dimensions=8)
     wild = settings | {"optim": settings["optim"] | {"learning_rate": 3.0, "clip_norm": 1e9}}
     curvatures = [row["ball.curvature"] for row in fit(packed, geometry, wild, 0, "cell").history]
@@ -50,7 +60,9 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(pa
     assert abs(ratio.item()) <= math.log(10) + 1e-6
 
 
-def test_learned_weights_are_trained_kept_in_range_and_told_for_each_epoch(packed: Packed, settings: dict[str, Any]) -> None:
+def test_learned_weights_are_trained_kept_in_range_and_told_for_each_epoch(
+    packed: Packed, settings: dict[str, Any]
+) -> None:
     parts = {name: part | {"learn_weight": True} for name, part in HYBRID.items()}
     geometry = build_geometry(parts, tau=0.1, curvature=0.5, lam=None, dimensions=8)
     wild = settings | {"optim": settings["optim"] | {"learning_rate": 3.0, "clip_norm": 1e9}}
@@ -69,7 +81,9 @@ LOSSES = [
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss["name"])
-def test_every_loss_falls_in_a_sum_of_spaces(packed: Packed, settings: dict[str, Any], loss: dict[str, Any]) -> None:
+def test_every_loss_falls_in_a_sum_of_spaces(
+    packed: Packed, settings: dict[str, Any], loss: dict[str, Any]
+) -> None:
     run = fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss}, 0, "cell")
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
 
@@ -78,9 +92,20 @@ HIER = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets"
 HIER |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
 
 
-def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(packed: Packed, settings: dict[str, Any]) -> None:
+def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(
+    packed: Packed, settings: dict[str, Any]
+) -> None:
     loss = {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 100.0}
-    runs = [fit(packed, hybrid(), settings | {"epochs": 12, "loss": loss, "regulariser": HIER}, 0, "cell") for _ in range(2)]
+    runs = [
+        fit(
+            packed,
+            hybrid(),
+            settings | {"epochs": 12, "loss": loss, "regulariser": HIER},
+            0,
+            "cell",
+        )
+        for _ in range(2)
+    ]
     assert runs[0].history == runs[1].history
     assert runs[0].history[-1]["loss"] < 0.8 * runs[0].history[0]["loss"]
     first, again = (run.hierarchy for run in runs)
@@ -94,7 +119,13 @@ def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(packed: Packed, 
 RULES = [
     {"rule": "hard", "beta": 1.0, "tau_plus": 0.0, "anneal": "down"},
     {"rule": "false_negative_elimination", "margin": 0.2, "prior": 0.0001, "suspicious": 0.001},
-    {"rule": "doubly_contrastive", "clusters": 6, "temperature": 0.5, "weight": 1, "rate_factor": 1},
+    {
+        "rule": "doubly_contrastive",
+        "clusters": 6,
+        "temperature": 0.5,
+        "weight": 1,
+        "rate_factor": 1,
+    },
 ]
 
 
@@ -118,7 +149,10 @@ def test_a_rule_trains_and_hears_of_every_epoch(
 def test_the_seed_fixes_every_weight(packed: Packed, settings: dict[str, Any]) -> None:
     first, again, other = (fit(packed, hybrid(), settings, seed, "cell") for seed in (1, 1, 2))
     same = [
-        torch.equal(a, b) for a, b in zip(first.encoder.state_dict().values(), again.encoder.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(
+            first.encoder.state_dict().values(), again.encoder.state_dict().values(), strict=True
+        )
     ]
     assert all(same)
     assert first.history == again.history
@@ -149,13 +183,18 @@ def apart(packed: Packed) -> Packed:
 
 @pytest.mark.parametrize("loss", ["pairwise_cross_entropy", "supervised_contrastive"])
 def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any], loss: str) -> None:
-    harder = {"augment": settings["augment"] | {"noise": 0.5}, "batch": {"classes": 10, "images": 4}}
+    harder = {
+        "augment": settings["augment"] | {"noise": 0.5},
+        "batch": {"classes": 10, "images": 4},
+    }
     changed = settings | harder | {"epochs": 30, "labels": "hidden", "loss": {"name": loss}}
     run = fit(apart(packed), hybrid(), changed, 0, "cell")
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]
 
 
-def test_the_two_views_of_an_image_differ(packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_two_views_of_an_image_differ(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[module.Table, Tensor]] = []
     draw = module.draw_views
 
@@ -189,7 +228,10 @@ def test_only_the_train_split_is_touched(packed: Packed, settings: dict[str, Any
     images[packed.rows("val")] = 0
     images[packed.rows("test")] = 255
     changed = Packed(packed.samples, images, packed.card)
-    assert fit(changed, hybrid(), settings, 0, "cell").history == fit(packed, hybrid(), settings, 0, "cell").history
+    assert (
+        fit(changed, hybrid(), settings, 0, "cell").history
+        == fit(packed, hybrid(), settings, 0, "cell").history
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(
@@ -201,7 +243,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
     for scale in geometry.parameters():
         scale.data.fill_(math.nan)
     with pytest.raises(
-        InputError, match="cell: step 1: loss: found logits that are not finite, expected .*; the update was not made"
+        InputError,
+        match="cell: step 1: loss: found logits that are not finite, expected .*; the update was not made",
     ):
         fit(packed, geometry, settings, 0, "cell")
     assert not steps
@@ -211,7 +254,9 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(
     packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
-    with pytest.raises(InputError, match="cell: step 1: found gradient norm inf, expected a finite one"):
+    with pytest.raises(
+        InputError, match="cell: step 1: found gradient norm inf, expected a finite one"
+    ):
         fit(packed, hybrid(), settings, 0, "cell")
 
 

@@ -21,20 +21,33 @@ CELL = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": None
 
 
 def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
-    run = fit(packed, build_geometry(PARTS, tau=0.1, curvature=0.5, lam=1, dimensions=8), settings, 0, "cell")
+    run = fit(
+        packed,
+        build_geometry(PARTS, tau=0.1, curvature=0.5, lam=1, dimensions=8),
+        settings,
+        0,
+        "cell",
+    )
     save_run(run, packed, CELL, 1.0, out)
 
 
-def test_a_cell_has_the_same_bytes_every_time(packed: Packed, settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_cell_has_the_same_bytes_every_time(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
     for name in ("a", "b"):
         train_and_save(packed, settings, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert files == ["embeddings.npz", "geometry.json", "history.csv", "model.safetensors"]
-    assert all(hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in files)
+    assert all(
+        hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in files
+    )
 
 
 def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
-    packed: Packed, settings: dict[str, Any], tmp_path: Path, floats: Callable[[Packed, np.ndarray], torch.Tensor]
+    packed: Packed,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    floats: Callable[[Packed, np.ndarray], torch.Tensor],
 ) -> None:
     train_and_save(packed, settings, tmp_path / "cell")
     encoder = build_encoder(settings["backbone"], 8, (16, 16, 1), seed=99)
@@ -47,7 +60,9 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
         np.testing.assert_allclose(embeddings[f"{split}_head"], head, rtol=1e-5, atol=1e-6)
 
 
-def test_the_description_says_what_the_geometry_became(packed: Packed, settings: dict[str, Any], tmp_path: Path) -> None:
+def test_the_description_says_what_the_geometry_became(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
     train_and_save(packed, settings, tmp_path / "cell")
     description = read_json(tmp_path / "cell" / "geometry.json")
     assert description["cell"] == CELL
@@ -60,7 +75,14 @@ def test_the_description_says_what_the_geometry_became(packed: Packed, settings:
 def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    hier = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets": 4, "margin": 0.1}
+    hier = {
+        "name": "hier",
+        "weight": 0.5,
+        "proxies": 8,
+        "neighbours": 3,
+        "triplets": 4,
+        "margin": 0.1,
+    }
     hier |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
     train_and_save(packed, settings | {"regulariser": hier}, tmp_path / "cell")
     tree = pd.read_csv(tmp_path / "cell" / "tree.csv")
@@ -69,7 +91,9 @@ def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
     assert (tree["parent"] == -1).sum() == 1
     embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
     for split in ("val", "test"):
-        assert np.bincount(embeddings[f"{split}_proxy"], minlength=8).tolist() == tree[split].tolist()
+        assert (
+            np.bincount(embeddings[f"{split}_proxy"], minlength=8).tolist() == tree[split].tolist()
+        )
     assert tree["val"].sum() == 20
 
 
@@ -77,9 +101,18 @@ def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     save_baselines(packed, settings, [0, 1], tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pixels", "untrained-0", "untrained-1"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "pixels",
+        "untrained-0",
+        "untrained-1",
+    ]
     pixels = np.load(tmp_path / "out" / "pixels" / "embeddings.npz")
-    assert np.array_equal(pixels["test_pixels"], np.asarray(packed.images)[packed.rows("test")].reshape(-1, 256))
-    heads = [np.load(tmp_path / "out" / f"untrained-{seed}" / "embeddings.npz")["val_head"] for seed in (0, 1)]
+    assert np.array_equal(
+        pixels["test_pixels"], np.asarray(packed.images)[packed.rows("test")].reshape(-1, 256)
+    )
+    heads = [
+        np.load(tmp_path / "out" / f"untrained-{seed}" / "embeddings.npz")["val_head"]
+        for seed in (0, 1)
+    ]
     assert heads[0].shape == (20, 8)
     assert not np.allclose(*heads)

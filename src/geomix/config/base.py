@@ -19,7 +19,17 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Labels = Literal["given", "hidden"]
-Dataset = Literal["glyphs", "omniglot", "grocerystore", "cub200", "cars196", "sop", "inshop", "folder", "embeddings"]
+Dataset = Literal[
+    "glyphs",
+    "omniglot",
+    "grocerystore",
+    "cub200",
+    "cars196",
+    "sop",
+    "inshop",
+    "folder",
+    "embeddings",
+]
 
 
 class Section(BaseModel):

@@ -17,15 +17,20 @@ def list_mistakes(params: Params) -> dict[str, str]:
     Args:
         params: The whole file, each section of it valid.
     """
-    mistakes = dict(_repeated_values(params)) | dict(_section_mistakes(params)) | dict(_geometry_mistakes(params))
+    mistakes = (
+        dict(_repeated_values(params))
+        | dict(_section_mistakes(params))
+        | dict(_geometry_mistakes(params))
+    )
     return mistakes | dict(_system_mistakes(params)) | dict(_view_mistakes(params))
 
 
 def find_equal_views(sections: Mapping[str, Any], entry: str, own: Mapping[str, Any]) -> str:
-    """Find whether labels are hidden in an entry, but nothing tells the two views of an image apart.
+    """Find whether labels are hidden in an entry, but nothing tells the two views of an image
+    apart.
 
-    It is looked for when the entry is used: where it takes one of both from the top, the file is no mistake for those who
-    never use it.
+    It is looked for when the entry is used: where it takes one of both from the top, the file is no
+    mistake for those who never use it.
 
     Args:
         sections: Those of the whole file, but for those that the entry replaces.
@@ -36,7 +41,10 @@ def find_equal_views(sections: Mapping[str, Any], entry: str, own: Mapping[str, 
         The key, what was found there, and what was expected; nothing where views differ.
     """
     dataset = entry.split(".")[1] if entry.startswith("benchmark.") else sections["dataset"]
-    crop, augment = Crop.model_validate(sections["crop"]), Augment.model_validate(sections["augment"])
+    crop, augment = (
+        Crop.model_validate(sections["crop"]),
+        Augment.model_validate(sections["augment"]),
+    )
     if sections["labels"] == "given" or not _views_are_equal(dataset, crop, augment):
         return ""
     key = f"{entry}.augment" if own.get("augment") else "augment"
@@ -71,11 +79,17 @@ def _section_mistakes(params: Params) -> Iterator[tuple[str, str]]:
     if params.dataset == "folder" and not params.folder.path:
         yield "folder.path", "found nothing, expected a folder of images, as dataset is folder"
     if params.dataset == "embeddings" and not params.embeddings.path:
-        yield "embeddings.path", "found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings"
+        yield (
+            "embeddings.path",
+            "found nothing, expected a .npy or .parquet of vectors, as dataset is embeddings",
+        )
     yield from _backbone_mistakes("backbone", params.backbone, params.dataset)
     unset = [name for name in params.benchmarks.datasets if name not in params.benchmark]
     if unset:
-        yield "benchmarks.datasets", f"found {', '.join(unset)}, expected names under benchmark: {', '.join(params.benchmark)}"
+        yield (
+            "benchmarks.datasets",
+            f"found {', '.join(unset)}, expected names under benchmark: {', '.join(params.benchmark)}",
+        )
     for name, section in params.benchmark.items():
         yield from _backbone_mistakes(f"benchmark.{name}.backbone", section.backbone, name)
     if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
@@ -97,14 +111,23 @@ def _geometry_mistakes(params: Params) -> Iterator[tuple[str, str]]:
     sweep, runs = params.sweep, params.sweep.runs
     lacking = [name for name in COMPARED if name not in runs.tau.geometries]
     if lacking:
-        yield "sweep.runs.tau.geometries", f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them"
+        yield (
+            "sweep.runs.tau.geometries",
+            f"found no {', '.join(lacking)}, expected {', '.join(COMPARED)} among them",
+        )
     if not any(sweep.curvature.values):
-        yield "sweep.curvature.values", f"found {sweep.curvature.values}, expected a value above 0 among them"
+        yield (
+            "sweep.curvature.values",
+            f"found {sweep.curvature.values}, expected a value above 0 among them",
+        )
     for study, axis in {"tau": runs.tau, "curvature": runs.curvature}.items():
         unknown = [name for name in axis.geometries if name not in params.geometry]
         if unknown:
             expected = f"names under geometry: {', '.join(params.geometry)}"
-            yield f"sweep.runs.{study}.geometries", f"found {', '.join(unknown)}, expected {expected}"
+            yield (
+                f"sweep.runs.{study}.geometries",
+                f"found {', '.join(unknown)}, expected {expected}",
+            )
 
 
 def _system_mistakes(params: Params) -> Iterator[tuple[str, str]]:
@@ -113,7 +136,10 @@ def _system_mistakes(params: Params) -> Iterator[tuple[str, str]]:
         key, settings = f"system.{name}.settings", system.settings
         rule = settings.negatives.rule if settings.negatives else "uniform"
         if settings.loss and settings.loss.name != "pairwise_cross_entropy" and rule != "uniform":
-            yield f"{key}.negatives", f"found {rule} with loss {settings.loss.name}, expected uniform with this loss"
+            yield (
+                f"{key}.negatives",
+                f"found {rule} with loss {settings.loss.name}, expected uniform with this loss",
+            )
         if settings.geometry not in params.geometry:
             expected = f"a name under geometry: {', '.join(params.geometry)}"
             yield f"{key}.geometry", f"found {settings.geometry}, expected {expected}"
@@ -121,20 +147,31 @@ def _system_mistakes(params: Params) -> Iterator[tuple[str, str]]:
         spaces = params.geometry[settings.geometry].values()
         if settings.lam is None and any(space.weight == "lam" for space in spaces):
             yield f"{key}.lam", "found nothing, expected a number, as the geometry has a weight lam"
-        if settings.curvature is None and any(space.space == "ball" and space.curvature is None for space in spaces):
-            yield f"{key}.curvature", "found nothing, expected a number, as the geometry has a ball without its own"
+        if settings.curvature is None and any(
+            space.space == "ball" and space.curvature is None for space in spaces
+        ):
+            yield (
+                f"{key}.curvature",
+                "found nothing, expected a number, as the geometry has a ball without its own",
+            )
     known = ", ".join(params.system)
-    for labels in {system.settings.labels or params.labels for system in params.system.values()} | {"given"}:
+    for labels in {system.settings.labels or params.labels for system in params.system.values()} | {
+        "given"
+    }:
         if REFERENCES[labels] not in params.system:
             why = f"as rows with labels {labels} are compared with it"
             yield "system", f"found {known}, expected {REFERENCES[labels]} among them, {why}"
     unknown = [name for name in params.ensemble.systems if name not in params.system]
     if unknown:
-        yield "ensemble.systems", f"found {', '.join(unknown)}, expected names under system: {known}"
+        yield (
+            "ensemble.systems",
+            f"found {', '.join(unknown)}, expected names under system: {known}",
+        )
 
 
 def _view_mistakes(params: Params) -> Iterator[tuple[str, str]]:
-    """Find where labels are hidden but nothing tells the two views of an image apart: at the top, and in a system by itself.
+    """Find where labels are hidden but nothing tells the two views of an image apart: at the top,
+    and in a system by itself.
 
     Where an entry has one of both from the top, `find_equal_views` finds it once the entry is used.
     """
@@ -142,7 +179,11 @@ def _view_mistakes(params: Params) -> Iterator[tuple[str, str]]:
         yield "augment", _no_change(params.dataset, "labels are hidden")
     for name, system in params.system.items():
         labels, augment = system.settings.labels or params.labels, system.settings.augment
-        if labels == "hidden" and augment and _views_are_equal(params.dataset, params.crop, augment):
+        if (
+            labels == "hidden"
+            and augment
+            and _views_are_equal(params.dataset, params.crop, augment)
+        ):
             yield f"system.{name}.settings.augment", _no_change(params.dataset, "labels are hidden")
 
 

@@ -36,7 +36,10 @@ class PeerLoss(Section):
     rate_factor: Positive = 1
 
 
-Loss = Annotated[PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss, Field(discriminator="name")]
+Loss = Annotated[
+    PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss,
+    Field(discriminator="name"),
+]
 
 
 class NoRegulariser(Section):

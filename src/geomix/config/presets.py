@@ -28,7 +28,8 @@ def apply_preset(name: str, presets: Path, path: Path) -> str:
         What changed, the published figure, the cost and a command, for people.
 
     Raises:
-        InputError: If there is no such preset, or the result is no valid params.yaml; nothing is written then.
+        InputError: If there is no such preset, or the result is no valid params.yaml; nothing is
+            written then.
     """
     data, system = _read(name, presets)
     yaml = YAML()
@@ -44,16 +45,23 @@ def apply_preset(name: str, presets: Path, path: Path) -> str:
     after = YAML(typ="safe").load(buffer.getvalue())
     validate(after)
     replace_file(path, buffer.getvalue().encode())
-    return _describe(name.partition("-")[0], data, system, list(_changes(before, read_yaml(path))), after)
+    return _describe(
+        name.partition("-")[0], data, system, list(_changes(before, read_yaml(path))), after
+    )
 
 
 def _read(name: str, presets: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    known = {kind: sorted(file.stem for file in (presets / kind).glob("*.yaml")) for kind in ("data", "systems")}
+    known = {
+        kind: sorted(file.stem for file in (presets / kind).glob("*.yaml"))
+        for kind in ("data", "systems")
+    }
     data, _, system = name.partition("-")
     if data not in known["data"] or system not in known["systems"]:
         expected = f"<data>-<system>, data being {', '.join(known['data'])}, systems {', '.join(known['systems'])}"
         raise InputError(f"preset: found {name!r}, expected {expected}")
-    return read_yaml(presets / "data" / f"{data}.yaml"), read_yaml(presets / "systems" / f"{system}.yaml")
+    return read_yaml(presets / "data" / f"{data}.yaml"), read_yaml(
+        presets / "systems" / f"{system}.yaml"
+    )
 
 
 def _lay_over(target: Any, overlay: Mapping[str, Any]) -> None:
@@ -87,7 +95,11 @@ def _changes(before: Any, after: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _describe(
-    data_name: str, data: Mapping[str, Any], system: Mapping[str, Any], changes: list[str], params: Mapping[str, Any]
+    data_name: str,
+    data: Mapping[str, Any],
+    system: Mapping[str, Any],
+    changes: list[str],
+    params: Mapping[str, Any],
 ) -> str:
     """Say what changed, what was published, and what a cell costs."""
     published = system["published"].get(data_name)
@@ -98,7 +110,11 @@ def _describe(
     folder = f"runs/{params['dataset']}/preset/{geometry}-0"
     return "\n".join(
         [
-            *(["changed in params.yaml:", *changes] if changes else ["params.yaml was like that already"]),
+            *(
+                ["changed in params.yaml:", *changes]
+                if changes
+                else ["params.yaml was like that already"]
+            ),
             f"system: {system['about']}",
             f"data: {data['about']}",
             f"published R@1: {figure}",

@@ -77,7 +77,9 @@ class Backbone(Section):
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
         if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
-            raise ValueError(f"a width that its heads divide, not width {self.width} with {self.heads} heads")
+            raise ValueError(
+                f"a width that its heads divide, not width {self.width} with {self.heads} heads"
+            )
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained or a checkpoint, not both")
         return self

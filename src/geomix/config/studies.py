@@ -4,7 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from geomix.config.base import Count, Dataset, Labels, Name, NonNegative, Positive, Section, Seed, Share
+from geomix.config.base import (
+    Count,
+    Dataset,
+    Labels,
+    Name,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
 from geomix.config.losses import Loss, Regulariser
 from geomix.config.negatives import Negatives
 from geomix.config.sections import Augment, Backbone, Batch, Crop, Images, Optim, Split

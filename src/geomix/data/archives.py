@@ -22,7 +22,16 @@ MOST_BYTES = 1 << 35  # unpacked, all members together: ten times the largest da
 MOST_FILES = 1_000_000
 MOST_RATIO = 100  # unpacked to packed bytes: photographs stay near 1, tables near 10, and deflate can reach 1,000 ...
 RATIO_FROM = 1 << 20  # ... but below so many unpacked bytes any ratio is harmless
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, UnicodeError)
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    UnicodeError,
+)
 HTML = re.compile(rb"\s*<(!doctype|html|head|body|script|meta|\?xml|!--)", re.IGNORECASE)
 Extract = Callable[[tarfile.TarInfo], IO[bytes]]  # not None for a file
 
@@ -87,7 +96,8 @@ class Archive(ABC):
             raise InputError(f"{self.path}: found no member {min(left)!r}, expected it ({missing})")
 
     def read(self, name: str) -> bytes:
-        """Read one file. In a tar this reads all that stands before it: for several files use `walk`.
+        """Read one file. In a tar this reads all that stands before it: for several files use
+        `walk`.
 
         Raises:
             InputError: If it is not there or the archive is damaged.
@@ -97,7 +107,12 @@ class Archive(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
@@ -111,7 +126,9 @@ class ZipArchive(Archive):
     def entries(self) -> Iterator[Entry]:
         """Give every member in the order of its bytes in the file."""
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
-            yield Entry(info.filename, kind_in_zip(info), info.file_size, partial(self._zip.open, info))
+            yield Entry(
+                info.filename, kind_in_zip(info), info.file_size, partial(self._zip.open, info)
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -128,14 +145,22 @@ class TarArchive(Archive):
 
     def entries(self) -> Iterator[Entry]:
         """Give every member in stored order, then refuse a file that does not end as a tar ends."""
-        with cast("IO[bytes]", gzip.open(self.path) if self._gzipped else self.path.open("rb")) as file:
+        with cast(
+            "IO[bytes]", gzip.open(self.path) if self._gzipped else self.path.open("rb")
+        ) as file:
             tape = Tape(file, self.path, self._most)
             with tarfile.open(fileobj=cast("IO[bytes]", tape), mode="r|", bufsize=CHUNK) as tar:
                 for info in tar:
-                    yield Entry(info.name, kind_in_tar(info), info.size, partial(cast("Extract", tar.extractfile), info))
+                    yield Entry(
+                        info.name,
+                        kind_in_tar(info),
+                        info.size,
+                        partial(cast("Extract", tar.extractfile), info),
+                    )
             while tape.read(CHUNK):
                 pass
-            # tarfile takes any header it cannot read for the end; the true end is a block of zeros and nothing after it.
+            # tarfile takes any header it cannot read for the end; the true end is a block of zeros
+            # and nothing after it.
             if tape.filled > tar.offset or tape.length < tar.offset + tarfile.BLOCKSIZE:
                 raise tarfile.ReadError(f"no end of the archive after {tar.offset:,} bytes")
 
@@ -158,7 +183,9 @@ class Tape:
         self.filled = self.length + filled if filled else self.filled
         self.length += len(chunk)
         if self.length > self._most:
-            raise InputError(f"{self._path}: found a bomb that unpacks to over {self._most:,} bytes, expected no more")
+            raise InputError(
+                f"{self._path}: found a bomb that unpacks to over {self._most:,} bytes, expected no more"
+            )
         return chunk
 
 
@@ -190,7 +217,12 @@ def plain_name(name: str) -> str:
 
 def leaves_folder(name: str) -> bool:
     """Say whether a name, on any system, could lead out of the folder it is unpacked to."""
-    return bool(re.match(r"[/\\]|[A-Za-z]:", name)) or ".." in re.split(r"[/\\]", name) or "\0" in name or not name
+    return (
+        bool(re.match(r"[/\\]|[A-Za-z]:", name))
+        or ".." in re.split(r"[/\\]", name)
+        or "\0" in name
+        or not name
+    )
 
 
 @contextmanager
@@ -202,7 +234,9 @@ def refuse_damage(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not found; expected an archive") from None
     except DAMAGE as error:
         reason = " ".join(f"{error or type(error).__name__}".split())
-        raise InputError(f"{path}: found a damaged or incomplete archive ({reason}), expected a whole one") from None
+        raise InputError(
+            f"{path}: found a damaged or incomplete archive ({reason}), expected a whole one"
+        ) from None
 
 
 def open_archive(path: Path, *, most_bytes: int = MOST_BYTES) -> Archive:
@@ -213,7 +247,8 @@ def open_archive(path: Path, *, most_bytes: int = MOST_BYTES) -> Archive:
         most_bytes: A tar that unpacks to more is refused while it is read.
 
     Raises:
-        InputError: If it is something else, such as an HTML page saved under the name of an archive, or damaged.
+        InputError: If it is something else, such as an HTML page saved under the name of an
+            archive, or damaged.
     """
     with refuse_damage(path):
         with path.open("rb") as file:
@@ -229,11 +264,15 @@ def open_archive(path: Path, *, most_bytes: int = MOST_BYTES) -> Archive:
     raise InputError(f"{path}: found {found}, expected a zip, tar or tar.gz")
 
 
-def check_archive(path: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
+def check_archive(
+    path: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES
+) -> None:
     """Read an archive from end to end and refuse it unless all of it is whole and harmless.
 
-    Refused are other formats, truncated or corrupt files, names that lead out of the folder or come twice, links, devices,
-    locked members, and bombs: too many members, too many bytes, or 100 times the bytes of the archive. Nothing is unpacked.
+    Refused are other formats, truncated or corrupt files, names that lead out of the folder or come
+    twice, links, devices,
+    locked members, and bombs: too many members, too many bytes, or 100 times the bytes of the
+    archive. Nothing is unpacked.
 
     Args:
         path: The file.
@@ -248,22 +287,33 @@ def check_archive(path: Path, *, most_bytes: int = MOST_BYTES, most_files: int =
     most = min(most_bytes, max(RATIO_FROM, MOST_RATIO * packed))
     seen: set[str] = set()
     total = 0
-    with open_archive(path, most_bytes=most + RATIO_FROM) as archive, refuse_damage(path):  # headers of a tar count there
+    with (
+        open_archive(path, most_bytes=most + RATIO_FROM) as archive,
+        refuse_damage(path),
+    ):  # headers of a tar count there
         for entry in archive.entries():
             name = plain_name(entry.name)
             shown = ascii(entry.name if len(entry.name) <= 100 else f"{entry.name[:100]}...")
             if leaves_folder(entry.name):
-                raise InputError(f"{path}: found a member {shown}, expected names that stay in the folder")
+                raise InputError(
+                    f"{path}: found a member {shown}, expected names that stay in the folder"
+                )
             if entry.kind not in ("file", "folder"):
-                raise InputError(f"{path}: found a {entry.kind}, {shown}, expected plain files and folders")
+                raise InputError(
+                    f"{path}: found a {entry.kind}, {shown}, expected plain files and folders"
+                )
             if name in seen and entry.kind == "file":
                 raise InputError(f"{path}: found the member {shown} twice, expected it once")
             seen.add(name)
             total += entry.length
             if total > most:
-                raise InputError(f"{path}: found a bomb of {packed:,} bytes that unpack to {total:,}, expected {most:,}")
+                raise InputError(
+                    f"{path}: found a bomb of {packed:,} bytes that unpack to {total:,}, expected {most:,}"
+                )
             if len(seen) > most_files:
-                raise InputError(f"{path}: found a bomb of over {most_files:,} members, expected no more")
+                raise InputError(
+                    f"{path}: found a bomb of over {most_files:,} members, expected no more"
+                )
             if entry.kind == "file":
                 with entry.open() as file:
                     while file.read(CHUNK):

@@ -1,7 +1,9 @@
 """Crops: which part of an image the network sees, and that part at the network's size.
 
-A box is left, top, width and height, as shares of the width and height of the original; `WHOLE` is all of it. Boxes are drawn
-in the proportions of the original, also where the image was squeezed to a square: its aspect, width over height, says which.
+A box is left, top, width and height, as shares of the width and height of the original; `WHOLE` is
+all of it. Boxes are drawn
+in the proportions of the original, also where the image was squeezed to a square: its aspect, width
+over height, says which.
 """
 
 import math
@@ -32,20 +34,22 @@ SPARE = 2  # a JPEG is decoded at a half, quarter or eighth if the crop still ha
 def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tensor:
     """Draw a random-resized crop for each image.
 
-    Ten times an area, uniform in [area, 1] of the image, and a ratio of width to height, log-uniform in [3/4, 4/3], are
-    drawn; the first such crop that fits is put at a random place. If none fits, it is the largest centred crop with a ratio
-    in these bounds.
+    Ten times an area, uniform in [area, 1] of the image, and a ratio of width to height,
+    log-uniform in [3/4, 4/3], are drawn; the first such crop that fits is put at a random place. If
+    none fits, it is the largest centred crop with a ratio in these bounds.
 
     Args:
         aspects: Width over height of the originals, shape (N,).
-        area: Smallest share of the area, in (0, 1]. At 1 a crop is the whole image, and nothing is drawn.
+        area: Smallest share of the area, in (0, 1]. At 1 a crop is the whole image, and nothing is
+            drawn.
         generator: On the CPU.
 
     Returns:
         Boxes, float64, shape (N, 4).
 
     Source:
-        Szegedy et al. 2014 (arXiv:1409.4842); torchvision's RandomResizedCrop, which rounds to pixels in between.
+        Szegedy et al. 2014 (arXiv:1409.4842); torchvision's RandomResizedCrop, which rounds to
+        pixels in between.
     """
     count = len(aspects)
     if area == 1:
@@ -54,7 +58,9 @@ def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tens
     aspect = aspects.double()[:, None]
     areas = area + (1 - area) * draws[:, :TRIES]
     ratios = ((2 * draws[:, TRIES:-2] - 1) * math.log(MOST_RATIO)).exp()
-    tried = torch.stack([(areas * ratios / aspect).sqrt(), (areas / ratios * aspect).sqrt()], 2)  # (N, TRIES, 2)
+    tried = torch.stack(
+        [(areas * ratios / aspect).sqrt(), (areas / ratios * aspect).sqrt()], 2
+    )  # (N, TRIES, 2)
     fits = (tried <= 1).all(2)
     chosen = tried[torch.arange(count), fits.int().argmax(1)]
     found = fits.any(1, keepdim=True)
@@ -86,10 +92,12 @@ def centre_crops(aspects: Tensor, share: float) -> Tensor:
 
 
 def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
-    """Cut boxes out of squeezed images and resize them to squares, bilinear, antialiased where they shrink.
+    """Cut boxes out of squeezed images and resize them to squares, bilinear, antialiased where they
+    shrink.
 
-    A whole image of the side asked for comes back exactly. On the CPU Pillow does it, in as many threads as torch has, and
-    rounds to 1/255, several times faster than the products that other devices take.
+    A whole image of the side asked for comes back exactly. On the CPU Pillow does it, in as many
+    threads as torch has, and rounds to 1/255, several times faster than the products that other
+    devices take.
 
     Args:
         images: uint8, shape (N, S, S, C), on any device.
@@ -105,7 +113,12 @@ def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Ten
     pixels, shares = images.numpy(), boxes.tolist()
     threads = count_threads(images.device)
     squares = _work_on(
-        len(images), lambda row: _resize_part(pixels[row], shares[row], side), flips, side, images.shape[3], threads
+        len(images),
+        lambda row: _resize_part(pixels[row], shares[row], side),
+        flips,
+        side,
+        images.shape[3],
+        threads,
     )
     return squares.float().div_(255)
 
@@ -130,13 +143,16 @@ def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) 
         columns = _weights(left, wide, width, side)
         columns = torch.where(flips[block, None, None], columns.flip(1), columns)
         tall = torch.bmm(rows, images[block].flatten(2).float())  # (n, side, S * C)
-        lines = tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2).flatten(1, 2)  # (n, C * side, S)
+        lines = (
+            tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2).flatten(1, 2)
+        )  # (n, C * side, S)
         found[block] = torch.bmm(lines, columns.mT).unflatten(1, (channels, side))
     return found.div_(255)
 
 
 def _weights(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
-    """Give the weight of each pixel of a line in each pixel of its resized part, shape (N, side, pixels).
+    """Give the weight of each pixel of a line in each pixel of its resized part, shape (N, side,
+    pixels).
 
     Args:
         begin: Of the part, as a share of the line, (N,).
@@ -145,7 +161,8 @@ def _weights(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
         side: Pixels of the result.
 
     Source:
-        The triangle filter of Pillow: as wide as a pixel of the result, at least as one of the line.
+        The triangle filter of Pillow: as wide as a pixel of the result, at least as one of the
+        line.
     """
     step = extent * pixels / side
     places = torch.arange(side, device=begin.device) + 0.5
@@ -163,10 +180,12 @@ def crop_encoded(
     channels: int,
     device: torch.device = torch.device("cpu"),  # noqa: B008  # immutable
 ) -> Tensor:
-    """Decode files, cut boxes out of the originals and resize them to squares, bilinear, antialiased where they shrink.
+    """Decode files, cut boxes out of the originals and resize them to squares, bilinear,
+    antialiased where they shrink.
 
-    On the CPU in as many threads as torch has: Pillow works outside Python's lock. On a CUDA device a batch of ordinary
-    JPEGs is decoded by torchvision there; should it fail, and for other files, this is done on the CPU, in up to 8 threads.
+    On the CPU in as many threads as torch has: Pillow works outside Python's lock. On a CUDA device
+    a batch of ordinary JPEGs is decoded by torchvision there; should it fail, and for other files,
+    this is done on the CPU, in up to 8 threads.
 
     Args:
         files: N files.
@@ -183,15 +202,24 @@ def crop_encoded(
         InputError: If a file is broken.
 
     Accuracy:
-        The result of torchvision's resized_crop of the PIL image, exactly, unless a crop has at least 4 * side pixels to
-        its side: such JPEGs are decoded at a fraction of their size, and differ by less than 1/255 on average.
+        The result of torchvision's resized_crop of the PIL image, exactly, unless a crop has at
+        least 4 * side pixels to
+        its side: such JPEGs are decoded at a fraction of their size, and differ by less than 1/255
+            on average.
     """
     if device.type == "cuda" and all(map(_is_plain_jpeg, files)):
         with suppress(RuntimeError):  # of nvJPEG: a kind of JPEG that it does not know
             return crop_on_device(files, boxes, flips, side, channels, device)
     shares = boxes.tolist()
     count, threads = len(files), count_threads(device)
-    squares = _work_on(count, lambda row: crop_file(files[row], shares[row], side, channels), flips, side, channels, threads)
+    squares = _work_on(
+        count,
+        lambda row: crop_file(files[row], shares[row], side, channels),
+        flips,
+        side,
+        channels,
+        threads,
+    )
     return squares.to(device)
 
 
@@ -203,7 +231,10 @@ def crop_file(content: bytes, box: Sequence[float], side: int, channels: int) ->
     left, top, right, bottom = pixel_box(box, width, height)
     shrink = 1
     if turned == 1 and image.format == "JPEG":
-        shrink = max((by for by in (2, 4, 8) if min(right - left, bottom - top) >= by * SPARE * side), default=1)
+        shrink = max(
+            (by for by in (2, 4, 8) if min(right - left, bottom - top) >= by * SPARE * side),
+            default=1,
+        )
     if shrink > 1:
         image.draft(None, (width // shrink, height // shrink))
     plain = load_image(image, channels)
@@ -225,7 +256,12 @@ def pixel_box(box: Sequence[float], width: int, height: int) -> tuple[int, int, 
 
 
 def crop_on_device(
-    files: Sequence[bytes], boxes: Tensor, flips: Tensor, side: int, channels: int, device: torch.device
+    files: Sequence[bytes],
+    boxes: Tensor,
+    flips: Tensor,
+    side: int,
+    channels: int,
+    device: torch.device,
 ) -> Tensor:
     """Do what `crop_encoded` does, with ordinary upright JPEGs alone and all of it on a device.
 
@@ -235,7 +271,8 @@ def crop_on_device(
     contents = [torch.frombuffer(bytearray(content), dtype=torch.uint8) for content in files]
     mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
     with warnings.catch_warnings():
-        # torchvision 0.29 refers to TorchCodec, another package; until torchvision drops its decoder.
+        # torchvision 0.29 refers to TorchCodec, another package; until torchvision drops its
+        # decoder.
         warnings.simplefilter("ignore", DeprecationWarning)
         images = decode_jpeg(contents, mode, device)
     squares = []
@@ -257,7 +294,14 @@ def count_threads(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else min(THREADS, os.cpu_count() or 1)
 
 
-def _work_on(count: int, work: Callable[[int], Image.Image], flips: Tensor, side: int, channels: int, threads: int) -> Tensor:
+def _work_on(
+    count: int,
+    work: Callable[[int], Image.Image],
+    flips: Tensor,
+    side: int,
+    channels: int,
+    threads: int,
+) -> Tensor:
     """Make squares in threads, mirror some, and give all, uint8, (N, C, side, side)."""
     found = np.empty((count, channels, side, side), np.uint8)
     mirrored = flips.tolist()

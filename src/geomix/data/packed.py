@@ -1,12 +1,16 @@
-"""The table of images and the images themselves: what preprocess writes and every later stage reads.
+"""The table of images and the images themselves: what preprocess writes and every later stage
+reads.
 
-A packed data set is a folder. `samples.csv` has a row for each image: id, label, the levels of the hierarchy from coarse to
-fine, split, role (query, gallery, or nothing for both) where the data set has one, and aspect, the width over the height of
-the original. `card.json` has counts, shapes, hashes and the form of the images:
+A packed data set is a folder. `samples.csv` has a row for each image: id, label, the levels of the
+hierarchy from coarse to fine, split, role (query, gallery, or nothing for both) where the data set
+has one, and aspect, the width over the height of the original. `card.json` has counts, shapes,
+hashes and the form of the images:
 
     decoded    images.npy: uint8, shape (N, side, side, C), the whole images squeezed to squares
-    encoded    images.bin: the original files end to end; offsets.npy: int64, shape (N, 2), begin and end of each
-    vectors    vectors.npy: float32, shape (N, D), no images at all but vectors of the user, without an aspect
+    encoded    images.bin: the original files end to end; offsets.npy: int64, shape (N, 2), begin
+    and end of each
+    vectors    vectors.npy: float32, shape (N, D), no images at all but vectors of the user, without
+    an aspect
 """
 
 from dataclasses import dataclass
@@ -93,7 +97,8 @@ class Packed:
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and standard deviation of each column of the vectors of train, float64 (D,); nothing for images.
+        """Mean and standard deviation of each column of the vectors of train, float64 (D,); nothing
+        for images.
 
         A column that does not vary, to float32, has the deviation 1.
         """
@@ -108,7 +113,9 @@ class Packed:
 
     def _rows_but(self, split: str, role: str) -> np.ndarray:
         rows = self.rows(split)
-        return rows[self.samples["role"].to_numpy()[rows] != role] if "role" in self.samples else rows
+        return (
+            rows[self.samples["role"].to_numpy()[rows] != role] if "role" in self.samples else rows
+        )
 
 
 def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
@@ -122,22 +129,28 @@ def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
         A row for each image; all columns are text.
 
     Raises:
-        InputError: If the file or a column is missing, a split has another name than train, val, test, or a role another
-            than query, gallery.
+        InputError: If the file or a column is missing, a split has another name than train, val,
+            test, or a role another than query, gallery.
     """
     try:
         samples = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: not found; expected it from an earlier stage (dvc repro)") from None
+        raise InputError(
+            f"{path}: not found; expected it from an earlier stage (dvc repro)"
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: not a table: {error}") from None
     missing = [column for column in (*COLUMNS, *levels) if column not in samples.columns]
     if missing:
-        raise InputError(f"{path}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too")
+        raise InputError(
+            f"{path}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too"
+        )
     for column, names in (("split", SPLITS), ("role", ROLES)):
         unknown = sorted(set(samples.get(column, ())) - {*names, ""})
         if unknown:
-            raise InputError(f"{path}: found {column} {', '.join(unknown)}; expected {', '.join(names)} or nothing")
+            raise InputError(
+                f"{path}: found {column} {', '.join(unknown)}; expected {', '.join(names)} or nothing"
+            )
     return samples
 
 
@@ -150,7 +163,9 @@ def open_packed(folder: Path) -> Packed:
     card = read_json(folder / "card.json")
     missing = [key for key in CARD if key not in card]
     if missing:
-        raise InputError(f"{folder}/card.json: found no {', '.join(missing)}, expected {', '.join(CARD)}")
+        raise InputError(
+            f"{folder}/card.json: found no {', '.join(missing)}, expected {', '.join(CARD)}"
+        )
     form = card.get("form", "decoded")
     if form not in FORMS:
         raise InputError(f"{folder}/card.json: found form {form!r}, expected {' or '.join(FORMS)}")
@@ -165,9 +180,15 @@ def open_packed(folder: Path) -> Packed:
                 f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)"
             )
     name = "vectors.npy" if form == "vectors" else "images.npy"
-    images = _open_files(folder) if form == "encoded" else np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    images = (
+        _open_files(folder)
+        if form == "encoded"
+        else np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    )
     if len(images) != len(samples):
-        raise InputError(f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many")
+        raise InputError(
+            f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many"
+        )
     return Packed(samples, images, card)
 
 
@@ -175,8 +196,12 @@ def _open_files(folder: Path) -> Encoded:
     offsets = np.load(folder / "offsets.npy", allow_pickle=False)
     content = np.memmap(folder / "images.bin", np.uint8, "r")
     if offsets.ndim != 2 or offsets.shape[1] != 2 or offsets.dtype != np.int64:
-        raise InputError(f"{folder}/offsets.npy: found {offsets.dtype} of shape {offsets.shape}, expected int64 of (N, 2)")
-    wrong = np.flatnonzero((offsets[:, 0] < 0) | (offsets[:, 0] >= offsets[:, 1]) | (offsets[:, 1] > len(content)))
+        raise InputError(
+            f"{folder}/offsets.npy: found {offsets.dtype} of shape {offsets.shape}, expected int64 of (N, 2)"
+        )
+    wrong = np.flatnonzero(
+        (offsets[:, 0] < 0) | (offsets[:, 0] >= offsets[:, 1]) | (offsets[:, 1] > len(content))
+    )
     if len(wrong):
         begin, end = offsets[wrong[0]]
         raise InputError(

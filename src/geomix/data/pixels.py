@@ -28,14 +28,19 @@ def open_image(content: bytes) -> Image.Image:
         content: A JPEG, PNG, BMP, GIF or WebP file.
 
     Raises:
-        InputError: If it is none of these, its head is broken, or it would have more than Image.MAX_IMAGE_PIXELS pixels.
+        InputError: If it is none of these, its head is broken, or it would have more than
+            Image.MAX_IMAGE_PIXELS pixels.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise InputError(f"image: found {len(content)} bytes of another kind, expected a {', '.join(FORMATS)}") from None
+        raise InputError(
+            f"image: found {len(content)} bytes of another kind, expected a {', '.join(FORMATS)}"
+        ) from None
     except Exception as error:  # Pillow's readers raise whatever a broken file trips over
-        raise InputError(f"image: found a broken file, expected a whole one: {_one_line(error)}") from None
+        raise InputError(
+            f"image: found a broken file, expected a whole one: {_one_line(error)}"
+        ) from None
     width, height = image.size
     most = Image.MAX_IMAGE_PIXELS
     if most and width * height > most:
@@ -69,7 +74,9 @@ def load_image(image: Image.Image, channels: int) -> Image.Image:
         image.load()
         plain = _to_mode(image, MODES[channels])
     except Exception as error:  # as in open_image
-        raise InputError(f"image: found a broken {image.format} file, expected a whole one: {_one_line(error)}") from None
+        raise InputError(
+            f"image: found a broken {image.format} file, expected a whole one: {_one_line(error)}"
+        ) from None
     return plain.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else plain
 
 

@@ -24,15 +24,17 @@ def pays(packed: Packed, device: torch.device) -> bool:
 def prefetch(items: Iterator[T], ahead: bool) -> Iterator[Iterator[T]]:
     """Give the same items in the same order, made in one thread before they are asked for.
 
-    All items are made in that thread, one after the other, so that what is drawn in making them is drawn in the same order.
+    All items are made in that thread, one after the other, so that what is drawn in making them is
+    drawn in the same order.
 
     Args:
         items: None of them None.
         ahead: Without it each item is made here, when it is asked for.
 
     Yields:
-        The items. What goes wrong in making one is raised where that one is asked for. When the context is left, also by an
-        exception or an interrupt, the item in the making is the last, and the thread has ended.
+        The items. What goes wrong in making one is raised where that one is asked for. When the
+        context is left, also by an exception or an interrupt, the item in the making is the last,
+        and the thread has ended.
     """
     if not ahead:
         yield items

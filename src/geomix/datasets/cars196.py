@@ -10,7 +10,14 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from geomix.data.archives import open_archive
-from geomix.datasets.listing import Listing, check_counts, count_parts, find_top, images_in, raw_file
+from geomix.datasets.listing import (
+    Listing,
+    check_counts,
+    count_parts,
+    find_top,
+    images_in,
+    raw_file,
+)
 from geomix.errors import InputError
 
 ANNOTATIONS = "cars_annos.mat"
@@ -21,11 +28,15 @@ GATES = {"train images": 8054, "test images": 8131, "train classes": 98, "test c
 
 def make_of(label: str) -> str:
     """Give the make of a model, the first word of its name, or two: `Land Rover LR2 SUV 2012` -> `Land Rover`."""
-    return next((make for make in MAKES_OF_TWO_WORDS if label.startswith(f"{make} ")), label.partition(" ")[0])
+    return next(
+        (make for make in MAKES_OF_TWO_WORDS if label.startswith(f"{make} ")),
+        label.partition(" ")[0],
+    )
 
 
 def read_annotations(place: str, content: bytes) -> list[tuple[str, str, int]]:
-    """Read the .mat file: for each image its path, the name of its class and the class's number, from 1.
+    """Read the .mat file: for each image its path, the name of its class and the class's number,
+    from 1.
 
     Raises:
         InputError: If it is not what its authors published.
@@ -35,7 +46,9 @@ def read_annotations(place: str, content: bytes) -> list[tuple[str, str, int]]:
         names = [str(name) for name in table["class_names"]]
         pairs = [(str(row["relative_im_path"]), int(row["class"])) for row in table["annotations"]]
     except (MatReadError, ValueError, TypeError, KeyError, NotImplementedError, OSError) as error:
-        raise InputError(f"{place}: found no annotations and class_names ({error}), expected MATLAB's structs") from None
+        raise InputError(
+            f"{place}: found no annotations and class_names ({error}), expected MATLAB's structs"
+        ) from None
     unknown = sorted({number for _, number in pairs if not 1 <= number <= len(names)})
     if unknown:
         raise InputError(f"{place}: found class {unknown[0]}, expected 1 to {len(names)}")
@@ -43,7 +56,8 @@ def read_annotations(place: str, content: bytes) -> list[tuple[str, str, int]]:
 
 
 def list_cars196(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
-    """List Cars-196: make -> model; the first 98 classes are train, the others test. The official train flags are not used.
+    """List Cars-196: make -> model; the first 98 classes are train, the others test. The official
+    train flags are not used.
 
     Args:
         raw: The folder of CARS196.zip.
@@ -61,7 +75,12 @@ def list_cars196(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
         top = find_top(path, names, ANNOTATIONS)
         annotations = read_annotations(f"{path}/{ANNOTATIONS}", archive.read(f"{top}{ANNOTATIONS}"))
     rows = [
-        {"id": image, "label": label, "make": make_of(label), "split": "train" if number <= LAST_TRAIN else "test"}
+        {
+            "id": image,
+            "label": label,
+            "make": make_of(label),
+            "split": "train" if number <= LAST_TRAIN else "test",
+        }
         for image, label, number in annotations
     ]
     samples = pd.DataFrame(rows, columns=["id", "label", "make", "split"])

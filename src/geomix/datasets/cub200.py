@@ -36,7 +36,8 @@ def list_cub200(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
         gates: Images and classes of train and test there must be.
 
     Returns:
-        Photographs; encoded by default. An id is the path in the folder images, a label the official name with its number.
+        Photographs; encoded by default. An id is the path in the folder images, a label the
+        official name with its number.
 
     Raises:
         InputError: If the archive is missing or incomplete, or its lists do not fit each other.

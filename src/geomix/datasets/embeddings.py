@@ -23,23 +23,30 @@ def pack_embeddings(raw: Path, out: Path, split: Mapping[str, Any]) -> None:
 
     Args:
         raw: The folder of vectors.npy, floats of shape (N, D), and table.csv.
-        out: Where the packed folder shall be: vectors.npy is float32, image_shape in card.json is [1, 1, D].
+        out: Where the packed folder shall be: vectors.npy is float32, image_shape in card.json is
+            [1, 1, D].
         split: Section `split` of params.yaml.
 
     Raises:
-        InputError: If a file is missing, vectors and table do not fit, there are too few classes to split, or val or test
-            cannot be searched (see `check_queries`); nothing is written then.
+        InputError: If a file is missing, vectors and table do not fit, there are too few classes to
+            split, or val or test cannot be searched (see `check_queries`); nothing is written then.
     """
-    samples = pd.read_csv(raw_file(raw, "table.csv"), dtype=str, keep_default_na=False, encoding="utf-8")
+    samples = pd.read_csv(
+        raw_file(raw, "table.csv"), dtype=str, keep_default_na=False, encoding="utf-8"
+    )
     vectors = np.load(raw_file(raw, "vectors.npy"), mmap_mode="r", allow_pickle=False)
     if len(vectors) != len(samples):
-        raise InputError(f"{raw}: found {len(vectors)} vectors and {len(samples)} rows of table.csv, expected as many")
+        raise InputError(
+            f"{raw}: found {len(vectors)} vectors and {len(samples)} rows of table.csv, expected as many"
+        )
     levels = tuple(column for column in samples.columns if column not in COLUMNS)
     samples["split"] = split_listing(samples, {name: split[name] for name in SPLITS}, split["seed"])
     check_queries(samples)
     step = max(1, BLOCK // vectors.shape[1])
     with new_folder(out) as folder:
-        packed = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype(np.float32), vectors.shape)
+        packed = np.lib.format.open_memmap(
+            folder / "vectors.npy", "w+", np.dtype(np.float32), vectors.shape
+        )
         for start in range(0, len(vectors), step):
             packed[start : start + step] = vectors[start : start + step]
         packed.flush()

@@ -13,7 +13,8 @@ OFFICIAL = ("split", "role")
 
 
 def list_folder(raw: Path) -> Listing:
-    """List the user's own images; every column of the table but path, label, split and role is a level, coarse to fine.
+    """List the user's own images; every column of the table but path, label, split and role is a
+    level, coarse to fine.
 
     Args:
         raw: The folder of images.zip and table.csv.
@@ -28,7 +29,9 @@ def list_folder(raw: Path) -> Listing:
     samples = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8")
     missing = [column for column in COLUMNS if column not in samples.columns]
     if missing:
-        raise InputError(f"{table}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too")
+        raise InputError(
+            f"{table}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too"
+        )
     with open_archive(path) as archive:
         images = images_in(path, archive.names(), samples["path"].tolist())
     levels = tuple(column for column in samples.columns if column not in (*COLUMNS, *OFFICIAL))

@@ -8,7 +8,14 @@ import pandas as pd
 
 from geomix.data.archives import open_archive
 from geomix.data.packed import SCORED
-from geomix.datasets.listing import Listing, check_counts, find_top, images_in, read_rows, read_texts
+from geomix.datasets.listing import (
+    Listing,
+    check_counts,
+    find_top,
+    images_in,
+    read_rows,
+    read_texts,
+)
 from geomix.errors import InputError
 
 LISTS = ("train.txt", "val.txt", "test.txt")
@@ -31,7 +38,9 @@ def find_zip(raw: Path) -> Path:
     """
     paths = sorted(raw.glob("*.zip"))
     if len(paths) != 1:
-        raise InputError(f"{raw}: found {len(paths)} zip files, expected one from an earlier stage (dvc repro)")
+        raise InputError(
+            f"{raw}: found {len(paths)} zip files, expected one from an earlier stage (dvc repro)"
+        )
     return paths[0]
 
 
@@ -44,19 +53,24 @@ def read_classes(place: str, text: str) -> dict[str, list[str]]:
     table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
-        raise InputError(f"{place}: found columns {', '.join(table.columns)}; expected {', '.join(missing)} too")
+        raise InputError(
+            f"{place}: found columns {', '.join(table.columns)}; expected {', '.join(missing)} too"
+        )
     return {fine: rest for fine, *rest in table[COLUMNS].to_numpy().tolist()}
 
 
 def assign_roles(samples: pd.DataFrame) -> pd.DataFrame:
     """Turn the official split of the images into roles, once the classes are split.
 
-    Every class is in every official list, and shots of one list are near copies of each other. So classes held out are
-    searched across lists: queries are the official test images, the gallery the official train images, and the official
-    val images are not used. Classes of train take the official train and val images; their test images are not used.
+    Every class is in every official list, and shots of one list are near copies of each other. So
+    classes held out are
+    searched across lists: queries are the official test images, the gallery the official train
+    images, and the official val images are not used. Classes of train take the official train and
+    val images; their test images are not used.
 
     Args:
-        samples: The table, with the split of each image's class; an id begins with the official list.
+        samples: The table, with the split of each image's class; an id begins with the official
+            list.
 
     Returns:
         The table with split ("" for images not used) and role ("" in train).
@@ -65,12 +79,15 @@ def assign_roles(samples: pd.DataFrame) -> pd.DataFrame:
     held_out = samples["split"].isin(SCORED)
     unused = official.eq("test") & ~held_out | official.eq("val") & held_out
     split = samples["split"].mask(unused, "")
-    role = official.map({"test": "query", "train": "gallery", "val": ""}).where(split.isin(SCORED), "")
+    role = official.map({"test": "query", "train": "gallery", "val": ""}).where(
+        split.isin(SCORED), ""
+    )
     return samples.assign(split=split, role=role)
 
 
 def list_grocerystore(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
-    """List GroceryStore: kind -> coarse -> class. Classes are split by us; `assign_roles` then uses the official split.
+    """List GroceryStore: kind -> coarse -> class. Classes are split by us; `assign_roles` then uses
+    the official split.
 
     Args:
         raw: The folder of the one archive, whatever its name and top folder.
@@ -86,7 +103,9 @@ def list_grocerystore(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
     with open_archive(path) as archive:
         names = archive.names()
         top = find_top(path, names, LISTS[0])
-        *lists, classes_text = read_texts(path, archive, [f"{top}{name}" for name in (*LISTS, "classes.csv")])
+        *lists, classes_text = read_texts(
+            path, archive, [f"{top}{name}" for name in (*LISTS, "classes.csv")]
+        )
     classes = read_classes(f"{path}/classes.csv", classes_text)
     rows = []
     for name, text in zip(LISTS, lists, strict=True):
@@ -97,11 +116,18 @@ def list_grocerystore(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
                     f"{path}/{name}: found {image}, {fine}, {coarse}; "
                     "expected <list>/<kind>/<class>/<file> with the ids of classes.csv"
                 )
-            rows.append({"id": image, "label": label, "kind": image.split("/")[1], "coarse": coarse_name})
+            rows.append(
+                {"id": image, "label": label, "kind": image.split("/")[1], "coarse": coarse_name}
+            )
     samples = pd.DataFrame(rows, columns=["id", "label", "kind", "coarse"])
     official = samples["id"].str.partition("/")[0]
-    found = {f"{name.removesuffix('.txt')} images": int(official.eq(name.removesuffix(".txt")).sum()) for name in LISTS}
+    found = {
+        f"{name.removesuffix('.txt')} images": int(official.eq(name.removesuffix(".txt")).sum())
+        for name in LISTS
+    }
     levels = {"kinds": "kind", "coarse classes": "coarse", "classes": "label"}
-    check_counts(path, found | {name: samples[column].nunique() for name, column in levels.items()}, gates)
+    check_counts(
+        path, found | {name: samples[column].nunique() for name, column in levels.items()}, gates
+    )
     images = images_in(path, names, [f"{top}{image}" for image in samples["id"]])
     return Listing(samples, ("kind", "coarse"), images, assign=assign_roles)

@@ -30,20 +30,28 @@ GATES = {
 
 
 def read_partition(path: Path) -> list[list[str]]:
-    """Read the list of images: a line with their number, a header, then path, item and status of each.
+    """Read the list of images: a line with their number, a header, then path, item and status of
+    each.
 
     Raises:
-        InputError: If the number or the header does not fit, or a status is none of train, query, gallery.
+        InputError: If the number or the header does not fit, or a status is none of train, query,
+            gallery.
     """
     try:
         first, _, rest = path.read_text(encoding="utf-8-sig").partition("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: found no UTF-8 ({error.reason}), expected the list as text") from None
+        raise InputError(
+            f"{path}: found no UTF-8 ({error.reason}), expected the list as text"
+        ) from None
     header, *rows = read_rows(path, rest, len(HEADER)) or [[]]
     if header != HEADER:
-        raise InputError(f"{path}: found second line {' '.join(header)!r}, expected {' '.join(HEADER)!r}")
+        raise InputError(
+            f"{path}: found second line {' '.join(header)!r}, expected {' '.join(HEADER)!r}"
+        )
     if first.strip() != str(len(rows)):
-        raise InputError(f"{path}: found {len(rows)} images, expected {first.strip()[:80]!r}, its first line")
+        raise InputError(
+            f"{path}: found {len(rows)} images, expected {first.strip()[:80]!r}, its first line"
+        )
     odd = next((row for row in rows if row[2] not in ROLE_OF or row[0].count("/") != 4), None)
     if odd:
         raise InputError(
@@ -60,15 +68,21 @@ def list_inshop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
         gates: Images and classes of train, query and gallery there must be.
 
     Returns:
-        Photographs; encoded by default. An id is the path that the list gives, a label the bare item: some items have
-        images in two categories, and are one class all the same.
+        Photographs; encoded by default. An id is the path that the list gives, a label the bare
+        item: some items have images in two categories, and are one class all the same.
 
     Raises:
         InputError: If a file is missing or incomplete.
     """
     path, partition = raw_file(raw, "img.zip"), raw_file(raw, LIST)
     rows = [
-        (image, item, *image.split("/")[1:3], "train" if status == "train" else "test", ROLE_OF[status])
+        (
+            image,
+            item,
+            *image.split("/")[1:3],
+            "train" if status == "train" else "test",
+            ROLE_OF[status],
+        )
         for image, item, status in read_partition(partition)
     ]
     samples = pd.DataFrame(rows, columns=["id", "label", "gender", "category", "split", "role"])

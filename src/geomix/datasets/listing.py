@@ -18,17 +18,18 @@ class Listing:
     """What a data set has, and how it wants to be packed.
 
     Attributes:
-        samples: A row for each image, all text: id (unique), label, the levels; split ("train", "val", "test", or "" for
-            not used) where the data set has an official one; role ("query" or "gallery", or "" for both, which is for a whole
-            split) where it has roles.
+        samples: A row for each image, all text: id (unique), label, the levels; split ("train",
+            "val", "test", or "" for not used) where the data set has an official one; role ("query"
+            or "gallery", or "" for both, which is for a whole split) where it has roles.
         levels: Names of the hierarchy's columns, coarse to fine.
-        images: Gives each row once, in the order of storage: its number, and the file's bytes or decoded pixels, uint8,
-            shape (H, W, C).
+        images: Gives each row once, in the order of storage: its number, and the file's bytes or
+            decoded pixels, uint8, shape (H, W, C).
         channels: 3, or 1 for grey images.
         form: Packed by default as squares of pixels (decoded) or as the files themselves (encoded).
         side: Pixels of those squares by default.
-        assign: Where splits and roles depend on which classes were held out: takes the table with its column split filled
-            in, gives it with split and role as they shall be, the same rows in the same order.
+        assign: Where splits and roles depend on which classes were held out: takes the table with
+            its column split filled in, gives it with split and role as they shall be, the same rows
+            in the same order.
     """
 
     samples: pd.DataFrame
@@ -43,7 +44,9 @@ class Listing:
 def some(names: Iterable[str], most: int = 5) -> str:
     """Give the first names of many as text, and how many more there are."""
     listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    return ", ".join(listed[:most]) + (
+        f" and {len(listed) - most} more" if len(listed) > most else ""
+    )
 
 
 def raw_file(raw: Path, name: str) -> Path:
@@ -60,7 +63,11 @@ def raw_file(raw: Path, name: str) -> Path:
 
 def visible(names: Iterable[str]) -> list[str]:
     """Give the members that are the data set's own, without what macOS adds to archives (`._*`, `__MACOSX`)."""
-    return [name for name in names if not any(part.startswith("._") or part == "__MACOSX" for part in name.split("/"))]
+    return [
+        name
+        for name in names
+        if not any(part.startswith("._") or part == "__MACOSX" for part in name.split("/"))
+    ]
 
 
 def find_top(path: Path, names: Iterable[str], inner: str) -> str:
@@ -72,7 +79,8 @@ def find_top(path: Path, names: Iterable[str], inner: str) -> str:
         inner: A file or folder of the data set, as its authors name it.
 
     Returns:
-        What to put before such a name, "" or a folder with a slash at its end; the least deep if there are several.
+        What to put before such a name, "" or a folder with a slash at its end; the least deep if
+        there are several.
 
     Raises:
         InputError: If no member is `inner` or lies in it.
@@ -93,7 +101,9 @@ def check_members(path: Path, names: Iterable[str], wanted: Sequence[str]) -> No
     stored = set(names)
     missing = [name for name in wanted if name not in stored]
     if missing:
-        raise InputError(f"{path}: found no {some(missing)}; expected the {len(wanted)} files that the data set lists")
+        raise InputError(
+            f"{path}: found no {some(missing)}; expected the {len(wanted)} files that the data set lists"
+        )
     twice = [name for name, count in Counter(wanted).items() if count > 1]
     if twice:
         raise InputError(f"{path}: found {some(twice)} listed twice, expected each file once")
@@ -109,10 +119,14 @@ def read_texts(path: Path, archive: Archive, members: Sequence[str]) -> list[str
     try:
         return [contents[member].decode("utf-8-sig") for member in members]
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: found a list that is not UTF-8 ({error.reason}), expected {some(members)} as text") from None
+        raise InputError(
+            f"{path}: found a list that is not UTF-8 ({error.reason}), expected {some(members)} as text"
+        ) from None
 
 
-def read_rows(place: Path | str, text: str, fields: int, separator: str | None = None) -> list[list[str]]:
+def read_rows(
+    place: Path | str, text: str, fields: int, separator: str | None = None
+) -> list[list[str]]:
     """Cut each line of a text into its fields; empty lines are skipped.
 
     Args:
@@ -130,7 +144,9 @@ def read_rows(place: Path | str, text: str, fields: int, separator: str | None =
         if not line.strip():
             continue
         if len(row) != fields:
-            raise InputError(f"{place}: found line {number}: {line.strip()[:80]!r}, expected {fields} fields")
+            raise InputError(
+                f"{place}: found line {number}: {line.strip()[:80]!r}, expected {fields} fields"
+            )
         rows.append(row)
     return rows
 
@@ -155,12 +171,15 @@ def check_counts(place: Path | str, found: Mapping[str, int], expected: Mapping[
     """
     wrong = [name for name in expected if found[name] != expected[name]]
     if wrong:
-        counts = (", ".join(f"{number[name]} {name}" for name in wrong) for number in (found, expected))
+        counts = (
+            ", ".join(f"{number[name]} {name}" for name in wrong) for number in (found, expected)
+        )
         raise InputError("{}: found {}; expected {}".format(place, *counts))
 
 
 def archive_images(places: Sequence[tuple[Path, str]]) -> Callable[[], Iterator[tuple[int, bytes]]]:
-    """Give the reader of images that lie in archives: one archive after the other, each in one pass.
+    """Give the reader of images that lie in archives: one archive after the other, each in one
+    pass.
 
     Args:
         places: For each row of the table the archive and the member.
@@ -182,7 +201,9 @@ def archive_images(places: Sequence[tuple[Path, str]]) -> Callable[[], Iterator[
     return images
 
 
-def images_in(path: Path, names: Iterable[str], members: Sequence[str]) -> Callable[[], Iterator[tuple[int, bytes]]]:
+def images_in(
+    path: Path, names: Iterable[str], members: Sequence[str]
+) -> Callable[[], Iterator[tuple[int, bytes]]]:
     """Give the reader of images that lie in one archive, once it is sure that they do.
 
     Args:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from geomix.data.archives import open_archive
-from geomix.datasets.listing import Listing, archive_images, check_counts, find_top, raw_file, some, visible
+from geomix.datasets.listing import (
+    Listing,
+    archive_images,
+    check_counts,
+    find_top,
+    raw_file,
+    some,
+    visible,
+)
 from geomix.errors import InputError
 
 DRAWINGS = 20
@@ -22,7 +30,8 @@ SPLIT_OF = {"images_background": "train", "images_evaluation": "test"}
 
 
 def list_drawings(path: Path, folder: str, gates: Mapping[str, int]) -> list[tuple[str, str]]:
-    """List the drawings of one archive: `<folder>/<alphabet>/character<NN>/<NNNN>_<MM>.png`, in alphabetical order.
+    """List the drawings of one archive: `<folder>/<alphabet>/character<NN>/<NNNN>_<MM>.png`, in
+    alphabetical order.
 
     Args:
         path: The archive.
@@ -38,28 +47,43 @@ def list_drawings(path: Path, folder: str, gates: Mapping[str, int]) -> list[tup
     with open_archive(path) as archive:
         names = archive.names()
     top = f"{find_top(path, names, folder)}{folder}/"
-    drawings = sorted(name.removeprefix(top) for name in visible(names) if name.startswith(top) and name.endswith(".png"))
+    drawings = sorted(
+        name.removeprefix(top)
+        for name in visible(names)
+        if name.startswith(top) and name.endswith(".png")
+    )
     odd = [drawing for drawing in drawings if drawing.count("/") != 2]
     if odd:
-        raise InputError(f"{path}: found {some(odd)}, expected <alphabet>/<character>/<drawing>.png")
+        raise InputError(
+            f"{path}: found {some(odd)}, expected <alphabet>/<character>/<drawing>.png"
+        )
     characters = Counter(drawing.rpartition("/")[0] for drawing in drawings)
-    found = {"alphabets": len({character.partition("/")[0] for character in characters}), "characters": len(characters)}
+    found = {
+        "alphabets": len({character.partition("/")[0] for character in characters}),
+        "characters": len(characters),
+    }
     check_counts(path, found, gates)
-    short = [f"{count} of {character}" for character, count in characters.items() if count != DRAWINGS]
+    short = [
+        f"{count} of {character}" for character, count in characters.items() if count != DRAWINGS
+    ]
     if short:
-        raise InputError(f"{path}: found {some(short)}; expected {DRAWINGS} drawings of each character")
+        raise InputError(
+            f"{path}: found {some(short)}; expected {DRAWINGS} drawings of each character"
+        )
     return [(f"{top}{drawing}", drawing) for drawing in drawings]
 
 
 def list_omniglot(raw: Path, gates: Mapping[str, Mapping[str, int]] = GATES) -> Listing:
-    """List Omniglot: alphabet -> character; the background set is train, the evaluation set is test.
+    """List Omniglot: alphabet -> character; the background set is train, the evaluation set is
+    test.
 
     Args:
         raw: The folder of images_background.zip and images_evaluation.zip.
         gates: Alphabets and characters each archive must have.
 
     Returns:
-        Black strokes on white, grey; decoded by default. The order of rows does not depend on that of the archives.
+        Black strokes on white, grey; decoded by default. The order of rows does not depend on that
+        of the archives.
 
     Raises:
         InputError: If an archive is missing or incomplete.
@@ -70,6 +94,8 @@ def list_omniglot(raw: Path, gates: Mapping[str, Mapping[str, int]] = GATES) -> 
         for member, drawing in list_drawings(path, folder, gates[folder]):
             label = drawing.rpartition("/")[0]
             name = drawing.removesuffix(".png")
-            rows.append({"id": name, "label": label, "alphabet": label.partition("/")[0], "split": split})
+            rows.append(
+                {"id": name, "label": label, "alphabet": label.partition("/")[0], "split": split}
+            )
             places.append((path, member))
     return Listing(pd.DataFrame(rows), ("alphabet",), archive_images(places), channels=1, side=SIDE)

@@ -37,7 +37,8 @@ def list_sop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
         gates: Images and classes of train and test, and categories, there must be.
 
     Returns:
-        Photographs; encoded by default. An id is the path that the lists give, a label the number of the product.
+        Photographs; encoded by default. An id is the path that the lists give, a label the number
+        of the product.
 
     Raises:
         InputError: If the archive is missing or incomplete, or a list has another header.
@@ -51,7 +52,9 @@ def list_sop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
     for (name, split), text in zip(LISTS.items(), texts, strict=True):
         header, *listed = read_rows(f"{path}/{name}", text, len(HEADER)) or [[]]
         if header != HEADER:
-            raise InputError(f"{path}/{name}: found first line {' '.join(header)!r}, expected {' '.join(HEADER)!r}")
+            raise InputError(
+                f"{path}/{name}: found first line {' '.join(header)!r}, expected {' '.join(HEADER)!r}"
+            )
         for _, product, _, image in listed:
             category = image.partition("/")[0].removesuffix("_final")
             rows.append({"id": image, "label": product, "category": category, "split": split})

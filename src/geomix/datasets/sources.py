@@ -15,11 +15,13 @@ class File:
         urls: Where to download it, in order of preference; none if only people may.
         other_names: Under which a mirror folder may hold it instead.
         sha256: Published for the original file; likewise md5.
-        counts: How many members match a pattern (* matches slashes too), for copies without a published checksum.
+        counts: How many members match a pattern (* matches slashes too), for copies without a
+            published checksum.
         more: Whether more members than that may match.
         content: A folder inside and the digest of the PNG files in it (`fetch.digest_content`).
         member_md5: By pattern, the checksum of one member.
-        rows: If not 0, the file is no archive but a table: a line with this number, a header, and as many rows.
+        rows: If not 0, the file is no archive but a table: a line with this number, a header, and
+            as many rows.
     """
 
     name: str
@@ -56,14 +58,20 @@ SOURCES: dict[str, Source] = {
                 urls=tuple(f"{base}/images_background.zip" for base in OMNIGLOT),
                 md5="68d2efa1b9178cc56df9314c21c6e718",
                 counts={"*images_background/*/*/*.png": 964 * 20},
-                content=("images_background/", "a0010054f796a6ce4a3177f43a0de49c9a47abe6bc7643630a3660cdf8cb513c"),
+                content=(
+                    "images_background/",
+                    "a0010054f796a6ce4a3177f43a0de49c9a47abe6bc7643630a3660cdf8cb513c",
+                ),
             ),
             File(
                 "images_evaluation.zip",
                 urls=tuple(f"{base}/images_evaluation.zip" for base in OMNIGLOT),
                 md5="6b91aef0f799c5bb55b94e3f2daec811",
                 counts={"*images_evaluation/*/*/*.png": 659 * 20},
-                content=("images_evaluation/", "7e5a92e93f2b659d954a8ae86386252b0e20faaf14d5d959db6f60c82dd2b901"),
+                content=(
+                    "images_evaluation/",
+                    "7e5a92e93f2b659d954a8ae86386252b0e20faaf14d5d959db6f60c82dd2b901",
+                ),
             ),
         ),
         licence="MIT",
@@ -73,7 +81,9 @@ SOURCES: dict[str, Source] = {
         files=(
             File(
                 "GroceryStoreDataset-master.zip",
-                urls=("https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip",),
+                urls=(
+                    "https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip",
+                ),
                 other_names=("GroceryStoreDataset-128px.zip", "GroceryStoreDataset.zip"),
                 # GitHub packs a branch anew now and then, so no checksum of the archive lasts.
                 counts={
@@ -133,7 +143,11 @@ SOURCES: dict[str, Source] = {
     ),
     "inshop": Source(
         files=(
-            File("list_eval_partition.txt", other_names=("Eval/list_eval_partition.txt",), rows=25882 + 14218 + 12612),
+            File(
+                "list_eval_partition.txt",
+                other_names=("Eval/list_eval_partition.txt",),
+                rows=25882 + 14218 + 12612,
+            ),
             File(
                 "img.zip",
                 other_names=("Img/img.zip",),

@@ -18,24 +18,29 @@ CHUNK = 1 << 20  # bytes
 
 
 def fetch(dataset: str, out: Path, mirror: Path | None) -> None:
-    """Fetch the files of a data set as they are, never unpacked, and write manifest.json beside them.
+    """Fetch the files of a data set as they are, never unpacked, and write manifest.json beside
+    them.
 
-    Each file is taken from the mirror if it is there, otherwise from the first of its urls that gives it whole. A file of
-    the mirror that is not whole is refused rather than replaced from the network.
+    Each file is taken from the mirror if it is there, otherwise from the first of its urls that
+    gives it whole. A file of the mirror that is not whole is refused rather than replaced from the
+    network.
 
     Args:
         dataset: A key of `SOURCES`.
-        out: Where the folder shall be. Parts of broken-off downloads wait beside it, in `.<name>.partial`, for the next call.
+        out: Where the folder shall be. Parts of broken-off downloads wait beside it, in
+            `.<name>.partial`, for the next call.
         mirror: A folder that holds files as <dataset>/<file> or <file>, or nothing.
 
     Raises:
-        InputError: In one line, if the mirror is no folder, or a file is nowhere or not what it should be. What was at `out`
-            before stays.
+        InputError: In one line, if the mirror is no folder, or a file is nowhere or not what it
+            should be. What was at `out` before stays.
     """
     if dataset not in SOURCES:
         raise InputError(f"dataset: found {dataset}, expected one of {', '.join(SOURCES)}")
     if mirror is not None and not mirror.is_dir():
-        raise InputError(f"download.mirror: found no folder {mirror}, expected one, or null for the network alone")
+        raise InputError(
+            f"download.mirror: found no folder {mirror}, expected one, or null for the network alone"
+        )
     source = SOURCES[dataset]
     partial = out.with_name(f".{out.name}.partial")
     downloaded = []
@@ -55,13 +60,20 @@ def fetch(dataset: str, out: Path, mirror: Path | None) -> None:
             files[path.name] = {"sha256": sha256, "bytes": path.stat().st_size, "source": url}
         for path in downloaded:
             path.replace(folder / path.name)
-        write_json(folder / "manifest.json", {"dataset": dataset, "licence": source.licence, "files": files})
+        write_json(
+            folder / "manifest.json",
+            {"dataset": dataset, "licence": source.licence, "files": files},
+        )
     shutil.rmtree(partial, ignore_errors=True)
 
 
 def places_in_mirror(dataset: str, file: File, mirror: Path) -> list[Path]:
     """Give where a mirror may hold a file, in order of preference."""
-    return [folder / name for name in (file.name, *file.other_names) for folder in (mirror / dataset, mirror)]
+    return [
+        folder / name
+        for name in (file.name, *file.other_names)
+        for folder in (mirror / dataset, mirror)
+    ]
 
 
 def find_in_mirror(dataset: str, file: File, mirror: Path | None) -> Path | None:
@@ -85,7 +97,9 @@ def download_first(dataset: str, file: File, path: Path, mirror: Path | None) ->
     Raises:
         InputError: Naming the file, every place and its reason, and how to get the file by hand.
     """
-    reasons = [f"{mirror / dataset / file.name}: not there" if mirror else "download.mirror: not set"]
+    reasons = [
+        f"{mirror / dataset / file.name}: not there" if mirror else "download.mirror: not set"
+    ]
     for url in file.urls:
         try:
             download(url, path)
@@ -120,14 +134,18 @@ def copy_file(origin: Path, path: Path, sha256: str) -> None:
     with (
         origin.open("rb") as source,
         path.open("wb") as target,
-        tqdm(total=total, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
+        tqdm(
+            total=total, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None
+        ) as bar,
     ):
         while chunk := source.read(CHUNK):
             digest.update(chunk)
             target.write(chunk)
             bar.update(len(chunk))
     if digest.hexdigest() != sha256:
-        raise InputError(f"{origin}: found sha256 {digest.hexdigest()[:16]}..., expected {sha256[:16]}... as a moment before")
+        raise InputError(
+            f"{origin}: found sha256 {digest.hexdigest()[:16]}..., expected {sha256[:16]}... as a moment before"
+        )
 
 
 def verify(file: File, path: Path, *, exact: bool) -> str:
@@ -136,8 +154,8 @@ def verify(file: File, path: Path, *, exact: bool) -> str:
     Args:
         file: What it should be.
         path: Where it is.
-        exact: Whether the published checksum must hold. A mirror's archive may have been packed anew: there the content
-            decides.
+        exact: Whether the published checksum must hold. A mirror's archive may have been packed
+            anew: there the content decides.
 
     Returns:
         Its SHA-256.
@@ -156,7 +174,11 @@ def verify(file: File, path: Path, *, exact: bool) -> str:
     if file.md5 and md5 == file.md5:
         return found
     if exact and (file.sha256 or file.md5):
-        told = f"found sha256 {found}, expected {file.sha256}" if file.sha256 else f"found md5 {md5}, expected {file.md5}"
+        told = (
+            f"found sha256 {found}, expected {file.sha256}"
+            if file.sha256
+            else f"found md5 {md5}, expected {file.md5}"
+        )
         raise InputError(f"{path}: {told}")
     with open_archive(path) as archive:
         check_content(file, archive)
@@ -173,28 +195,41 @@ def check_content(file: File, archive: Archive) -> None:
     for pattern, expected in file.counts.items():
         count = sum(fnmatchcase(name, pattern) for name in names)
         if count < expected or (count > expected and not file.more):
-            raise InputError(f"{archive.path}: found {count:,} members {pattern}, expected {expected:,}")
+            raise InputError(
+                f"{archive.path}: found {count:,} members {pattern}, expected {expected:,}"
+            )
     for pattern, checksum in file.member_md5.items():
         for name in (name for name in names if fnmatchcase(name, pattern)):
             found = hashlib.md5(archive.read(name), usedforsecurity=False).hexdigest()
             if found != checksum:
-                raise InputError(f"{archive.path}: found md5 {found} of {name}, expected {checksum}")
+                raise InputError(
+                    f"{archive.path}: found md5 {found} of {name}, expected {checksum}"
+                )
     if file.content:
         folder, digest = file.content
         found = digest_content(archive, folder)
         if found != digest:
-            raise InputError(f"{archive.path}: found images of digest {found[:16]}..., expected {digest[:16]}...")
+            raise InputError(
+                f"{archive.path}: found images of digest {found[:16]}..., expected {digest[:16]}..."
+            )
 
 
 def digest_content(archive: Archive, folder: str) -> str:
-    r"""Give the SHA-256 of the PNG files in a folder of an archive, whatever their order and packing.
+    r"""Give the SHA-256 of the PNG files in a folder of an archive, whatever their order and
+    packing.
 
     It is that of the sorted lines "name\0SHA-256 of the content\n", names relative to the folder.
     """
-    names = [name for name in archive.names() if name.endswith(".png") and folder in name and not is_apple_double(name)]
+    names = [
+        name
+        for name in archive.names()
+        if name.endswith(".png") and folder in name and not is_apple_double(name)
+    ]
     lines = []
     for name, content in archive.walk(names):
-        lines.append(f"{name.partition(folder)[2]}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        lines.append(
+            f"{name.partition(folder)[2]}\0{hashlib.sha256(content).hexdigest()}\n".encode()
+        )
     return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 
 
@@ -204,7 +239,11 @@ def check_rows(path: Path, expected: int) -> None:
     Raises:
         InputError: If the number or the rows are others.
     """
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     first = lines[0].strip() if lines else ""
     if first != str(expected) or len(lines) - 2 != expected:
         raise InputError(

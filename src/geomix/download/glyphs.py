@@ -1,10 +1,11 @@
 """Draw the embedded data set: letters of the DejaVu fonts that ship inside matplotlib.
 
-Twelve faces of one font family, 32 x 32 grey, one class for each letter: real shapes, many fine-grained classes and
-natural hard negatives (e-acute, e-grave, e-circumflex), without a download. `letters.txt` lists the letters: those
-that all faces have (categories Ll, Lu, Lt, Lo; five scripts), less every letter whose drawing equals an earlier one's
-in some face (Latin A, Greek Alpha, Cyrillic A). The list is kept, not derived, so that the data set does not change
-with the Unicode tables of Python; `select_letters` is the rule behind it, and a test compares the two.
+Twelve faces of one font family, 32 x 32 grey, one class for each letter: real shapes, many
+fine-grained classes and natural hard negatives (e-acute, e-grave, e-circumflex), without a
+download. `letters.txt` lists the letters: those that all faces have (categories Ll, Lu, Lt, Lo;
+five scripts), less every letter whose drawing equals an earlier one's in some face (Latin A, Greek
+Alpha, Cyrillic A). The list is kept, not derived, so that the data set does not change with the
+Unicode tables of Python; `select_letters` is the rule behind it, and a test compares the two.
 """
 
 import hashlib
@@ -72,12 +73,15 @@ def open_faces(folder: Path) -> dict[str, Path]:
     paths = {face: folder / f"{face}.ttf" for face in FACES}
     missing = [face for face, path in paths.items() if not path.is_file()]
     if missing:
-        raise InputError(f"{folder}: found no font {', '.join(missing)}; expected the 12 DejaVu faces of matplotlib")
+        raise InputError(
+            f"{folder}: found no font {', '.join(missing)}; expected the 12 DejaVu faces of matplotlib"
+        )
     return paths
 
 
 def draw_face(path: Path, letters: list[str]) -> np.ndarray:
-    """Draw letters in one face, white on black, as they stand in a line of text: on one baseline, centred sideways.
+    """Draw letters in one face, white on black, as they stand in a line of text: on one baseline,
+    centred sideways.
 
     Args:
         path: A TrueType file.
@@ -92,14 +96,24 @@ def draw_face(path: Path, letters: list[str]) -> np.ndarray:
     known = FT2Font(path).get_charmap()
     missing = [f"{letter} (U+{ord(letter):04X})" for letter in letters if ord(letter) not in known]
     if missing:
-        raise InputError(f"{path.name}: found no letter {', '.join(missing)}; expected all {len(letters)} of the data set")
+        raise InputError(
+            f"{path.name}: found no letter {', '.join(missing)}; expected all {len(letters)} of the data set"
+        )
     font = ImageFont.truetype(path, POINTS, layout_engine=ImageFont.Layout.BASIC)
     images = np.zeros((len(letters), SIDE, SIDE), np.uint8)
     for image, letter in zip(images, letters, strict=True):
         canvas = Image.new("L", (SIDE, SIDE), 0)
         pen = ImageDraw.Draw(canvas)
-        left, _, right, _ = (int(edge) for edge in pen.textbbox((0, 0), letter, font=font, anchor="ls"))
-        pen.text(((SIDE - (right - left)) // 2 - left, BASELINE), letter, fill=255, font=font, anchor="ls")
+        left, _, right, _ = (
+            int(edge) for edge in pen.textbbox((0, 0), letter, font=font, anchor="ls")
+        )
+        pen.text(
+            ((SIDE - (right - left)) // 2 - left, BASELINE),
+            letter,
+            fill=255,
+            font=font,
+            anchor="ls",
+        )
         image[:] = np.asarray(canvas)
     return images
 
@@ -111,7 +125,8 @@ def draw_glyphs(folder: Path, letters: list[str]) -> dict[str, np.ndarray]:
         For each face its images, uint8, shape (L, SIDE, SIDE).
 
     Raises:
-        InputError: If a font or a letter is missing, or two letters have the same drawing in a face.
+        InputError: If a font or a letter is missing, or two letters have the same drawing in a
+            face.
     """
     drawings = {face: draw_face(path, letters) for face, path in open_faces(folder).items()}
     for face, images in drawings.items():
@@ -119,7 +134,9 @@ def draw_glyphs(folder: Path, letters: list[str]) -> dict[str, np.ndarray]:
         for letter, image in zip(letters, images, strict=True):
             twin = seen.setdefault(image.tobytes(), letter)
             if twin != letter:
-                raise InputError(f"{face}: found one drawing for {twin} and {letter}, expected another for each class")
+                raise InputError(
+                    f"{face}: found one drawing for {twin} and {letter}, expected another for each class"
+                )
     return drawings
 
 
@@ -127,7 +144,9 @@ def select_letters(folder: Path) -> list[str]:
     """Choose the letters of the data set from the fonts: the rule by which letters.txt was made."""
     paths = open_faces(folder)
     common = set.intersection(*(set(FT2Font(path).get_charmap()) for path in paths.values()))
-    letters = [chr(code) for code in sorted(common) if unicodedata.category(chr(code)) in CATEGORIES]
+    letters = [
+        chr(code) for code in sorted(common) if unicodedata.category(chr(code)) in CATEGORIES
+    ]
     letters = [letter for letter in letters if script_of(letter) in SCRIPTS]
     drawings = [draw_face(path, letters) for path in paths.values()]
     seen: list[set[bytes]] = [set() for _ in paths]
@@ -155,18 +174,26 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
     rows = -(-count // columns)
     sheet = np.zeros((rows * columns, height, width), images.dtype)
     sheet[:count] = images
-    return sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    return (
+        sheet.reshape(rows, columns, height, width)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width)
+    )
 
 
 def save_glyphs(out: Path) -> None:
-    """Draw the data set into a folder: a sheet for each face, letters.csv in the order of the tiles, manifest.json.
+    """Draw the data set into a folder: a sheet for each face, letters.csv in the order of the
+    tiles, manifest.json.
 
     Raises:
         InputError: As `draw_glyphs`; nothing is written then.
     """
     letters = read_letters()
     drawings = draw_glyphs(fonts_folder(), letters)
-    rows = [{"letter": letter, "script": script_of(letter), "base": base_of(letter)} for letter in letters]
+    rows = [
+        {"letter": letter, "script": script_of(letter), "base": base_of(letter)}
+        for letter in letters
+    ]
     with new_folder(out) as folder:
         for face, images in drawings.items():
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{face}.png")
@@ -178,6 +205,9 @@ def save_glyphs(out: Path) -> None:
             "classes": len(letters),
             "images": len(letters) * len(drawings),
             "side": SIDE,
-            "pixels_sha256": {face: hashlib.sha256(images.tobytes()).hexdigest() for face, images in drawings.items()},
+            "pixels_sha256": {
+                face: hashlib.sha256(images.tobytes()).hexdigest()
+                for face, images in drawings.items()
+            },
         }
         write_json(folder / "manifest.json", manifest)

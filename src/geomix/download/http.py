@@ -48,7 +48,9 @@ def check_space(folder: Path, count: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < count + SPARE:
-        raise InputError(f"{folder}: found {free:,} bytes free on the disk, expected {count + SPARE:,}")
+        raise InputError(
+            f"{folder}: found {free:,} bytes free on the disk, expected {count + SPARE:,}"
+        )
 
 
 def download(url: str, part: Path) -> None:
@@ -58,11 +60,12 @@ def download(url: str, part: Path) -> None:
 
     Args:
         url: Where from; redirects are followed.
-        part: Where to. Its state is kept beside it as `<name>.json` until the caller moves or discards the file.
+        part: Where to. Its state is kept beside it as `<name>.json` until the caller moves or
+            discards the file.
 
     Raises:
-        InputError: In one line with the url, if the server refuses or cannot be reached, sends a page instead of the file,
-            keeps breaking off, or the disk is too full.
+        InputError: In one line with the url, if the server refuses or cannot be reached, sends a
+            page instead of the file, keeps breaking off, or the disk is too full.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     failures, most = 0, size_of(part)
@@ -89,9 +92,16 @@ def receive(url: str, part: Path) -> None:
         if state["validator"]:
             headers["If-Range"] = state["validator"]
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
-        if have and reply.status_code == 416 and reply.headers.get("Content-Range") == f"bytes */{have}":
+        if (
+            have
+            and reply.status_code == 416
+            and reply.headers.get("Content-Range") == f"bytes */{have}"
+        ):
             return
-        if have and (reply.status_code == 416 or (reply.status_code == 206 and not continues(reply.headers, have, state))):
+        if have and (
+            reply.status_code == 416
+            or (reply.status_code == 206 and not continues(reply.headers, have, state))
+        ):
             discard(part)
             raise BrokenOffError("another file than the one begun")
         if reply.status_code not in (200, 206) or (reply.status_code == 206 and not have):
@@ -110,7 +120,15 @@ def receive(url: str, part: Path) -> None:
             write_state(part, url, reply.headers, total)
         with (
             part.open("ab") as file,
-            tqdm(total=total, initial=have, desc=part.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar,
+            tqdm(
+                total=total,
+                initial=have,
+                desc=part.name,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                disable=None,
+            ) as bar,
         ):
             save_body(reply.raw, file, bar)
     if total is not None and size_of(part) != total:
@@ -168,9 +186,9 @@ def write_state(part: Path, url: str, headers: Mapping[str, str], total: int | N
 def reason_of(error: Exception) -> str:
     """Give the innermost cause of a failed connection in a few words."""
     cause: BaseException = error
-    while (inner := getattr(cause, "reason", None) or (cause.args[0] if cause.args else None)) and isinstance(
-        inner, BaseException
-    ):
+    while (
+        inner := getattr(cause, "reason", None) or (cause.args[0] if cause.args else None)
+    ) and isinstance(inner, BaseException):
         cause = inner
     text = f"{error}" if cause is error else f"{type(cause).__name__}: {cause}"
     return " ".join(text.split())[:200]

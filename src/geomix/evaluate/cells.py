@@ -8,9 +8,16 @@ def compare_cells(geometries: Sequence[str], seeds: Sequence[int]) -> list[str]:
     return [f"{geometry}-{seed}" for geometry in geometries for seed in seeds]
 
 
-def sweep_cells(geometries: Sequence[str], values: Sequence[float], seeds: Sequence[int]) -> list[str]:
+def sweep_cells(
+    geometries: Sequence[str], values: Sequence[float], seeds: Sequence[int]
+) -> list[str]:
     """Name the cells of a sweep: geometry-value-seed, the value as it is written in params.yaml."""
-    return [f"{geometry}-{value}-{seed}" for geometry in geometries for value in values for seed in seeds]
+    return [
+        f"{geometry}-{value}-{seed}"
+        for geometry in geometries
+        for value in values
+        for seed in seeds
+    ]
 
 
 def baseline_cells(seeds: Sequence[int]) -> list[str]:

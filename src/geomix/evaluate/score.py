@@ -19,7 +19,10 @@ from geomix.geometry.geometry import Geometry, cosine, describe_radii, geometry_
 from geomix.retrieval.metrics import RANKS, count_relevant, rank_correlation, score_levels
 from geomix.retrieval.search import nearest
 
-PUBLISHED_RANKS = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30)}  # the literature's, where not RANKS
+PUBLISHED_RANKS = {
+    "sop": (1, 10, 100, 1000),
+    "inshop": (1, 10, 20, 30),
+}  # the literature's, where not RANKS
 VECTORS = ("head", "backbone", "pixels", "vectors")
 CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 PICTURED = 5  # neighbours kept for pictures
@@ -54,7 +57,9 @@ def read_cell(folder: Path) -> Cell:
     try:
         vectors = np.load(folder / "embeddings.npz", allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)") from None
+        raise InputError(
+            f"{folder}/embeddings.npz: not found; expected it from an earlier stage (dvc repro)"
+        ) from None
     geometry = geometry_from(description) if description.get("spaces") else None
     return Cell(str(folder), description["cell"], geometry, vectors)
 
@@ -71,18 +76,23 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     """Describe what the geometry made of embeddings (N, D).
 
     Returns:
-        The share of points at the clip radius, mean and s.d. of the radii (NaN without a radius), and the mean rank
-        correlation of each query's gallery between cosine and the geometry's own similarity.
+        The share of points at the clip radius, mean and s.d. of the radii (NaN without a radius),
+        and the mean rank correlation of each query's gallery between cosine and the geometry's own
+        similarity.
     """
     sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
-    pairs = [space.similarity(space.place(sample), space.place(vectors)).numpy() for space in (geometry, cosine())]
+    pairs = [
+        space.similarity(space.place(sample), space.place(vectors)).numpy()
+        for space in (geometry, cosine())
+    ]
     return describe_radii(geometry.radii(geometry.place(vectors)), geometry.clip_radius) | {
         "rank_correlation": rank_correlation(*pairs)
     }
 
 
 def spread_degrees(vectors: Tensor) -> float:
-    """Say how far vectors point apart: the angle whose cosine is their mean cosine with their mean direction.
+    """Say how far vectors point apart: the angle whose cosine is their mean cosine with their mean
+    direction.
 
     Args:
         vectors: (N, D), float64.
@@ -99,22 +109,33 @@ def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
     return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
 
 
-def score_cell(cell: Cell, packed: Packed) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+def score_cell(
+    cell: Cell, packed: Packed
+) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Search and score one cell.
 
     Yields:
-        For each split and search a row of the table, and the values of each query under names that start with
-        `<split>/<vector>/<similarity>/`.
+        For each split and search a row of the table, and the values of each query under names that
+        start with `<split>/<vector>/<similarity>/`.
 
     Raises:
         InputError: If the vectors do not fit the data set.
     """
     for split in SCORED:
         samples = packed.samples.iloc[packed.rows(split)]
-        queries, gallery = (np.searchsorted(packed.rows(split), rows) for rows in (packed.queries(split), packed.gallery(split)))
-        excluded = np.array_equal(queries, gallery)  # a query is an image of the gallery, and not its own neighbour
-        codes = {level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]}
-        asked, there = ({level: code[rows] for level, code in codes.items()} for rows in (queries, gallery))
+        queries, gallery = (
+            np.searchsorted(packed.rows(split), rows)
+            for rows in (packed.queries(split), packed.gallery(split))
+        )
+        excluded = np.array_equal(
+            queries, gallery
+        )  # a query is an image of the gallery, and not its own neighbour
+        codes = {
+            level: pd.factorize(samples[level])[0] for level in [*packed.card["levels"], "label"]
+        }
+        asked, there = (
+            {level: code[rows] for level, code in codes.items()} for rows in (queries, gallery)
+        )
         relevant = count_relevant(asked["label"], there["label"], excluded)
         available = len(gallery) - excluded
         ranks = choose_ranks(packed.card["dataset"], available)
@@ -123,27 +144,49 @@ def score_cell(cell: Cell, packed: Packed) -> Iterator[tuple[dict[str, Any], dic
         for search in searches(cell.geometry, vectors):
             points = torch.from_numpy(cell.vectors[f"{split}_{search.vector}"]).double()
             if len(points) != len(samples):
-                raise InputError(f"{cell.name}: found {len(points)} {split} embeddings, expected {len(samples)}: run train again")
+                raise InputError(
+                    f"{cell.name}: found {len(points)} {split} embeddings, expected {len(samples)}: run train again"
+                )
             if excluded:
                 found = nearest(points, points, search.geometry, k, exclude=np.arange(len(points)))
             else:
                 found = nearest(points[queries], points[gallery], search.geometry, k)
             scores = score_levels(found, asked, there, excluded, ranks)
             values = scores.pop("label")
-            row: dict[str, Any] = {"split": split, "vector": search.vector, "similarity": search.similarity}
+            row: dict[str, Any] = {
+                "split": split,
+                "vector": search.vector,
+                "similarity": search.similarity,
+            }
             row |= {name: float(np.nanmean(value)) for name, value in values.items()}
-            row |= {f"recall_at_1_{level}": float(np.nanmean(score["recall_at_1"])) for level, score in scores.items()}
+            row |= {
+                f"recall_at_1_{level}": float(np.nanmean(score["recall_at_1"]))
+                for level, score in scores.items()
+            }
             row["spread_degrees"] = spread_degrees(points)
             if search.similarity == "own":
-                row["curved"] = any("curvature" in space for space in search.geometry.describe()["spaces"])
+                row["curved"] = any(
+                    "curvature" in space for space in search.geometry.describe()["spaces"]
+                )
                 row |= describe_points(search.geometry, points)
             kept = {name: values[name].astype(np.float32) for name in ("recall_at_1", "map_at_r")}
             kept["neighbours"] = found[:, :PICTURED].astype(np.int32)
-            yield row, {f"{split}/{search.vector}/{search.similarity}/{name}": value for name, value in kept.items()}
+            yield (
+                row,
+                {
+                    f"{split}/{search.vector}/{search.similarity}/{name}": value
+                    for name, value in kept.items()
+                },
+            )
 
 
 def score_study(
-    runs: Path, cells: Sequence[str], packed: Packed, out: Path, name: str, ensembles: Mapping[str, Cell] | None = None
+    runs: Path,
+    cells: Sequence[str],
+    packed: Packed,
+    out: Path,
+    name: str,
+    ensembles: Mapping[str, Cell] | None = None,
 ) -> None:
     """Score all cells of a study in one process.
 
@@ -151,8 +194,9 @@ def score_study(
         runs: The folder of the study's cells.
         cells: Their names.
         packed: The data set.
-        out: Where metrics.csv (a row for each cell, split and search), per_query.npz, machine.json and, of cells with a learned
-            tree, trees.csv (a row for each such cell and level) shall be.
+        out: Where metrics.csv (a row for each cell, split and search), per_query.npz, machine.json
+            and, of cells with a learned tree, trees.csv (a row for each such cell and level) shall
+            be.
         name: Of the study, for the progress bar.
         ensembles: Further cells, made of those that were trained, by name.
     """
@@ -164,10 +208,16 @@ def score_study(
     made = dict(ensembles or {})
     for place in tqdm([*cells, *made], desc=f"evaluate {name}", unit="cell", disable=None):
         cell = made.get(place) or read_cell(runs / place)
-        if place not in made and (machine := read_json(runs / place / "geometry.json")["machine"]) not in machines:
+        if (
+            place not in made
+            and (machine := read_json(runs / place / "geometry.json")["machine"]) not in machines
+        ):
             machines.append(machine)
         if (runs / place / "tree.csv").is_file():
-            trees += [{"cell": place, **cell.identity, **row} for row in score_tree(runs / place, cell.vectors, packed)]
+            trees += [
+                {"cell": place, **cell.identity, **row}
+                for row in score_tree(runs / place, cell.vectors, packed)
+            ]
         for row, values in score_cell(cell, packed):
             rows.append({"cell": place, **cell.identity, **row})
             per_query |= {f"{place}/{key}": value for key, value in values.items()}

@@ -1,4 +1,5 @@
-"""How well a tree of proxies agrees with the known hierarchy, beside a random tree and one of Euclidean k-means.
+"""How well a tree of proxies agrees with the known hierarchy, beside a random tree and one of
+Euclidean k-means.
 
 A tree is two arrays: the parent of each node, -1 for the root, and the node of each sample.
 """
@@ -25,7 +26,8 @@ class Tree(NamedTuple):
 
 
 def read_tree(folder: Path, split: str) -> Tree:
-    """Read the tree of a cell trained with the regulariser hier, and the places of a split's samples in it.
+    """Read the tree of a cell trained with the regulariser hier, and the places of a split's
+    samples in it.
 
     Raises:
         InputError: If the cell has none.
@@ -35,19 +37,23 @@ def read_tree(folder: Path, split: str) -> Tree:
         with np.load(folder / "embeddings.npz", allow_pickle=False) as embeddings:
             return Tree(parents, embeddings[f"{split}_proxy"])
     except (FileNotFoundError, KeyError) as error:
-        raise InputError(f"{folder}/tree.csv: found no tree of {split}, expected one of regulariser hier: {error}") from None
+        raise InputError(
+            f"{folder}/tree.csv: found no tree of {split}, expected one of regulariser hier: {error}"
+        ) from None
 
 
 def dendrogram_purity(tree: Tree, classes: np.ndarray) -> float:
-    """Give the mean purity of the smallest subtree that holds two samples of a class, over all such pairs.
+    """Give the mean purity of the smallest subtree that holds two samples of a class, over all such
+    pairs.
 
     Args:
-        tree: The tree; a node and all below it are a subtree, and samples of one node have that node's.
+        tree: The tree; a node and all below it are a subtree, and samples of one node have that
+            node's.
         classes: Of the samples, int (n,), 0 to C - 1.
 
     Returns:
-        A share in (0, 1]: of the subtree's samples those of that class. 1 where each class fills a subtree; NaN where no
-        class has two samples.
+        A share in (0, 1]: of the subtree's samples those of that class. 1 where each class fills a
+        subtree; NaN where no class has two samples.
 
     Raises:
         InputError: If the parents have a cycle.
@@ -110,11 +116,14 @@ def kmeans_tree(vectors: np.ndarray, leaves: int, branches: int, seed: int) -> T
     return Tree(np.array(parents), nodes)
 
 
-def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarray], seed: int = 0) -> list[dict[str, object]]:
-    """Score a learned tree beside a random one of its shape and one of k-means with as many leaves and branches.
+def compare_trees(
+    tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarray], seed: int = 0
+) -> list[dict[str, object]]:
+    """Score a learned tree beside a random one of its shape and one of k-means with as many leaves
+    and branches.
 
-    Leaves are nodes with samples, branches the children of a node with any, on average, both in the part of the learned
-    tree that leads to samples.
+    Leaves are nodes with samples, branches the children of a node with any, on average, both in the
+    part of the learned tree that leads to samples.
 
     Args:
         tree: The learned one.
@@ -123,8 +132,9 @@ def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarr
         seed: Of the other two.
 
     Returns:
-        For each level a row: level, the dendrogram purities learned, random, kmeans; and, the same for all, how many nodes
-        of the learned tree are holding samples, and the share of samples at the fullest.
+        For each level a row: level, the dendrogram purities learned, random, kmeans; and, the same
+        for all, how many nodes of the learned tree are holding samples, and the share of samples at
+        the fullest.
     """
     leaves, held = np.unique(tree.nodes, return_counts=True)
     places = {"holding": len(leaves), "fullest": float(held.max() / held.sum())}
@@ -135,16 +145,26 @@ def compare_trees(tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarr
             used[tree.parents[node]] |= used[node]
     children = np.bincount(tree.parents[used & (tree.parents >= 0)], minlength=1)
     branches = max(2, round(float(children[children > 0].mean()))) if children.any() else 2
-    others = {"random": shuffle_tree(tree, seed), "kmeans": kmeans_tree(vectors, len(leaves), branches, seed)}
+    others = {
+        "random": shuffle_tree(tree, seed),
+        "kmeans": kmeans_tree(vectors, len(leaves), branches, seed),
+    }
     trees = {"learned": tree, **others}
     return [
-        {"level": level, **{name: dendrogram_purity(candidate, classes) for name, candidate in trees.items()}, **places}
+        {
+            "level": level,
+            **{name: dendrogram_purity(candidate, classes) for name, candidate in trees.items()},
+            **places,
+        }
         for level, classes in levels.items()
     ]
 
 
-def score_tree(folder: Path, vectors: Mapping[str, np.ndarray], packed: Packed) -> list[dict[str, object]]:
-    """Compare the tree of a cell with the known hierarchy of the test images; rows of `compare_trees`.
+def score_tree(
+    folder: Path, vectors: Mapping[str, np.ndarray], packed: Packed
+) -> list[dict[str, object]]:
+    """Compare the tree of a cell with the known hierarchy of the test images; rows of
+    `compare_trees`.
 
     Args:
         folder: Of the cell.

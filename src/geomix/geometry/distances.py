@@ -1,12 +1,14 @@
 """Distances of the flat and the hyperbolic space: formulas; products.py applies them to all pairs.
 
-A point is kept by its tangent vector v at the origin (normal coordinates), in both spaces: |v| is its radius, v / |v| its
-direction. Coordinates of the ball, tanh(sqrt(c) |v|) v / (sqrt(c) |v|), round to the boundary where |v| grows; v does not,
-so nothing is projected, and no cap on the norm can be mistaken for an effect of curvature.
+A point is kept by its tangent vector v at the origin (normal coordinates), in both spaces: |v| is
+its radius, v / |v| its direction. Coordinates of the ball, tanh(sqrt(c) |v|) v / (sqrt(c) |v|),
+round to the boundary where |v| grows; v does not, so nothing is projected, and no cap on the norm
+can be mistaken for an effect of curvature.
 
-A distance is a function of a gap: |x - y|^2 / 2 in the flat space, A = cosh(sqrt(c) d) - 1 in the hyperbolic one. Points are
-lifted to coordinates whose inner product is the gap, so one matrix product gives it for all pairs. Curvature is c > 0:
-sectional curvature -c, a ball of radius 1 / sqrt(c).
+A distance is a function of a gap: |x - y|^2 / 2 in the flat space, A = cosh(sqrt(c) d) - 1 in the
+hyperbolic one. Points are lifted to coordinates whose inner product is the gap, so one matrix
+product gives it for all pairs. Curvature is c > 0: sectional curvature -c, a ball of radius 1 /
+sqrt(c).
 """
 
 import math
@@ -19,9 +21,11 @@ from geomix.geometry.pairwise import Kernel, pairwise
 
 
 def expmap0(v: Tensor, curvature: float) -> Tensor:
-    """Map tangent vectors of the origin into the Poincare ball: tanh(sqrt(c) |v|) v / (sqrt(c) |v|).
+    """Map tangent vectors of the origin into the Poincare ball: tanh(sqrt(c) |v|) v / (sqrt(c)
+    |v|).
 
-    For exchange with code that keeps points in the ball; distances here take the tangent vectors themselves.
+    For exchange with code that keeps points in the ball; distances here take the tangent vectors
+    themselves.
 
     Args:
         v: Shape (..., D), float64 for points near the boundary.
@@ -40,7 +44,8 @@ def expmap0(v: Tensor, curvature: float) -> Tensor:
 
 
 def logmap0(x: Tensor, curvature: float) -> Tensor:
-    """Map points of the Poincare ball to tangent vectors of the origin: artanh(sqrt(c) |x|) x / (sqrt(c) |x|).
+    """Map points of the Poincare ball to tangent vectors of the origin: artanh(sqrt(c) |x|) x /
+    (sqrt(c) |x|).
 
     Args:
         x: Shape (..., D), norms below 1 / sqrt(c).
@@ -59,7 +64,11 @@ def logmap0(x: Tensor, curvature: float) -> Tensor:
 
 
 def flat_distance(
-    x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+    x: Tensor,
+    y: Tensor,
+    factor: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+    onto: Tensor | None = None,
 ) -> Tensor:
     """Give 2 |x - y| for all pairs, times a factor, from one matrix product.
 
@@ -77,9 +86,10 @@ def flat_distance(
         InputError: On shapes that do not fit.
 
     Accuracy:
-        Relatively within 1e-16 (D + 16) ((|x| + |y|) / |x - y|)^2, and never worse than 2e-5, however near the points.
-        Steps in float32 add 1e-6, and 1e-18. The gradient of a pair, relative to its norm: 1e-15 (|x| + |y|) / |x - y|, and
-        the value's; 5e-5 in float32.
+        Relatively within 1e-16 (D + 16) ((|x| + |y|) / |x - y|)^2, and never worse than 2e-5,
+        however near the points.
+        Steps in float32 add 1e-6, and 1e-18. The gradient of a pair, relative to its norm: 1e-15
+        (|x| + |y|) / |x - y|, and the value's; 5e-5 in float32.
     """
     return pairwise(x, y, FLAT, 2.0, factor, dtype, onto)
 
@@ -94,10 +104,12 @@ def hyperbolic_distance(
 ) -> Tensor:
     """Give the hyperbolic distance for all pairs, times a factor, from one matrix product.
 
-        d = arcosh(1 + A) / sqrt(c),  A = cosh(a - b) - 1 + sinh(a) sinh(b) (1 - cos(x, y)),  a = 2 sqrt(c) |x|, b = 2 sqrt(c) |y|
+        d = arcosh(1 + A) / sqrt(c),  A = cosh(a - b) - 1 + sinh(a) sinh(b) (1 - cos(x, y)),  a = 2
+        sqrt(c) |x|, b = 2 sqrt(c) |y|
 
     Args:
-        x: Tangent vectors at the origin, (N, D), float64; `logmap0` gives that of a point of the ball.
+        x: Tangent vectors at the origin, (N, D), float64; `logmap0` gives that of a point of the
+            ball.
         y: Likewise, (M, D). The same object as x saves a third of the work.
         curvature: c > 0, or a float64 tensor of one such number, for its gradient.
         factor: Of the result; here it costs nothing.
@@ -111,19 +123,26 @@ def hyperbolic_distance(
         InputError: On c <= 0, or shapes that do not fit.
 
     Accuracy:
-        Relatively within 1e-16 (D + 16) (cosh(sqrt(c) d') - 1) / (cosh(sqrt(c) d) - 1), d' = 2 (|x| + |y|) being the
-        distance were they opposite, and never worse than 2e-5, however near the points, up to sqrt(c) |x| = 15. Farther
-        out, to 170, as if the points were moved by 1e-16 of their radius. Steps in float32 add 1e-6, and 1e-18 / sqrt(c).
-        The gradient of a pair, relative to its norm: 1e-15 cosh(sqrt(c) d') / sinh(sqrt(c) d), and the value's; 5e-5 in
-        float32; never worse than 1e-4 up to sqrt(c) |x| = 7, however near the points.
+        Relatively within 1e-16 (D + 16) (cosh(sqrt(c) d') - 1) / (cosh(sqrt(c) d) - 1), d' = 2 (|x|
+        + |y|) being the distance were they opposite, and never worse than 2e-5, however near the
+        points, up to sqrt(c) |x| = 15. Farther out, to 170, as if the points were moved by 1e-16 of
+        their radius. Steps in float32 add 1e-6, and 1e-18 / sqrt(c).
+        The gradient of a pair, relative to its norm: 1e-15 cosh(sqrt(c) d') / sinh(sqrt(c) d), and
+        the value's; 5e-5 in float32; never worse than 1e-4 up to sqrt(c) |x| = 7, however near the
+        points.
 
     Source:
-        Ermolov et al. 2022 (arXiv:2203.10833), eqs. 1 to 5: their Moebius addition is the hyperbolic law of cosines.
+        Ermolov et al. 2022 (arXiv:2203.10833), eqs. 1 to 5: their Moebius addition is the
+        hyperbolic law of cosines.
     """
-    c = positive_curvature(float(curvature.detach() if isinstance(curvature, Tensor) else curvature))
+    c = positive_curvature(
+        float(curvature.detach() if isinstance(curvature, Tensor) else curvature)
+    )
     root = torch.as_tensor(curvature, dtype=x.dtype, device=x.device).sqrt()
     distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype, onto)
-    if root.requires_grad and onto is None:  # the value is there; this is the gradient of 1 / sqrt(c)
+    if (
+        root.requires_grad and onto is None
+    ):  # the value is there; this is the gradient of 1 / sqrt(c)
         distances = distances * (math.sqrt(c) / root).to(dtype)
     return distances
 
@@ -131,7 +150,9 @@ def hyperbolic_distance(
 def positive_curvature(curvature: float) -> float:
     """Give a curvature back, or raise InputError unless it is a positive number."""
     if not 0 < curvature < math.inf:
-        raise InputError(f"curvature: found {curvature}, expected c > 0 (the flat space is the limit c = 0)")
+        raise InputError(
+            f"curvature: found {curvature}, expected c > 0 (the flat space is the limit c = 0)"
+        )
     return curvature
 
 
@@ -140,7 +161,9 @@ def _hyperbolic_lift(norms: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return 2 * (a / 2).sinh().square(), scale * _sinhc(a)  # cosh(a) - 1, and sinh(a) / |x|
 
 
-def _hyperbolic_drop(x: Tensor, norms: Tensor, scale: Tensor, height: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+def _hyperbolic_drop(
+    x: Tensor, norms: Tensor, scale: Tensor, height: Tensor, place: Tensor
+) -> tuple[Tensor, Tensor]:
     a, safe = norms * scale, norms.clamp_min(1e-300)
     across, along = scale * _sinhc(a), scale * a.cosh()  # slopes of sinh(a) x / |x|
     outward = torch.linalg.vecdot(place, x).unsqueeze(-1)
@@ -150,8 +173,12 @@ def _hyperbolic_drop(x: Tensor, norms: Tensor, scale: Tensor, height: Tensor, pl
 
 
 def _hyperbolic_gap(x: Tensor, y: Tensor, scale: Tensor) -> Tensor:
-    norm_x, norm_y = (torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(1e-300) for v in (x, y))
-    step = x - y  # exact for near points; differences of their norms and of their directions are not
+    norm_x, norm_y = (
+        torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(1e-300) for v in (x, y)
+    )
+    step = (
+        x - y
+    )  # exact for near points; differences of their norms and of their directions are not
     longer = (step * ((x + y) / (norm_x + norm_y))).sum(-1, keepdim=True)  # |x| - |y|
     turn = ((step - longer * (y / norm_y)) / norm_x).square().sum(-1) / 2  # 1 - cos
     a, b, rise = (scale * length.squeeze(-1) for length in (norm_x, norm_y, longer))
@@ -163,7 +190,9 @@ def _hyperbolic_widest(radii: Tensor) -> Tensor:
 
 
 def _hyperbolic_measure(gaps: Tensor, inverses: Tensor) -> Tensor:
-    if gaps.dtype == torch.float32:  # sqrt(A (A + 2) / 2), in one root where the product fits, as it does here (SINGLE)
+    if (
+        gaps.dtype == torch.float32
+    ):  # sqrt(A (A + 2) / 2), in one root where the product fits, as it does here (SINGLE)
         torch.addcmul(gaps, gaps, gaps, value=0.5, out=inverses).sqrt_()
     else:
         torch.add(gaps / 2, 1, out=inverses).sqrt_().mul_(gaps.sqrt())
@@ -174,7 +203,9 @@ def _flat_lift(norms: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return (norms * scale).square() / 2, scale.expand(norms.shape)
 
 
-def _flat_drop(x: Tensor, norms: Tensor, scale: Tensor, height: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+def _flat_drop(
+    x: Tensor, norms: Tensor, scale: Tensor, height: Tensor, place: Tensor
+) -> tuple[Tensor, Tensor]:
     moved = place.addcmul_(x, height * scale)
     by_scale = torch.linalg.vecdot(moved, x).sum()
     return moved.mul_(scale), by_scale
@@ -200,7 +231,16 @@ def _sinhc(a: Tensor) -> Tensor:
     return torch.where(small, 1 + a.square() / 6, safe.sinh() / safe)
 
 
-FLAT = Kernel(_flat_lift, _flat_drop, 0.0, _flat_gap, _flat_widest, _flat_measure, math.sqrt(2), math.sqrt(0.5))
+FLAT = Kernel(
+    _flat_lift,
+    _flat_drop,
+    0.0,
+    _flat_gap,
+    _flat_widest,
+    _flat_measure,
+    math.sqrt(2),
+    math.sqrt(0.5),
+)
 HYPERBOLIC = Kernel(
     _hyperbolic_lift,
     _hyperbolic_drop,

@@ -1,4 +1,5 @@
-"""A geometry is a weighted sum of spaces over one temperature: logits(x, y) = sum_k weight_k * similarity_k(x, y) / tau.
+"""A geometry is a weighted sum of spaces over one temperature: logits(x, y) = sum_k weight_k *
+similarity_k(x, y) / tau.
 
 Nothing outside this file and spaces.py asks which space it is in.
 """
@@ -38,18 +39,22 @@ class Geometry(nn.Module):
             spaces: K spaces.
             weights: K positive weights; of a learned one, its start.
             tau: Temperature, positive.
-            names: K names of the spaces, for what is said of them; their numbers where there are none.
-            columns: For each space which of the features are its own, or None for all: a head for each space where the
-                columns are apart. None: all for all.
-            learn_weights: For each space whether its weight is a parameter, kept within a factor of 10 of its start. With
-                one space alone it is a learned temperature. None: no weight is.
+            names: K names of the spaces, for what is said of them; their numbers where there are
+                none.
+            columns: For each space which of the features are its own, or None for all: a head for
+                each space where the columns are apart. None: all for all.
+            learn_weights: For each space whether its weight is a parameter, kept within a factor of
+                10 of its start. With one space alone it is a learned temperature. None: no weight
+                is.
 
         Raises:
             InputError: If there is no space, or a number is not positive.
         """
         super().__init__()
         if not spaces or len(spaces) != len(weights):
-            raise InputError(f"geometry: found {len(spaces)} spaces and {len(weights)} weights, expected as many, at least 1")
+            raise InputError(
+                f"geometry: found {len(spaces)} spaces and {len(weights)} weights, expected as many, at least 1"
+            )
         for name, value in (("tau", tau), *(("weight", weight) for weight in weights)):
             if not 0 < value < math.inf:
                 raise InputError(f"geometry: {name}: found {value}, expected a positive number")
@@ -58,10 +63,18 @@ class Geometry(nn.Module):
         self.names = tuple(names or (str(number) for number in range(len(spaces))))
         self.columns = tuple(columns or [None] * len(spaces))
         learn = tuple(learn_weights or [False] * len(spaces))
-        for what, given in (("names", self.names), ("columns", self.columns), ("learn_weights", learn)):
+        for what, given in (
+            ("names", self.names),
+            ("columns", self.columns),
+            ("learn_weights", learn),
+        ):
             if len(given) != len(spaces):
-                raise InputError(f"geometry: found {len(given)} {what} for {len(spaces)} spaces, expected as many")
-        self.weights = nn.ModuleList(Weight(weight, learned) for weight, learned in zip(weights, learn, strict=True))
+                raise InputError(
+                    f"geometry: found {len(given)} {what} for {len(spaces)} spaces, expected as many"
+                )
+        self.weights = nn.ModuleList(
+            Weight(weight, learned) for weight, learned in zip(weights, learn, strict=True)
+        )
 
     @property
     def parts(self) -> list[tuple[Space, float]]:
@@ -70,7 +83,13 @@ class Geometry(nn.Module):
 
     @property
     def _weighted(self) -> list[tuple[Space, Weight]]:
-        return list(zip(cast(list[Space], list(self.spaces)), cast(list[Weight], list(self.weights)), strict=True))
+        return list(
+            zip(
+                cast(list[Space], list(self.spaces)),
+                cast(list[Weight], list(self.weights)),
+                strict=True,
+            )
+        )
 
     def place(self, features: Tensor) -> Points:
         """Place features (N, D), of any floating type, in every space.
@@ -80,7 +99,9 @@ class Geometry(nn.Module):
         """
         if features.ndim != 2 or not features.is_floating_point() or 0 in features.shape:
             found = f"{tuple(features.shape)} {features.dtype}"
-            raise InputError(f"features: found {found}, expected floating-point numbers (N, D) with N, D > 0")
+            raise InputError(
+                f"features: found {found}, expected floating-point numbers (N, D) with N, D > 0"
+            )
         if not torch.isfinite(features).all():
             raise InputError("features: found values that are not finite, expected finite ones")
         with torch.autocast(features.device.type, enabled=False):
@@ -102,17 +123,21 @@ class Geometry(nn.Module):
         return out
 
     def logits(self, x: Points, y: Points) -> Tensor:
-        """Give similarities over temperature, (N, M), float32. The same object as x for y costs half.
+        """Give similarities over temperature, (N, M), float32. The same object as x for y costs
+        half.
 
         Accuracy:
-            A distance is relatively within 2e-5 of float64's, however near the points; see `hyperbolic_distance`. A cosine
-            is within 6e-8 (D + 2). Both hold inside autocast too.
+            A distance is relatively within 2e-5 of float64's, however near the points; see
+            `hyperbolic_distance`. A cosine is within 6e-8 (D + 2). Both hold inside autocast too.
         """
         return self._sum(x, y, 1 / self.tau, torch.float32)
 
     def _sum(self, x: Points, y: Points, factor: float, dtype: torch.dtype) -> Tensor:
         parts = zip(self._weighted, x, y, strict=True)
-        terms = (weight.trace(space.similarity(a, b, weight.value * factor, dtype)) for (space, weight), a, b in parts)
+        terms = (
+            weight.trace(space.similarity(a, b, weight.value * factor, dtype))
+            for (space, weight), a, b in parts
+        )
         total = next(terms)
         for term in terms:
             total = total + term
@@ -121,18 +146,26 @@ class Geometry(nn.Module):
     def paired_similarity(self, x: Points, y: Points) -> Tensor:
         """Sum the weighted similarities of points side by side, (...)."""
         parts = zip(self._weighted, x, y, strict=True)
-        terms = [weight.trace(weight.value * space.paired_similarity(a, b)) for (space, weight), a, b in parts]
+        terms = [
+            weight.trace(weight.value * space.paired_similarity(a, b))
+            for (space, weight), a, b in parts
+        ]
         return torch.stack(terms).sum(0)
 
     def radii(self, points: Points) -> Tensor | None:
         """Give the radii (N,) of points in the first space that has radii, or None."""
-        found = (space.radii(placed) for (space, _), placed in zip(self._weighted, points, strict=True))
+        found = (
+            space.radii(placed) for (space, _), placed in zip(self._weighted, points, strict=True)
+        )
         return next((radii for radii in found if radii is not None), None)
 
     @property
     def clip_radius(self) -> float | None:
         """Give the clip radius of that space, or None where it clips nothing or there is no such space."""
-        return next((part["clip_radius"] for part in self.describe()["spaces"] if "clip_radius" in part), None)
+        return next(
+            (part["clip_radius"] for part in self.describe()["spaces"] if "clip_radius" in part),
+            None,
+        )
 
     @property
     def lowest_logit(self) -> float:
@@ -148,7 +181,11 @@ class Geometry(nn.Module):
         """Give what training changes, as `<name of the space>.<quantity>`."""
         parts = zip(self.names, self._weighted, strict=True)
         found = ((name, space.learned() | weight.learned()) for name, (space, weight) in parts)
-        return {f"{name}.{quantity}": value for name, learned in found for quantity, value in learned.items()}
+        return {
+            f"{name}.{quantity}": value
+            for name, learned in found
+            for quantity, value in learned.items()
+        }
 
     def keep_in_range(self) -> None:
         """Bring what training changes back into its range; call it after each step."""
@@ -160,7 +197,10 @@ class Geometry(nn.Module):
         """Say in plain numbers what the geometry became, for geometry.json; `geometry_from` reads it."""
         spaces = []
         for name, (space, weight), own in zip(self.names, self.parts, self.columns, strict=True):
-            spaces.append({"name": name, "weight": weight, **space.describe()} | ({"columns": list(own)} if own else {}))
+            spaces.append(
+                {"name": name, "weight": weight, **space.describe()}
+                | ({"columns": list(own)} if own else {})
+            )
         return {"tau": self.tau, "spaces": spaces}
 
 
@@ -170,28 +210,40 @@ def cosine() -> Geometry:
 
 
 def build_geometry(
-    parts: Mapping[str, Mapping[str, Any]], *, tau: float, curvature: float | None, lam: float | None, dimensions: int
+    parts: Mapping[str, Mapping[str, Any]],
+    *,
+    tau: float,
+    curvature: float | None,
+    lam: float | None,
+    dimensions: int,
 ) -> Geometry:
     """Build a geometry as params.yaml describes it.
 
     Args:
-        parts: An entry of section `geometry`: by name what each part is, in the terms of params.yaml.
+        parts: An entry of section `geometry`: by name what each part is, in the terms of
+            params.yaml.
         tau: Temperature.
-        curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit, the flat space. None
-            where there is no such ball.
+        curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit,
+            the flat space. None where there is no such ball.
         lam: What the weight `lam` stands for. None where no weight is `lam`.
-        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D), D being those of the space.
+        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D), D being those of the
+            space.
 
     Raises:
         InputError: If a number is missing or out of range.
     """
-    if curvature is None and any(part["space"] == "ball" and part.get("curvature") is None for part in parts.values()):
+    if curvature is None and any(
+        part["space"] == "ball" and part.get("curvature") is None for part in parts.values()
+    ):
         raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
     if lam is None and any(part["weight"] == "lam" for part in parts.values()):
         raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
     columns = [_own_columns(name, part, dimensions) for name, part in parts.items()]
     widths = [dimensions if own is None else own[1] - own[0] for own in columns]
-    spaces = [_build_space(part, curvature, width) for part, width in zip(parts.values(), widths, strict=True)]
+    spaces = [
+        _build_space(part, curvature, width)
+        for part, width in zip(parts.values(), widths, strict=True)
+    ]
     weights = [lam or 0.0 if part["weight"] == "lam" else part["weight"] for part in parts.values()]
     learned = [part.get("learn_weight", False) for part in parts.values()]
     return Geometry(spaces, weights, tau, list(parts), columns, learned)
@@ -203,7 +255,9 @@ def _own_columns(name: str, part: Mapping[str, Any], dimensions: int) -> Columns
         return None
     if not 0 <= own["start"] < own["stop"] <= dimensions:
         found = f"{own['start']} to {own['stop']}"
-        raise InputError(f"geometry: {name}.columns: found {found}, expected some of the {dimensions} of head.outputs")
+        raise InputError(
+            f"geometry: {name}.columns: found {found}, expected some of the {dimensions} of head.outputs"
+        )
     return own["start"], own["stop"]
 
 
@@ -224,13 +278,23 @@ def geometry_from(description: Mapping[str, Any]) -> Geometry:
     """Build a geometry from what `Geometry.describe` said of it: all numbers fixed."""
     parts = description["spaces"]
     others = ("name", "weight", "columns")
-    spaces = [space_from({key: value for key, value in part.items() if key not in others}) for part in parts]
+    spaces = [
+        space_from({key: value for key, value in part.items() if key not in others})
+        for part in parts
+    ]
     columns = [tuple(part["columns"]) if "columns" in part else None for part in parts]
-    return Geometry(spaces, [part["weight"] for part in parts], description["tau"], [part["name"] for part in parts], columns)
+    return Geometry(
+        spaces,
+        [part["weight"] for part in parts],
+        description["tau"],
+        [part["name"] for part in parts],
+        columns,
+    )
 
 
 def describe_radii(radii: Tensor | None, clip_radius: float | None) -> dict[str, float]:
-    """Give the share of points at the clip radius, and mean and s.d. of the radii; NaN without a radius.
+    """Give the share of points at the clip radius, and mean and s.d. of the radii; NaN without a
+    radius.
 
     Args:
         radii: From `Geometry.radii`, (N,).

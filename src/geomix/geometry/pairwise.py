@@ -1,9 +1,10 @@
 """All pairs of points by one matrix product, with the backward written out.
 
-Products are float64, since in float32 they lose near pairs; the few pairs that even float64 cannot tell from a gap of 0 are
-taken from explicit differences, and so are their gradients. Plain autograd would give 0 * inf where points coincide. The
-steps after the product lose nothing in float32, nor do the products of the backward where no pair is near. Passes over
-(N, M) and fresh memory, not products, are what costs: hence blocks, steps in place, and few tensors of that size.
+Products are float64, since in float32 they lose near pairs; the few pairs that even float64 cannot
+tell from a gap of 0 are taken from explicit differences, and so are their gradients. Plain autograd
+would give 0 * inf where points coincide. The steps after the product lose nothing in float32, nor
+do the products of the backward where no pair is near. Passes over (N, M) and fresh memory, not
+products, are what costs: hence blocks, steps in place, and few tensors of that size.
 """
 
 import math
@@ -19,7 +20,9 @@ from geomix.errors import InputError
 
 NEAR = 1e-9  # share of its largest terms up to which a gap is taken from explicit differences: rounding is 1e-5 of it there
 BLOCK = 2**19  # elements of a block on the CPU: 4 MiB in float64
-SPREAD = 2**-8  # products of the backward are float32 on the CPU where slopes differ by less: errors stay below 5e-5
+SPREAD = (
+    2**-8
+)  # products of the backward are float32 on the CPU where slopes differ by less: errors stay below 5e-5
 PAIRS = 2**14  # explicit differences at a time
 SINGLE = 1e-18, 1e18  # float32 holds a gap's square where the largest gap is between these
 TINY = 2e-38  # gaps below count as this in float32, which has no inverse of theirs
@@ -27,9 +30,11 @@ TINY = 2e-38  # gaps below count as this in float32, which has no inverse of the
 
 @dataclass(frozen=True)
 class Kernel:
-    """What makes a distance: functions of points (n, D) in normal coordinates, of the scale they are taken at, and of gaps.
+    """What makes a distance: functions of points (n, D) in normal coordinates, of the scale they
+    are taken at, and of gaps.
 
-    A point x is lifted to a height h and coordinates s = stretch x: the gap of two is h + h' + bend h h' - <s, s'>.
+    A point x is lifted to a height h and coordinates s = stretch x: the gap of two is h + h' + bend
+    h h' - <s, s'>.
     """
 
     lift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -77,12 +82,14 @@ def pairwise(
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. The same object as x saves a third of the work, forward and backward.
+        y: Points (M, D), float64. The same object as x saves a third of the work, forward and
+            backward.
         kernel: The distance.
         scale: Positive, at which the points are taken; a float64 tensor for its gradient.
         factor: Of the result; here it costs no pass over memory.
         dtype: Of the result and of the steps after the product.
-        onto: A tensor (N, M) to which the result is added instead, in place and without gradient; y is not x then.
+        onto: A tensor (N, M) to which the result is added instead, in place and without gradient; y
+            is not x then.
 
     Returns:
         Shape (N, M). A pair with gap 0 has distance 0 and gradient 0.
@@ -91,7 +98,9 @@ def pairwise(
         InputError: On shapes that do not fit, or no points.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not len(x) or not len(y):
-        raise InputError(f"distances: found points {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D), N, M > 0")
+        raise InputError(
+            f"distances: found points {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D), N, M > 0"
+        )
     with torch.autocast(x.device.type, enabled=False):
         scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
         if onto is not None:
@@ -126,7 +135,9 @@ class _Pairwise(torch.autograd.Function):
         farthest = radii_y.max()
         largest = kernel.widest(radii_x.max() + farthest)
         steps = dtype if SINGLE[0] < largest < SINGLE[1] else torch.float64
-        bounds = (NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)).to(steps).clamp_min(TINY)  # rounding hides no near pair
+        bounds = (
+            (NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)).to(steps).clamp_min(TINY)
+        )  # rounding hides no near pair
         learns = ctx is not None and any(ctx.needs_input_grad)
         blocks = _blocks(x, y, same)
         height = len(x) if onto is None else blocks[0][0].stop
@@ -135,7 +146,9 @@ class _Pairwise(torch.autograd.Function):
         near = []
         exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
         for block, right in blocks:
-            values = distances[block, right] if onto is None else distances[: block.stop - block.start]
+            values = (
+                distances[block, right] if onto is None else distances[: block.stop - block.start]
+            )
             inverse = inverses[0][block, right] if learns else torch.empty_like(values)
             gaps = values if exact is None else exact[: values.numel()].view(values.shape)
             torch.mm(rows[block], columns[right].T, out=gaps)
@@ -148,7 +161,15 @@ class _Pairwise(torch.autograd.Function):
             found = (lowest <= bounds[block]).any()
             if found:
                 i, j = _true(values <= bounds[block].unsqueeze(1))
-                explicit = _explicit_gaps(gaps[i, j], (x[block], y[right]), (radii_x[block], radii_y[right]), scale, i, j, kernel)
+                explicit = _explicit_gaps(
+                    gaps[i, j],
+                    (x[block], y[right]),
+                    (radii_x[block], radii_y[right]),
+                    scale,
+                    i,
+                    j,
+                    kernel,
+                )
                 values[i, j] = explicit.to(steps).clamp_min(TINY if steps == torch.float32 else 0)
             kernel.measure(values, inverse).mul_(factor * kernel.unit)
             if found:
@@ -164,7 +185,13 @@ class _Pairwise(torch.autograd.Function):
                 distances[block.stop :, block] = values[:, len(values) :].T
         if learns:
             points = x, norms_x, y, norms_y, scale
-            ctx.save_for_backward(rows, columns, *inverses, *points, *(torch.cat(parts) for parts in zip(*near, strict=True)))
+            ctx.save_for_backward(
+                rows,
+                columns,
+                *inverses,
+                *points,
+                *(torch.cat(parts) for parts in zip(*near, strict=True)),
+            )
             ctx.products = torch.float64
             if steps == torch.float32 and x.device.type == "cpu":
                 ends = torch.stack([smallest, largest.to(steps)]).unsqueeze(1)
@@ -179,7 +206,9 @@ class _Pairwise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients of the lifted points, and those of the points and the scale by which near pairs pull."""
         if torch.is_grad_enabled():
-            raise RuntimeError("distances: found a derivative to be differentiated again, expected first derivatives only")
+            raise RuntimeError(
+                "distances: found a derivative to be differentiated again, expected first derivatives only"
+            )
         rows, columns, inverses, x, norms_x, y, norms_y, scale, *near = ctx.saved_tensors
         rows, columns = rows.to(ctx.products), columns.to(ctx.products)
         by_rows, by_columns = torch.zeros_like(rows), torch.zeros_like(columns)
@@ -189,7 +218,11 @@ class _Pairwise(torch.autograd.Function):
             inverse = inverses[block, right]
             pulls = memory[: inverse.numel()].view(inverse.shape)
             if ctx.same:  # gaps are symmetric: all of the gradient goes through the rows
-                pulls = torch.add(grad[block, right], grad[right, block].T, out=pulls).div_(inverse).to(ctx.products)
+                pulls = (
+                    torch.add(grad[block, right], grad[right, block].T, out=pulls)
+                    .div_(inverse)
+                    .to(ctx.products)
+                )
                 by_rows[block.stop :].addmm_(pulls[:, len(pulls) :].T, columns[block])
             else:
                 pulls = torch.div(grad[block], inverse, out=pulls).to(ctx.products)
@@ -200,7 +233,10 @@ class _Pairwise(torch.autograd.Function):
         grad_y = None
         if not ctx.same:
             by_columns = by_columns.mul_(ctx.factor).to(y.dtype)
-            height, place = ctx.kernel.bend * by_columns[:, :1] + by_columns[:, 1:2], by_columns[:, 2:].neg_()
+            height, place = (
+                ctx.kernel.bend * by_columns[:, :1] + by_columns[:, 1:2],
+                by_columns[:, 2:].neg_(),
+            )
             grad_y, more = ctx.kernel.drop(y, norms_y, scale, height, place)
             grad_scale += more
         if near:
@@ -212,7 +248,10 @@ def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
     """Cut the matrix into blocks of rows, and, where it is symmetric, of the columns from the diagonal on."""
     count = math.ceil(len(x) * len(y) / BLOCK) if x.device.type == "cpu" else 1
     step = math.ceil(len(x) / count)
-    return [(slice(i, min(i + step, len(x))), slice(i if same else 0, len(y))) for i in range(0, len(x), step)]
+    return [
+        (slice(i, min(i + step, len(x))), slice(i if same else 0, len(y)))
+        for i in range(0, len(x), step)
+    ]
 
 
 def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,7 +264,13 @@ def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _explicit_gaps(
-    gaps: Tensor, points: tuple[Tensor, Tensor], radii: tuple[Tensor, Tensor], scale: Tensor, i: Tensor, j: Tensor, kernel: Kernel
+    gaps: Tensor,
+    points: tuple[Tensor, Tensor],
+    radii: tuple[Tensor, Tensor],
+    scale: Tensor,
+    i: Tensor,
+    j: Tensor,
+    kernel: Kernel,
 ) -> Tensor:
     """Give the gaps (P,) of pairs, from explicit differences where rounding may have made the product."""
     near = gaps <= NEAR * kernel.widest(radii[0][i] + radii[1][j])
@@ -235,7 +280,9 @@ def _explicit_gaps(
     return gaps
 
 
-def _pull_near(ctx: Any, grad: Tensor, totals: tuple[Tensor, Tensor, Tensor], near: list[Tensor]) -> None:
+def _pull_near(
+    ctx: Any, grad: Tensor, totals: tuple[Tensor, Tensor, Tensor], near: list[Tensor]
+) -> None:
     """Add, in place, what near pairs pull to the gradients of x, y and the scale: products would lose it."""
     first, second, inverses = near
     x, y, scale = (ctx.saved_tensors[place] for place in (3, 5, 7))

@@ -1,9 +1,10 @@
 """Spaces: where embeddings are placed, and how similar two placed points are.
 
-A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger for closer. Features may
-be of any floating type. Points of the sphere are unit vectors; points of the flat space and of the ball are the scaled and
-clipped features themselves, float64: tangent vectors at the origin (see distances.py). Curvature is c > 0 everywhere:
-sectional curvature -c, a ball of radius 1 / sqrt(c).
+A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger
+for closer. Features may be of any floating type. Points of the sphere are unit vectors; points of
+the flat space and of the ball are the scaled and
+clipped features themselves, float64: tangent vectors at the origin (see distances.py). Curvature is
+c > 0 everywhere: sectional curvature -c, a ball of radius 1 / sqrt(c).
 """
 
 from typing import Any, Protocol
@@ -21,9 +22,15 @@ class Space(Protocol):
         """Turn features (N, D) into points (N, D)."""
 
     def similarity(
-        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+        onto: Tensor | None = None,
     ) -> Tensor:
-        """Compare all pairs: points (N, D) and (M, D) -> (N, M) of a dtype, larger is closer, times a factor.
+        """Compare all pairs: points (N, D) and (M, D) -> (N, M) of a dtype, larger is closer, times
+        a factor.
 
         With `onto` the result is added to that tensor, in place and without gradient.
         """
@@ -32,7 +39,8 @@ class Space(Protocol):
         """Compare points that stand beside each other: (..., D) and (..., D) -> (...), from explicit differences."""
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Give vectors of queries and of gallery, (N, E) each, whose inner product orders as the similarity does.
+        """Give vectors of queries and of gallery, (N, E) each, whose inner product orders as the
+        similarity does.
 
         For one query; between queries the products differ by a constant.
         """
@@ -60,7 +68,8 @@ class Sphere(nn.Module):
     """Cosine: points are unit vectors, similarity is their inner product, in [-1, 1].
 
     Accuracy:
-        Within 1e-16 (D + 2) of float64 features and a result in float64; within 6e-8 (D + 2) else, in float32.
+        Within 1e-16 (D + 2) of float64 features and a result in float64; within 6e-8 (D + 2) else,
+        in float32.
 
     Source:
         Sph-ViT in Ermolov et al. 2022 (arXiv:2203.10833).
@@ -68,10 +77,17 @@ class Sphere(nn.Module):
 
     def place(self, features: Tensor) -> Tensor:
         """Divide by the norm, in float64; a zero vector stays zero. float64 stays, all else becomes float32."""
-        return unit(features.double()).to(features.dtype if features.dtype == torch.float64 else torch.float32)
+        return unit(features.double()).to(
+            features.dtype if features.dtype == torch.float64 else torch.float32
+        )
 
     def similarity(
-        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+        onto: Tensor | None = None,
     ) -> Tensor:
         """Give the cosines of all pairs, (N, M), times a factor."""
         steps = torch.float32 if dtype == torch.float32 else x.dtype  # the product too

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
-from geomix.geometry.distances import FLAT, HYPERBOLIC, flat_distance, hyperbolic_distance, positive_curvature
+from geomix.geometry.distances import (
+    FLAT,
+    HYPERBOLIC,
+    flat_distance,
+    hyperbolic_distance,
+    positive_curvature,
+)
 from geomix.geometry.learned import bring_into_range, limited_ratio
 from geomix.geometry.pairwise import NEAR, Kernel
 
@@ -19,15 +25,23 @@ class TangentSpace(nn.Module):
     """Features times a scale, fixed or learned, with norms clipped to a radius.
 
     Args:
-        scale: Factor on the features, positive; where it is learned, its start. It is kept as its logarithm and starts at
-            1 / sqrt(D), as in MERU (Desai et al. 2023): the head's outputs have norms near sqrt(D), so without it every
-            point of a trained network lies at the clip radius.
+        scale: Factor on the features, positive; where it is learned, its start. It is kept as its
+            logarithm and starts at 1 / sqrt(D), as in MERU (Desai et al. 2023): the head's outputs
+            have norms near sqrt(D), so without it every point of a trained network lies at the clip
+            radius.
         clip_radius: Longest norm of the scaled features, or None to clip nothing.
         learned: Whether the scale is a parameter.
-        normalize: Whether features are first divided by their norms, as HypMix does: all radii are then equal.
+        normalize: Whether features are first divided by their norms, as HypMix does: all radii are
+            then equal.
     """
 
-    def __init__(self, scale: float, clip_radius: float | None, learned: bool = False, normalize: bool = False) -> None:
+    def __init__(
+        self,
+        scale: float,
+        clip_radius: float | None,
+        learned: bool = False,
+        normalize: bool = False,
+    ) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("clip_radius", clip_radius)):
             if value is not None and not 0 < value < math.inf:
@@ -36,7 +50,9 @@ class TangentSpace(nn.Module):
         if learned:
             self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         else:
-            self.register_buffer("log_scale", torch.tensor(math.log(scale), dtype=torch.float64), persistent=False)
+            self.register_buffer(
+                "log_scale", torch.tensor(math.log(scale), dtype=torch.float64), persistent=False
+            )
         self.clip_radius = clip_radius
         self.normalize = normalize
 
@@ -60,7 +76,11 @@ class TangentSpace(nn.Module):
 
     def learned(self) -> dict[str, float]:
         """Give the scale, if it is learned."""
-        return {"scale": math.exp(float(self.log_scale.detach()))} if self.log_scale.requires_grad else {}
+        return (
+            {"scale": math.exp(float(self.log_scale.detach()))}
+            if self.log_scale.requires_grad
+            else {}
+        )
 
     def keep_in_range(self) -> None:
         """Do nothing: every scale will do."""
@@ -74,11 +94,17 @@ class TangentSpace(nn.Module):
 class Flat(TangentSpace):
     """Minus twice the Euclidean distance: the ball's limit for curvature 0, with the same points.
 
-    The control that tells curvature from kernel: near the origin the metric of the ball is 4 |dx|^2, hence the 2.
+    The control that tells curvature from kernel: near the origin the metric of the ball is 4
+    |dx|^2, hence the 2.
     """
 
     def similarity(
-        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+        onto: Tensor | None = None,
     ) -> Tensor:
         """Give -2 |x - y| for all pairs, (N, M), times a factor; accuracy as in `flat_distance`."""
         return flat_distance(x, y, -factor, dtype, onto)
@@ -101,13 +127,15 @@ class Flat(TangentSpace):
 
 
 class Ball(TangentSpace):
-    """Minus the distance in the Poincare ball of features mapped there from the origin's tangent space.
+    """Minus the distance in the Poincare ball of features mapped there from the origin's tangent
+    space.
 
-        d(expmap0(x), expmap0(y)),  expmap0(v) = tanh(sqrt(c) |v|) v / (sqrt(c) |v|),  x, y = clip(scale * features)
+        d(expmap0(x), expmap0(y)),  expmap0(v) = tanh(sqrt(c) |v|) v / (sqrt(c) |v|),  x, y =
+        clip(scale * features)
 
     Args:
-        curvature: c > 0; where it is learned, its start. A learned one is kept as the logarithm of its ratio to the start
-            and stays within a factor of 10.
+        curvature: c > 0; where it is learned, its start. A learned one is kept as the logarithm of
+            its ratio to the start and stays within a factor of 10.
         scale: As for `Flat`, as are clip_radius, learned (of the scale) and normalize.
         learn_curvature: Whether the curvature is a parameter.
 
@@ -152,11 +180,18 @@ class Ball(TangentSpace):
         farthest = float(self.radii(points.detach()).max()) * math.sqrt(self.curvature)
         if farthest > FARTHEST:
             found = f"a point at {farthest:.3g} radii of curvature from the origin"
-            raise InputError(f"ball: found {found}, expected at most {FARTHEST}: set a clip_radius or a smaller scale")
+            raise InputError(
+                f"ball: found {found}, expected at most {FARTHEST}: set a clip_radius or a smaller scale"
+            )
         return points
 
     def similarity(
-        self, x: Tensor, y: Tensor, factor: float = 1.0, dtype: torch.dtype = torch.float64, onto: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+        onto: Tensor | None = None,
     ) -> Tensor:
         """Give minus the distance for all pairs, (N, M), times a factor; accuracy as in `hyperbolic_distance`."""
         return hyperbolic_distance(x, y, self._curvature(), -factor, dtype, onto)
@@ -169,10 +204,11 @@ class Ball(TangentSpace):
         return -torch.log1p(gaps + gaps.sqrt() * (gaps + 2).sqrt()) / root
 
     def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Give coordinates on the hyperboloid: queries (-cosh a, sinh(a) e), gallery (cosh(b) - 1, sinh(b) e).
+        """Give coordinates on the hyperboloid: queries (-cosh a, sinh(a) e), gallery (cosh(b) - 1,
+        sinh(b) e).
 
-        The product is a constant of the query less cosh(sqrt(c) d). Taking 1 off the gallery's time coordinate keeps
-        float32 from losing the order near the origin.
+        The product is a constant of the query less cosh(sqrt(c) d). Taking 1 off the gallery's time
+        coordinate keeps float32 from losing the order near the origin.
         """
         return _inner_product(points, HYPERBOLIC, 2 * math.sqrt(self.curvature))
 
@@ -211,12 +247,20 @@ def _inner_product(points: Tensor, kernel: Kernel, scale: float) -> tuple[Tensor
 def _rounding(points: Tensor, kernel: Kernel, scale: float) -> float:
     """Bound the error of distances between points.
 
-    A gap g from a product is off by (D + 20) eps of its largest terms, and moves the distance by that times its slope. The
-    slope falls with g, and smaller gaps than NEAR of those terms come from explicit differences.
+    A gap g from a product is off by (D + 20) eps of its largest terms, and moves the distance by
+    that times its slope. The slope falls with g, and smaller gaps than NEAR of those terms come
+    from explicit differences.
     """
     radius = torch.linalg.vector_norm(points, dim=-1).max()
     terms = kernel.widest(2 * scale * radius).view(1, 1)
     inverse = torch.empty_like(terms)
     kernel.measure(terms * NEAR, inverse)
-    product = (points.shape[1] + 20) * 2.0**-53 * terms * kernel.slope * (2 / scale) / inverse.clamp_min(1e-300)
+    product = (
+        (points.shape[1] + 20)
+        * 2.0**-53
+        * terms
+        * kernel.slope
+        * (2 / scale)
+        / inverse.clamp_min(1e-300)
+    )
     return float(product) + STEPS * float(4 * radius)

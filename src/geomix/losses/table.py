@@ -15,10 +15,11 @@ class Table:
     """Who the rows or the columns of a logits matrix are: three int64 tensors of one length.
 
     Args:
-        sample: Number of the embedding: a row and a column of the same number are the same embedding. Proxies and others
-            that are no sample have numbers of their own, below 0 say.
+        sample: Number of the embedding: a row and a column of the same number are the same
+            embedding. Proxies and others that are no sample have numbers of their own, below 0 say.
         label: Class; where labels are hidden, the image.
-        view: Which of the views (images) of its class or of its image; only the losses by views read it.
+        view: Which of the views (images) of its class or of its image; only the losses by views
+            read it.
 
     Raises:
         InputError: On other types or shapes.
@@ -56,5 +57,7 @@ def equal_pairs(a: Tensor, b: Tensor) -> Pairs:
 def only_positives(same_class: Pairs, rows: Table, columns: Table) -> Pairs:
     """Give those pairs of a row and a column of one class that are of different views and samples."""
     first, second = same_class
-    positive = (rows.view[first] != columns.view[second]) & (rows.sample[first] != columns.sample[second])
+    positive = (rows.view[first] != columns.view[second]) & (
+        rows.sample[first] != columns.sample[second]
+    )
     return first[positive], second[positive]

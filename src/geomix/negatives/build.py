@@ -39,7 +39,9 @@ class Hard(Rule):
         shares = {"none": 1.0, "up": (epoch + 1) / epochs, "down": 1 - epoch / epochs}
         self.beta = self.highest * shares[self.anneal]
 
-    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
         """Give the loss, a scalar."""
         options = {"beta": self.beta, "tau_plus": self.tau_plus, "lowest": geometry.lowest_logit}
         return hard(geometry.logits(points, points), batch, batch, **options)

@@ -23,12 +23,18 @@ class Urn:
         views, numbers = torch.cat([rows.view, columns.view]).unique(return_inverse=True)
         self.of_row, self.of_column = numbers.split([len(rows), self.width])
         before = torch.arange(len(rows) + 1, device=self.order.device).unsqueeze(1) * self.width
-        bounds = (before + torch.searchsorted(ordered, views)).flatten()[: len(rows) * len(views) + 1]
+        bounds = (before + torch.searchsorted(ordered, views)).flatten()[
+            : len(rows) * len(views) + 1
+        ]
         self.places: Tensor | None = None  # in the flat matrix, columns by view
         if allowed is not None:
-            self.places = _places(allowed if torch.equal(columns.view, ordered) else allowed[:, self.order])
+            self.places = _places(
+                allowed if torch.equal(columns.view, ordered) else allowed[:, self.order]
+            )
             bounds = torch.searchsorted(self.places, bounds)
-        self.bounds = torch.stack([bounds[:-1], bounds[1:]]).view(2, len(rows), len(views))  # where a row's view starts and ends
+        self.bounds = torch.stack([bounds[:-1], bounds[1:]]).view(
+            2, len(rows), len(views)
+        )  # where a row's view starts and ends
 
     def find(self, row: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
         """Give for terms, of these rows and columns of their positives (T,), where both views start and their sizes, (2, T)."""
@@ -83,15 +89,24 @@ def draw_negatives(
     torch.cumsum(ordered, 1, out=sums[:, 1:])
     begin, finish = sums[row, start], sums[row, end]
     mass = finish - begin  # (2, T)
-    drawn = torch.rand(len(row), generator=generator, dtype=weights.dtype).to(weights.device) * mass.sum(0)
+    drawn = torch.rand(len(row), generator=generator, dtype=weights.dtype).to(
+        weights.device
+    ) * mass.sum(0)
     which = (drawn >= mass[0]).long().unsqueeze(0)
     which = torch.where(mass[1:] > 0, which, 0)
-    begin, finish, low, high = (both.gather(0, which).squeeze(0) for both in (begin, finish, start, end))
+    begin, finish, low, high = (
+        both.gather(0, which).squeeze(0) for both in (begin, finish, start, end)
+    )
     target = begin + drawn - torch.where(which.squeeze(0) == 1, mass[0], 0)
     target = torch.minimum(target, torch.nextafter(finish, begin)).maximum(begin)
     high = high - 1
-    for _ in range(len(columns).bit_length()):  # the first column after which the sum is above the target
+    for _ in range(
+        len(columns).bit_length()
+    ):  # the first column after which the sum is above the target
         middle = (low + high) // 2
         above = sums[row, middle + 1] > target
-        low, high = torch.where(above, low, torch.minimum(middle + 1, high)), torch.where(above, middle, high)
+        low, high = (
+            torch.where(above, low, torch.minimum(middle + 1, high)),
+            torch.where(above, middle, high),
+        )
     return order[high.clamp_min(0)], mass.sum(0) > 0

@@ -27,5 +27,7 @@ def positive_pairs(rows: Table, columns: Table, same_class: Pairs | None = None)
     """
     found = only_positives(same_class or equal_pairs(rows.label, columns.label), rows, columns)
     if not len(found[0]):
-        raise InputError("negatives: found no row with a positive, expected at least one class with two samples or views")
+        raise InputError(
+            "negatives: found no row with a positive, expected at least one class with two samples or views"
+        )
     return found

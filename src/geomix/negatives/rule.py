@@ -17,7 +17,9 @@ class Rule(nn.Module):
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Note that an epoch begins, counted from 0."""
 
-    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
         """Give the loss, a scalar.
 
         Args:
@@ -37,6 +39,8 @@ class OnLogits(Rule):
         super().__init__()
         self.loss = loss
 
-    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
         """Give the loss, a scalar."""
         return self.loss(geometry.logits(points, points), batch, batch)

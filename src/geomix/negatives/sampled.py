@@ -14,18 +14,24 @@ from geomix.negatives.rule import Rule
 from geomix.negatives.weights import BLOCK
 
 ENOUGH = 200  # positives from which the running statistics of an epoch are believed
-TRIES = (8, 64)  # columns tried for a term, and again if none of them is taken, before all are weighed
+TRIES = (
+    8,
+    64,
+)  # columns tried for a term, and again if none of them is taken, before all are weighed
 
 
-def ranking(logits: Tensor, rows: Table, columns: Table, *, count: int, generator: torch.Generator) -> Tensor:
-    r"""Rank the positive above drawn negatives, pair by pair: mean over draws q of -log sigmoid(l_p - l_q).
+def ranking(
+    logits: Tensor, rows: Table, columns: Table, *, count: int, generator: torch.Generator
+) -> Tensor:
+    r"""Rank the positive above drawn negatives, pair by pair: mean over draws q of -log sigmoid(l_p
+    - l_q).
 
     Args:
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M; as in `pairwise_cross_entropy`.
-        count: Columns drawn for each term from the views of the row and of the positive, all alike, with replacement; those of
-            the row's own class are passed over.
+        count: Columns drawn for each term from the views of the row and of the positive, all alike,
+            with replacement; those of the row's own class are passed over.
         generator: Of the draws, on the CPU.
 
     Returns:
@@ -45,7 +51,9 @@ def ranking(logits: Tensor, rows: Table, columns: Table, *, count: int, generato
     negative = (columns.label[chosen] != rows.label[row].unsqueeze(1)).to(logits.dtype)
     flat = logits.reshape(-1)
     start = row * len(columns)
-    terms = softplus(flat[start.unsqueeze(1) + chosen] - flat[start + positive].unsqueeze(1)) * negative
+    terms = (
+        softplus(flat[start.unsqueeze(1) + chosen] - flat[start + positive].unsqueeze(1)) * negative
+    )
     return (terms.sum(1) / negative.sum(1).clamp_min(1)).mean()
 
 
@@ -72,26 +80,32 @@ class Running:
 
 
 class FalseNegativeElimination(Rule):
-    r"""Draw one negative for each term, seldom one that looks like a positive; a triplet loss with a margin.
+    r"""Draw one negative for each term, seldom one that looks like a positive; a triplet loss with
+    a margin.
 
-    With s = tau * logit, s_+ the mean over the row's positives, and q drawn with probability proportional to w_q:
+    With s = tau * logit, s_+ the mean over the row's positives, and q drawn with probability
+    proportional to w_q:
 
         w_q = exp(-0.5 (s_q - s_+)^2);    term = max(0, s_q - s_p + margin)
 
-    From the second epoch on, once an epoch has seen 200 positives: two Gaussians, of the epoch's scores of positives and of
-    negatives, give with a prior the probability P that q matches; where P is above `suspicious`, w_q = exp(-0.5 P); and
-    w_q = 0 where s_q is below the positives' mean minus the margin.
+    From the second epoch on, once an epoch has seen 200 positives: two Gaussians, of the epoch's
+    scores of positives and of negatives, give with a prior the probability P that q matches; where
+    P is above `suspicious`, w_q = exp(-0.5 P); and w_q = 0 where s_q is below the positives' mean
+    minus the margin.
 
     Cost:
-        About four passes over (N, M) in place of the softmax. Of columns drawn alike a term keeps the first that a coin of
-        probability w_q accepts; all weights are computed only for rows with a term that keeps none.
+        About four passes over (N, M) in place of the softmax. Of columns drawn alike a term keeps
+        the first that a coin of probability w_q accepts; all weights are computed only for rows
+        with a term that keeps none.
 
     Source:
-        After FNE (arXiv:2308.04380), its released code, on raw scores. From when on low scores are cut is not said there: here
-        from when the statistics are used.
+        After FNE (arXiv:2308.04380), its released code, on raw scores. From when on low scores are
+        cut is not said there: here from when the statistics are used.
     """
 
-    def __init__(self, margin: float, prior: float, suspicious: float, generator: torch.Generator) -> None:
+    def __init__(
+        self, margin: float, prior: float, suspicious: float, generator: torch.Generator
+    ) -> None:
         """Build the rule.
 
         Args:
@@ -101,14 +115,21 @@ class FalseNegativeElimination(Rule):
             generator: Of the draws, on the CPU.
         """
         super().__init__()
-        self.margin, self.prior, self.suspicious, self.generator = margin, prior, suspicious, generator
+        self.margin, self.prior, self.suspicious, self.generator = (
+            margin,
+            prior,
+            suspicious,
+            generator,
+        )
         self.start_epoch(0, 1)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Forget the scores."""
         self.epoch, self.positives, self.negatives = epoch, Running(), Running()
 
-    def forward(self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
         """Give the loss, a scalar."""
         return self.loss(geometry.logits(points, points), batch, batch, geometry.tau)
 
@@ -124,7 +145,13 @@ class FalseNegativeElimination(Rule):
         return torch.where(there, ((drawn - mine) * tau + self.margin).clamp_min(0), 0).mean()
 
     def draw(
-        self, logits: Tensor, rows: Table, columns: Table, pairs: Pairs, same_class: Pairs, tau: float
+        self,
+        logits: Tensor,
+        rows: Table,
+        columns: Table,
+        pairs: Pairs,
+        same_class: Pairs,
+        tau: float,
     ) -> tuple[Tensor, Tensor]:
         """Draw a negative of each term by the weights: columns (T,), and (T,) whether there is any to draw."""
         row, positive = pairs
@@ -144,7 +171,9 @@ class FalseNegativeElimination(Rule):
             weights = torch.empty_like(scores)
             self._weigh(scores, means[anchor].unsqueeze(1), weights)
             weights *= rows.label[anchor].unsqueeze(1) != columns.label[tried]
-            accepted = torch.rand(weights.shape, generator=self.generator).to(weights.device) < weights
+            accepted = (
+                torch.rand(weights.shape, generator=self.generator).to(weights.device) < weights
+            )
             chosen[left] = tried.gather(1, accepted.byte().argmax(1, keepdim=True)).squeeze(1)
             left = left[~accepted.any(1)]
             if not len(left):
@@ -153,7 +182,9 @@ class FalseNegativeElimination(Rule):
             these, place = row[left].unique(return_inverse=True)
             some = Table(rows.sample[these], rows.label[these], rows.view[these])
             weights = self.weights(logits[these], some, columns, tau)
-            chosen[left], there[left] = draw_negatives(weights, some, columns, (place, positive[left]), self.generator)
+            chosen[left], there[left] = draw_negatives(
+                weights, some, columns, (place, positive[left]), self.generator
+            )
         return chosen, there
 
     @property
@@ -166,7 +197,9 @@ class FalseNegativeElimination(Rule):
         same = equal_pairs(rows.label, columns.label)
         means = positive_means(logits, only_positives(same, rows, columns)).unsqueeze(1) * tau
         weights = torch.empty_like(logits)
-        for part, mean, into in zip(*(given.split(BLOCK) for given in (logits, means, weights)), strict=True):
+        for part, mean, into in zip(
+            *(given.split(BLOCK) for given in (logits, means, weights)), strict=True
+        ):
             self._weigh(part * tau, mean, into)
         weights[same] = 0
         return weights
@@ -177,20 +210,34 @@ class FalseNegativeElimination(Rule):
         if self._informed:
             match = self._match(scores)
             kept = torch.ge(scores, self.positives.mean - self.margin, out=torch.empty_like(scores))
-            suspected = torch.gt(match, self.suspicious, out=torch.empty_like(scores))  # factors: torch.where takes longer
+            suspected = torch.gt(
+                match, self.suspicious, out=torch.empty_like(scores)
+            )  # factors: torch.where takes longer
             out += match.mul_(-0.5).exp_().sub_(out).mul_(suspected)
             out *= kept
 
     def _match(self, scores: Tensor) -> Tensor:
         """Give the probability of a match, by Bayes' rule: the sigmoid of log odds, a quadratic in x = score - mean_+."""
-        mine, others, gap = self.positives.variance, self.negatives.variance, self.positives.mean - self.negatives.mean
-        constant = math.log(self.prior / (1 - self.prior)) + 0.5 * math.log(others / mine) + 0.5 * gap**2 / others
+        mine, others, gap = (
+            self.positives.variance,
+            self.negatives.variance,
+            self.positives.mean - self.negatives.mean,
+        )
+        constant = (
+            math.log(self.prior / (1 - self.prior))
+            + 0.5 * math.log(others / mine)
+            + 0.5 * gap**2 / others
+        )
         x = scores - self.positives.mean
-        return (x * (0.5 / others - 0.5 / mine)).add_(gap / others).mul_(x).add_(constant).sigmoid_()
+        return (
+            (x * (0.5 / others - 0.5 / mine)).add_(gap / others).mul_(x).add_(constant).sigmoid_()
+        )
 
     def _remember(self, logits: Tensor, pairs: Pairs, same_class: Pairs, tau: float) -> None:
         mine = logits[pairs].double() * tau
-        self.positives.add(len(mine), float(mine.mean()), float((mine - mine.mean()).square().sum()))
+        self.positives.add(
+            len(mine), float(mine.mean()), float((mine - mine.mean()).square().sum())
+        )
         same = logits[same_class].double()
         count = logits.numel() - len(same)
         if count:

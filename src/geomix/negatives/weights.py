@@ -1,8 +1,8 @@
 """Rules that weigh each negative of a row by its logits. `weigh` makes a loss of them.
 
-Each gives log-weights (N, M): minus infinity for a weight of 0, 0 in the columns of the row's own class. No gradient flows
-through them. A row's negatives are all columns of other classes; s = tau * logit is the similarity; where a row has several
-positives (more than two views), s_+ is their mean.
+Each gives log-weights (N, M): minus infinity for a weight of 0, 0 in the columns of the row's own
+class. No gradient flows through them. A row's negatives are all columns of other classes; s = tau *
+logit is the similarity; where a row has several positives (more than two views), s_+ is their mean.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ Weights = Callable[[Tensor, Table, Table], Tensor]
 
 
 def weigh(logits: Tensor, rows: Table, columns: Table, weights: Weights) -> Tensor:
-    """Give `pairwise_cross_entropy` with negatives that count w times: sum w exp(l) in place of sum exp(l).
+    """Give `pairwise_cross_entropy` with negatives that count w times: sum w exp(l) in place of sum
+    exp(l).
 
     Args:
         logits: Similarities over temperature, (N, M).
@@ -39,8 +40,11 @@ def weigh(logits: Tensor, rows: Table, columns: Table, weights: Weights) -> Tens
     return pairwise_cross_entropy(logits, rows, columns, log_weights)
 
 
-def ambiguous_weights(logits: Tensor, rows: Table, columns: Table, *, a: float, b: float, top: int | None, tau: float) -> Tensor:
-    r"""Prefer negatives about as similar as the positive: w = exp(-a (s_j - s_+ - b)^2) over the row's `top` most similar.
+def ambiguous_weights(
+    logits: Tensor, rows: Table, columns: Table, *, a: float, b: float, top: int | None, tau: float
+) -> Tensor:
+    r"""Prefer negatives about as similar as the positive: w = exp(-a (s_j - s_+ - b)^2) over the
+    row's `top` most similar.
 
     Args:
         logits: Similarities over temperature, (N, M).
@@ -55,7 +59,8 @@ def ambiguous_weights(logits: Tensor, rows: Table, columns: Table, *, a: float, 
         A partial sort of each row and about five passes over (N, M).
 
     Source:
-        SimANS (arXiv:2210.11773), which samples 15 negatives by these weights; here all count, by their weights.
+        SimANS (arXiv:2210.11773), which samples 15 negatives by these weights; here all count, by
+        their weights.
     """
     first, second = equal_pairs(rows.label, columns.label)
     means = positive_means(logits, only_positives((first, second), rows, columns)).unsqueeze(1)
@@ -78,22 +83,27 @@ def _largest(values: Tensor, number: int) -> Tensor:
     return values[:, place : place + 1].clone()
 
 
-def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, alpha: float, beta: float, tau_plus: float) -> Tensor:
+def bayesian_weights(
+    logits: Tensor, rows: Table, columns: Table, *, alpha: float, beta: float, tau_plus: float
+) -> Tensor:
     r"""Weigh by the posterior that a negative is a true and a hard one, from its rank in the row.
 
-    With u its rank among the row's negatives, from the least similar, over their number, and tau_- = 1 - tau_plus:
+    With u its rank among the row's negatives, from the least similar, over their number, and tau_-
+    = 1 - tau_plus:
 
-        a = (1 - 2 alpha)(tau_- - tau_plus),  b = 2 (alpha tau_- + (1 - alpha) tau_plus),  a v^2 + b v = u
-        f1 = 2 (1 - v),  f2 = 2 v
+        a = (1 - 2 alpha)(tau_- - tau_plus),  b = 2 (alpha tau_- + (1 - alpha) tau_plus),  a v^2 + b
+        v = u f1 = 2 (1 - v),  f2 = 2 v
         w = [alpha (1 - beta) f1 + (1 - alpha) beta f2] / [alpha (1 - beta) + (1 - alpha) beta]
             / [tau_- (alpha f1 + (1 - alpha) f2) + tau_plus ((1 - alpha) f1 + alpha f2)]
 
     Args:
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
-        columns: What they are compared with, M. Equal logits of a row are ranked in the order of the columns; on the CPU in
-            float32 those too that are M / 2^30, or 2^-21, of the range of all logits apart or less.
-        alpha: How well the encoder tells true negatives from false ones, in (0, 1); 0.5 for not at all.
+        columns: What they are compared with, M. Equal logits of a row are ranked in the order of
+            the columns; on the CPU in float32 those too that are M / 2^30, or 2^-21, of the range
+            of all logits apart or less.
+        alpha: How well the encoder tells true negatives from false ones, in (0, 1); 0.5 for not at
+            all.
         beta: Share of hard negatives, in [0, 1]. At beta 0.5 and tau_plus 0 this is uniform.
         tau_plus: Probability that a negative has the anchor's class, in [0, 1).
 
@@ -101,8 +111,8 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, alpha: floa
         A sort of each row.
 
     Source:
-        BCL, its released code. That adds 1e-3 to a and to the denominator; the root here, 2u / (b + sqrt(b^2 + 4au)), does
-        not need it.
+        BCL, its released code. That adds 1e-3 to a and to the denominator; the root here, 2u / (b +
+        sqrt(b^2 + 4au)), does not need it.
     """
     first, second = equal_pairs(rows.label, columns.label)
     counts = logits.shape[1] - torch.bincount(first, minlength=len(rows))
@@ -117,18 +127,27 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, alpha: floa
 
 def _bayesian(shares: Tensor, alpha: float, beta: float, tau_plus: float) -> Tensor:
     tau_minus = 1 - tau_plus
-    a, b = (1 - 2 * alpha) * (tau_minus - tau_plus), 2 * (alpha * tau_minus + (1 - alpha) * tau_plus)
+    a, b = (
+        (1 - 2 * alpha) * (tau_minus - tau_plus),
+        2 * (alpha * tau_minus + (1 - alpha) * tau_plus),
+    )
     v = 2 * shares / (b + (b * b + 4 * a * shares).clamp_min(0).sqrt())
     f1, f2 = 2 * (1 - v).clamp_min(0), 2 * v
-    hard = (alpha * (1 - beta) * f1 + (1 - alpha) * beta * f2) / (alpha * (1 - beta) + (1 - alpha) * beta)
-    return hard / (tau_minus * (alpha * f1 + (1 - alpha) * f2) + tau_plus * ((1 - alpha) * f1 + alpha * f2))
+    hard = (alpha * (1 - beta) * f1 + (1 - alpha) * beta * f2) / (
+        alpha * (1 - beta) + (1 - alpha) * beta
+    )
+    return hard / (
+        tau_minus * (alpha * f1 + (1 - alpha) * f2) + tau_plus * ((1 - alpha) * f1 + alpha * f2)
+    )
 
 
 def _spread(by_rank: Tensor, logits: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Give each column of a row what stands in `by_rank` at its place in ascending order of the row's logits; the pairs last.
+    """Give each column of a row what stands in `by_rank` at its place in ascending order of the
+    row's logits; the pairs last.
 
-    On the CPU a float32 becomes an integer of 32 bits, its place in the range of all above and its column below, as these sort
-    six times as fast as torch's argsort. All steps share one (N, M), as fresh memory costs more than they do.
+    On the CPU a float32 becomes an integer of 32 bits, its place in the range of all above and its
+    column below, as these sort six times as fast as torch's argsort. All steps share one (N, M), as
+    fresh memory costs more than they do.
     """
     count = logits.shape[1]
     bits = (count - 1).bit_length()
@@ -141,7 +160,9 @@ def _spread(by_rank: Tensor, logits: Tensor, first: Tensor, second: Tensor) -> T
         scale = (2.0 ** min(23, 32 - bits) - 8) / max(high - low, 1e-20)
         if abs(low) > high - low:  # products would be rounded to more than ones
             logits, low = logits - low, 0.0
-        spread = torch.add(2.0**23 + 4 - low * scale, logits, alpha=scale)  # in 2^23 to 2^24 the bits of a float count by ones
+        spread = torch.add(
+            2.0**23 + 4 - low * scale, logits, alpha=scale
+        )  # in 2^23 to 2^24 the bits of a float count by ones
         keys = spread.view(torch.int32)
         torch.add(torch.arange(count, dtype=torch.int32), keys, alpha=1 << bits, out=keys)
         keys[first, second] = second.int() - (1 << bits)
@@ -153,19 +174,29 @@ def _spread(by_rank: Tensor, logits: Tensor, first: Tensor, second: Tensor) -> T
 
 
 def mixed_importance_weights(
-    logits: Tensor, rows: Table, columns: Table, *, similarity: float, uncertainty: float, distance: float, tau: float
+    logits: Tensor,
+    rows: Table,
+    columns: Table,
+    *,
+    similarity: float,
+    uncertainty: float,
+    distance: float,
+    tau: float,
 ) -> Tensor:
-    r"""Weigh by three kinds of importance: w = 1 + similarity (A - 1) + uncertainty (U - 1) + distance (D - 1).
+    r"""Weigh by three kinds of importance: w = 1 + similarity (A - 1) + uncertainty (U - 1) +
+    distance (D - 1).
 
-    Each of A, U, D has mean 1 over the row's negatives. A is exp(l), the similarity to the anchor; U the norm of the uniform
-    loss's gradient with respect to the column's logits, how much the batch still moves it; D by how much the column's mean
-    similarity to the rows falls short of the most similar column's, its distance from other negatives.
+    Each of A, U, D has mean 1 over the row's negatives. A is exp(l), the similarity to the anchor;
+    U the norm of the uniform loss's gradient with respect to the column's logits, how much the
+    batch still moves it; D by how much the column's mean similarity to the rows falls short of the
+    most similar column's, its distance from other negatives.
 
     Args:
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M.
-        similarity: Share of A, at least 0; the three shares sum to 1 at most, and all at 0 are uniform.
+        similarity: Share of A, at least 0; the three shares sum to 1 at most, and all at 0 are
+            uniform.
         uncertainty: Share of U.
         distance: Share of D.
         tau: Temperature of the logits.
@@ -174,13 +205,17 @@ def mixed_importance_weights(
         The uniform loss and its gradient once more, and about ten passes over (N, M).
 
     Source:
-        After UnReMix (arXiv:2206.01197), of which only the idea is public here: anchor similarity, uncertainty from gradients
-        and the mean distance to other negatives.
+        After UnReMix (arXiv:2206.01197), of which only the idea is public here: anchor similarity,
+        uncertainty from gradients and the mean distance to other negatives.
     """
     first, second = equal_pairs(rows.label, columns.label)
     negative = torch.ones_like(logits)
     negative[first, second] = 0
-    highest = (logits.masked_fill(negative == 0, -torch.inf)).amax(1, keepdim=True).clamp_min(torch.finfo(logits.dtype).min)
+    highest = (
+        (logits.masked_fill(negative == 0, -torch.inf))
+        .amax(1, keepdim=True)
+        .clamp_min(torch.finfo(logits.dtype).min)
+    )
     with torch.enable_grad():
         given = logits.detach().requires_grad_()
         gradient = torch.autograd.grad(pairwise_cross_entropy(given, rows, columns), given)[0]
@@ -194,23 +229,28 @@ def mixed_importance_weights(
     counts = negative.sum(1, keepdim=True)
     for share, values in kinds:
         total = (values * negative).sum(1, keepdim=True)
-        weights += share * torch.where(total > 0, values * counts / total.clamp_min(torch.finfo(values.dtype).tiny), 1)
+        weights += share * torch.where(
+            total > 0, values * counts / total.clamp_min(torch.finfo(values.dtype).tiny), 1
+        )
     weights[first, second] = 1
     return weights.log()
 
 
-def limited_weights(logits: Tensor, rows: Table, columns: Table, *, count: int, generator: torch.Generator) -> Tensor:
+def limited_weights(
+    logits: Tensor, rows: Table, columns: Table, *, count: int, generator: torch.Generator
+) -> Tensor:
     """Keep a number of random negatives of each row, with weight 1, and drop the others.
 
-    Columns are put in one random order, as a ring; a row keeps the first negatives from a random place on. So each set of
-    negatives is as likely for a row as any other.
+    Columns are put in one random order, as a ring; a row keeps the first negatives from a random
+    place on. So each set of negatives is as likely for a row as any other.
 
     Args:
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M.
-        count: Of the negatives that a term keeps: of two views exactly; of V views on average, as count * V / 2 of the row's
-            are kept. At least 1; with as many as there are this is uniform.
+        count: Of the negatives that a term keeps: of two views exactly; of V views on average, as
+            count * V / 2 of the row's are kept. At least 1; with as many as there are this is
+            uniform.
         generator: Of the draws, on the CPU.
 
     Cost:
@@ -219,7 +259,9 @@ def limited_weights(logits: Tensor, rows: Table, columns: Table, *, count: int, 
     Source:
         Ash et al. (arXiv:2106.09943), who study the number.
     """
-    columns_of_class = torch.bincount(equal_pairs(rows.label, columns.label)[0], minlength=len(rows))
+    columns_of_class = torch.bincount(
+        equal_pairs(rows.label, columns.label)[0], minlength=len(rows)
+    )
     kept = -(-count * len(columns.view.unique()) // 2)
     ring = torch.randperm(len(columns), generator=generator)
     start = torch.randint(len(columns), (len(rows), 1), generator=generator)
@@ -232,6 +274,8 @@ def limited_weights(logits: Tensor, rows: Table, columns: Table, *, count: int, 
     return log_weights
 
 
-def weighting(weights: Callable[..., Tensor], **settings: Any) -> Callable[[Tensor, Table, Table], Tensor]:
+def weighting(
+    weights: Callable[..., Tensor], **settings: Any
+) -> Callable[[Tensor, Table, Table], Tensor]:
     """Make a loss of a rule above and its settings."""
     return partial(weigh, weights=partial(weights, **settings))

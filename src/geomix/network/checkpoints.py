@@ -19,9 +19,17 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.files import hash_file
 
-CONTAINERS = ("state_dict", "model", "teacher", "encoder")  # of training scripts; the last two: DINO, I-JEPA
+CONTAINERS = (
+    "state_dict",
+    "model",
+    "teacher",
+    "encoder",
+)  # of training scripts; the last two: DINO, I-JEPA
 PREFIXES = ("module.", "backbone.", "model.")  # of wrappers around the network
-CLASSIFIERS = ("head.", "head_dist.")  # of timm's Vision Transformers, DINO's projection, and our own head
+CLASSIFIERS = (
+    "head.",
+    "head_dist.",
+)  # of timm's Vision Transformers, DINO's projection, and our own head
 HUB_FILE = "model.safetensors"
 SHOWN = 5  # keys named in a message
 
@@ -37,8 +45,8 @@ class Weights:
 def load_checkpoint(path: str | Path) -> Weights:
     """Read a checkpoint: safetensors, or a file of torch.save that holds tensors and no code.
 
-    Containers (state_dict, model, teacher, encoder) are opened, prefixes of wrappers (module., backbone., model.) stripped and
-    classifiers left out.
+    Containers (state_dict, model, teacher, encoder) are opened, prefixes of wrappers (module.,
+    backbone., model.) stripped and classifiers left out.
 
     Args:
         path: Relative to the root of the repository, where stages run, or absolute.
@@ -51,8 +59,12 @@ def load_checkpoint(path: str | Path) -> Weights:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"backbone.checkpoint: found no file {path}, expected one (relative to the root of the repository)")
-    return Weights(_read_tensors(path), {"source": "checkpoint", "file": path.name, "sha256": hash_file(path)})
+        raise InputError(
+            f"backbone.checkpoint: found no file {path}, expected one (relative to the root of the repository)"
+        )
+    return Weights(
+        _read_tensors(path), {"source": "checkpoint", "file": path.name, "sha256": hash_file(path)}
+    )
 
 
 def load_pretrained(name: str) -> Weights:
@@ -62,19 +74,25 @@ def load_pretrained(name: str) -> Weights:
         name: Of a timm model, with or without tag; without, timm's default tag.
 
     Returns:
-        As `load_checkpoint`; the origin has the repository on the hub, its commit where known, and the file's SHA-256.
+        As `load_checkpoint`; the origin has the repository on the hub, its commit where known, and
+        the file's SHA-256.
 
     Raises:
-        InputError: If timm publishes none, or they can be had neither from the cache nor from the network: the message
-            names the file, where it was looked for and how to supply it by hand.
+        InputError: If timm publishes none, or they can be had neither from the cache nor from the
+            network: the message names the file, where it was looked for and how to supply it by
+                hand.
     """
     published = timm.get_pretrained_cfg(name)
     repository = published.hf_hub_id if published else None
     if not repository:
         tags = timm.list_models(f"{name.partition('.')[0]}.*", pretrained=True)
-        others = [tag for tag in tags if (other := timm.get_pretrained_cfg(tag)) and other.hf_hub_id]
+        others = [
+            tag for tag in tags if (other := timm.get_pretrained_cfg(tag)) and other.hf_hub_id
+        ]
         names = f"one of {', '.join(others)}, or " if others else ""
-        raise InputError(f"backbone.pretrained: found no weights of {name} on the hub, expected {names}backbone.checkpoint")
+        raise InputError(
+            f"backbone.pretrained: found no weights of {name} on the hub, expected {names}backbone.checkpoint"
+        )
     try:
         path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # the hub's errors share no base class: HTTP, offline, gated, full disk, broken cache
@@ -91,14 +109,20 @@ def load_pretrained(name: str) -> Weights:
 
 
 def describe_shape(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read off the weights what they say about their network: channels, width, patch (pixels), depth (blocks).
+    """Read off the weights what they say about their network: channels, width, patch (pixels),
+    depth (blocks).
 
-    What cannot be told is left out: a patch embedding stored as a matrix has no patch and no channels.
+    What cannot be told is left out: a patch embedding stored as a matrix has no patch and no
+    channels.
     """
     shape: dict[str, int] = {}
     embedding = tensors.get("patch_embed.proj.weight")
     if embedding is not None and embedding.ndim == 4:
-        shape |= {"width": embedding.shape[0], "channels": embedding.shape[1], "patch": embedding.shape[-1]}
+        shape |= {
+            "width": embedding.shape[0],
+            "channels": embedding.shape[1],
+            "patch": embedding.shape[-1],
+        }
     blocks = [int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))]
     if blocks:
         shape["depth"] = 1 + max(blocks)
@@ -106,7 +130,8 @@ def describe_shape(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def describe_mismatch(message: str) -> str:
-    """Put the many lines of torch's strict load_state_dict into one: missing, unexpected and misshapen keys.
+    """Put the many lines of torch's strict load_state_dict into one: missing, unexpected and
+    misshapen keys.
 
     Args:
         message: Of the RuntimeError.
@@ -119,7 +144,9 @@ def describe_mismatch(message: str) -> str:
         if listed := re.search(rf'{kind} key\(s\) in state_dict: ((?:"[^"]+"(?:, )?)+)', message):
             parts.append(_enumerate(kind.lower(), re.findall(r'"([^"]+)"', listed[1])))
     sizes = r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\) from checkpoint.*?Size\(\[(.*?)\]\)"
-    if misshapen := [f"{key} ({found} for {expected})" for key, found, expected in re.findall(sizes, message)]:
+    if misshapen := [
+        f"{key} ({found} for {expected})" for key, found, expected in re.findall(sizes, message)
+    ]:
         parts.append(_enumerate("misshapen", misshapen))
     return "; ".join(parts) or f"what timm cannot convert ({message.partition(chr(10))[0]})"
 
@@ -134,23 +161,33 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path, device="cpu")
         else:
-            with torch.serialization.safe_globals([argparse.Namespace]):  # the options DINO and timm keep beside the weights
+            with torch.serialization.safe_globals(
+                [argparse.Namespace]
+            ):  # the options DINO and timm keep beside the weights
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        raise InputError(f"{path}: found damaged safetensors ({error}), expected a whole file") from None
+        raise InputError(
+            f"{path}: found damaged safetensors ({error}), expected a whole file"
+        ) from None
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         found = f"a pickle that needs code ({code[1]})" if code else "no checkpoint of torch.save"
-        raise InputError(f"{path}: found {found}, expected tensors alone, as safetensors or pth; nothing was run") from None
+        raise InputError(
+            f"{path}: found {found}, expected tensors alone, as safetensors or pth; nothing was run"
+        ) from None
     except Exception as error:  # torch.load raises whatever the damaged byte leads to: EOFError, RuntimeError, KeyError ...
-        raise InputError(f"{path}: found a damaged file ({type(error).__name__}), expected safetensors or pth") from None
+        raise InputError(
+            f"{path}: found a damaged file ({type(error).__name__}), expected safetensors or pth"
+        ) from None
     while isinstance(content, Mapping) and (
         inner := [content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)]
     ):
         content = inner[0]
     tensors = _strip_names(content, path) if isinstance(content, Mapping) else {}
     if not tensors:
-        raise InputError(f"{path}: found no tensors by name, expected the weights of a Vision Transformer")
+        raise InputError(
+            f"{path}: found no tensors by name, expected the weights of a Vision Transformer"
+        )
     return tensors
 
 
@@ -163,6 +200,8 @@ def _strip_names(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
         if not isinstance(tensor, Tensor) or name.startswith(CLASSIFIERS):
             continue
         if name in tensors:
-            raise InputError(f"{path}: found {name} twice, under several prefixes, expected one network")
+            raise InputError(
+                f"{path}: found {name} twice, under several prefixes, expected one network"
+            )
         tensors[name] = tensor
     return tensors

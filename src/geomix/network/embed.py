@@ -14,18 +14,22 @@ PIXELS = 2**23  # of one channel in a batch, at most: 167 images of 224 x 224
 
 
 @torch.inference_mode()
-def embed(encoder: Encoder, packed: Packed, split: str, centre: float, device: torch.device) -> dict[str, np.ndarray]:
+def embed(
+    encoder: Encoder, packed: Packed, split: str, centre: float, device: torch.device
+) -> dict[str, np.ndarray]:
     """Encode the centre of each image of a split, in float32.
 
     Args:
         encoder: On the device.
         packed: The data set.
         split: Its name.
-        centre: Share of the shorter side that is seen; 1 for the largest square, of a square image the whole.
+        centre: Share of the shorter side that is seen; 1 for the largest square, of a square image
+            the whole.
         device: Where to compute.
 
     Returns:
-        `<split>_backbone`, shape (n, width), and `<split>_head`, shape (n, outputs), in the order of the table.
+        `<split>_backbone`, shape (n, width), and `<split>_head`, shape (n, outputs), in the order
+        of the table.
     """
     encoder.eval()
     rows = packed.rows(split)
@@ -33,8 +37,13 @@ def embed(encoder: Encoder, packed: Packed, split: str, centre: float, device: t
     flips = torch.zeros(len(rows), dtype=torch.bool)
     length = max(1, min(BATCH, PIXELS // encoder.side**2))
     blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
-    images = (load_batch(packed, rows[block], boxes[block], flips[block], encoder, device) for block in blocks)
+    images = (
+        load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)
+        for block in blocks
+    )
     with prefetch(images, pays(packed, device)) as ready:
         parts = [encoder(views) for views in ready]
-    backbone, head = (torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True))
+    backbone, head = (
+        torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True)
+    )
     return {f"{split}_backbone": backbone, f"{split}_head": head}

@@ -31,11 +31,12 @@ class Block(nn.Module):
 def build_mlp(backbone: Mapping[str, Any], inputs: int, seed: int) -> tuple[nn.Sequential, int]:
     """Build an untrained backbone for standardised vectors; the same seed gives the same weights.
 
-    A linear map comes first, without a norm before it, which would leave nothing of a vector of one number; a norm comes last.
+    A linear map comes first, without a norm before it, which would leave nothing of a vector of one
+    number; a norm comes last.
 
     Args:
-        backbone: Section `backbone` of params.yaml; width (null: 256), depth (null: 2) and drop_path, which rises linearly
-            over the blocks, are used.
+        backbone: Section `backbone` of params.yaml; width (null: 256), depth (null: 2) and
+            drop_path, which rises linearly over the blocks, are used.
         inputs: D of the vectors.
         seed: Of the initial weights.
 
@@ -47,7 +48,9 @@ def build_mlp(backbone: Mapping[str, Any], inputs: int, seed: int) -> tuple[nn.S
     """
     for key in ("pretrained", "checkpoint"):
         if backbone.get(key):
-            raise InputError(f"backbone.{key}: found {backbone[key]}, expected none: {NAME} starts from scratch")
+            raise InputError(
+                f"backbone.{key}: found {backbone[key]}, expected none: {NAME} starts from scratch"
+            )
     width, depth = backbone.get("width") or WIDTH, backbone.get("depth") or DEPTH
     torch.manual_seed(seed)
     drops = torch.linspace(0, backbone.get("drop_path", 0), depth).tolist()

@@ -13,14 +13,16 @@ TAKING = ["vision_transformer", "deit"]  # modules of timm whose models let othe
 
 
 class ConvStem(PatchEmbed):
-    """Embed patches by 3x3 convolutions of stride 2, as many as it takes: images (N, C, H, W) -> patches (N, L, width).
+    """Embed patches by 3x3 convolutions of stride 2, as many as it takes: images (N, C, H, W) ->
+    patches (N, L, width).
 
-    For patch 2^n their channels are width / 2^(n-1), ..., width / 2, width; after each come a norm and a ReLU, and a 1x1
-    convolution is last. L is H / patch * W / patch, and everything else timm asks of a patch embedding is `PatchEmbed`'s.
+    For patch 2^n their channels are width / 2^(n-1), ..., width / 2, width; after each come a norm
+    and a ReLU, and a 1x1 convolution is last. L is H / patch * W / patch, and everything else timm
+    asks of a patch embedding is `PatchEmbed`'s.
 
     Source:
-        Xiao et al. 2021 (arXiv:2106.14881), section 4. Their batch norm is a group norm of one group here, so that an
-        image's embedding does not depend on the other images of its batch.
+        Xiao et al. 2021 (arXiv:2106.14881), section 4. Their batch norm is a group norm of one
+        group here, so that an image's embedding does not depend on the other images of its batch.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class ConvStem(PatchEmbed):
 
 
 def choose_stem(settings: Mapping[str, Any], shape: Mapping[str, int]) -> dict[str, Any]:
-    """Choose what timm's model is created with, beside its shape, for the stem asked for: nothing for patches.
+    """Choose what timm's model is created with, beside its shape, for the stem asked for: nothing
+    for patches.
 
     Args:
         settings: Section `backbone`: its name, stem, pretrained and checkpoint.
@@ -70,19 +73,26 @@ def choose_stem(settings: Mapping[str, Any], shape: Mapping[str, int]) -> dict[s
         Keyword arguments of `timm.create_model`.
 
     Raises:
-        InputError: For a convolutional stem of weights from elsewhere, of a model that embeds its patches itself, of a patch
-            that is no power of two, or of a width that cannot be halved as often.
+        InputError: For a convolutional stem of weights from elsewhere, of a model that embeds its
+            patches itself, of a patch that is no power of two, or of a width that cannot be halved
+            as often.
     """
     if settings["stem"] == "patch":
         return {}
     patch, width = shape["patch"], shape["width"]
     if settings["pretrained"] or settings["checkpoint"] is not None:
         key = "pretrained" if settings["pretrained"] else "checkpoint"
-        raise InputError(f"backbone.stem: found conv beside backbone.{key}, expected patch: published stems are not ours")
+        raise InputError(
+            f"backbone.stem: found conv beside backbone.{key}, expected patch: published stems are not ours"
+        )
     if not timm.models.is_model_in_modules(settings["name"].partition(".")[0], TAKING):
-        raise InputError(f"backbone.stem: found conv, expected patch for {settings['name']}, which embeds patches in its own way")
+        raise InputError(
+            f"backbone.stem: found conv, expected patch for {settings['name']}, which embeds patches in its own way"
+        )
     if patch < 2 or patch & (patch - 1):
-        raise InputError(f"backbone.patch: found {patch}, expected a power of two, at least 2, for backbone.stem conv")
+        raise InputError(
+            f"backbone.patch: found {patch}, expected a power of two, at least 2, for backbone.stem conv"
+        )
     if width % (patch // 2):
         raise InputError(
             f"backbone.width: found {width}, expected a multiple of {patch // 2} for backbone.stem conv of patch {patch}"

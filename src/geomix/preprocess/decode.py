@@ -25,8 +25,8 @@ class Prepared:
 def decode(data: bytes, channels: int) -> np.ndarray:
     """Decode the file of an image as every stage sees it.
 
-    EXIF rotation is applied, transparency laid on white, CMYK and palettes become RGB, 16 bits their upper eight; of an
-    animation the first picture is taken.
+    EXIF rotation is applied, transparency laid on white, CMYK and palettes become RGB, 16 bits
+    their upper eight; of an animation the first picture is taken.
 
     Args:
         data: A JPEG, PNG, BMP, GIF or WebP file.
@@ -36,14 +36,16 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         uint8, shape (H, W, channels).
 
     Raises:
-        InputError: If the file is broken, truncated, of another kind, or larger than Pillow's limit of pixels.
+        InputError: If the file is broken, truncated, of another kind, or larger than Pillow's limit
+            of pixels.
     """
     image = load_image(open_image(data), channels)
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def squeeze(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Resize a whole image to a square, whatever its proportions; one that has the size already stays as it is.
+    """Resize a whole image to a square, whatever its proportions; one that has the size already
+    stays as it is.
 
     Args:
         pixels: uint8, shape (H, W, C) with 1 or 3 channels.
@@ -61,7 +63,8 @@ def squeeze(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def prepare(image: bytes | np.ndarray, channels: int, side: int | None) -> Prepared:
-    """Decode an image, which shows that it is whole, and squeeze it to a square where a side is given.
+    """Decode an image, which shows that it is whole, and squeeze it to a square where a side is
+    given.
 
     Args:
         image: A file, or pixels, uint8 (H, W, C).
@@ -73,12 +76,16 @@ def prepare(image: bytes | np.ndarray, channels: int, side: int | None) -> Prepa
     """
     pixels = decode(image, channels) if isinstance(image, bytes) else image
     if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8:
-        raise InputError(f"image: found {pixels.dtype} of shape {pixels.shape}, expected uint8 of (H, W, {channels})")
+        raise InputError(
+            f"image: found {pixels.dtype} of shape {pixels.shape}, expected uint8 of (H, W, {channels})"
+        )
     height, width = pixels.shape[:2]
     return Prepared(width / height, None if side is None else squeeze(pixels, side))
 
 
-def prepare_all(images: Sequence[bytes | np.ndarray], channels: int, side: int | None) -> list[Prepared | str]:
+def prepare_all(
+    images: Sequence[bytes | np.ndarray], channels: int, side: int | None
+) -> list[Prepared | str]:
     """Prepare images, of which some may be broken: for each what `prepare` gives, or the reason why it cannot."""
     found: list[Prepared | str] = []
     for image in images:

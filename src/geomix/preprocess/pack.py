@@ -34,26 +34,31 @@ Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 def count_split(samples: pd.DataFrame, levels: tuple[str, ...]) -> dict[str, int]:
     """Count the images, the classes and the groups of each level."""
-    return {"images": len(samples), "classes": samples["label"].nunique()} | {level: samples[level].nunique() for level in levels}
+    return {"images": len(samples), "classes": samples["label"].nunique()} | {
+        level: samples[level].nunique() for level in levels
+    }
 
 
-def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], images: Mapping[str, Any]) -> None:
+def pack(
+    dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], images: Mapping[str, Any]
+) -> None:
     """Split the classes of a data set, decode each image once and write the packed data set.
 
-    Memory does not grow with the number of images, apart from their table. The bytes depend on the listing and the params,
-    not on the number of workers.
+    Memory does not grow with the number of images, apart from their table. The bytes depend on the
+    listing and the params, not on the number of workers.
 
     Args:
         dataset: Its name, for the card.
         listing: Its table and images.
         out: Where the packed folder shall be.
         split: Section `split` of params.yaml.
-        images: Section `images` of params.yaml: form (auto: the listing's), side in pixels (null: the listing's) and broken,
-            how many broken images are left out before it is an error.
+        images: Section `images` of params.yaml: form (auto: the listing's), side in pixels (null:
+            the listing's) and broken, how many broken images are left out before it is an error.
 
     Raises:
-        InputError: If the data set is too small to split, val or test cannot be searched (see `check_queries`), also without
-            its broken images, or it has more of these than allowed; nothing is written then.
+        InputError: If the data set is too small to split, val or test cannot be searched (see
+            `check_queries`), also without its broken images, or it has more of these than allowed;
+            nothing is written then.
     """
     form, side = choose_form(listing, images)
     samples = listing.samples.copy()
@@ -65,7 +70,11 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
     check_queries(samples)
     with new_folder(out) as folder:
         prepared = prepare_images(dataset, listing, side)
-        write = write_files if side is None else partial(write_squares, shape=(len(samples), side, side, listing.channels))
+        write = (
+            write_files
+            if side is None
+            else partial(write_squares, shape=(len(samples), side, side, listing.channels))
+        )
         aspects, broken = write(folder, prepared, len(samples))
         refuse_broken(broken, samples["id"], int(images["broken"]))
         samples["aspect"] = [f"{aspect:.6g}" for aspect in aspects]
@@ -82,7 +91,10 @@ def pack(dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], im
             "levels": list(listing.levels),
             "image_shape": [side or 0, side or 0, listing.channels],
             "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
-            "counts": {name: count_split(samples[samples["split"] == name], listing.levels) for name in SPLITS},
+            "counts": {
+                name: count_split(samples[samples["split"] == name], listing.levels)
+                for name in SPLITS
+            },
         }
         write_json(folder / "card.json", card | ({"left_out": left_out} if broken else {}))
 
@@ -95,11 +107,15 @@ def choose_form(listing: Listing, images: Mapping[str, Any]) -> tuple[str, int |
     """
     form = listing.form if images["form"] == "auto" else images["form"]
     if form == "encoded" and images["side"] is not None:
-        raise InputError(f"images.side: found {images['side']}, expected null: encoded images keep the size they came with")
+        raise InputError(
+            f"images.side: found {images['side']}, expected null: encoded images keep the size they came with"
+        )
     return form, (images["side"] or listing.side) if form == "decoded" else None
 
 
-def prepare_images(dataset: str, listing: Listing, side: int | None) -> Iterator[tuple[Item, Prepared | str]]:
+def prepare_images(
+    dataset: str, listing: Listing, side: int | None
+) -> Iterator[tuple[Item, Prepared | str]]:
     """Decode all images in their order of storage, in worker processes where there are many files.
 
     Args:
@@ -117,11 +133,19 @@ def prepare_images(dataset: str, listing: Listing, side: int | None) -> Iterator
     first = next(items, None)
     drawn = first is not None and not isinstance(first[1], bytes)
     if drawn and side is None:
-        raise InputError(f"images.form: found encoded, expected decoded: {dataset} has pixels and no files")
+        raise InputError(
+            f"images.form: found encoded, expected decoded: {dataset} has pixels and no files"
+        )
     workers = 0 if drawn or len(listing.samples) < FEW else min(WORKERS, os.cpu_count() or 1)
     begun = [] if first is None else [first]
     work = partial(prepare_all, channels=listing.channels, side=side)
-    bar = tqdm(total=len(listing.samples), desc=f"pack {dataset}", unit="img", unit_scale=True, disable=None)
+    bar = tqdm(
+        total=len(listing.samples),
+        desc=f"pack {dataset}",
+        unit="img",
+        unit_scale=True,
+        disable=None,
+    )
     with bar:
         for chunk, results in run_chunks(cut_chunks(chain(begun, items)), work, workers):
             yield from zip(chunk, results, strict=True)
@@ -142,7 +166,9 @@ def cut_chunks(items: Iterable[Item]) -> Iterator[Chunk]:
         yield chunk
 
 
-def run_chunks(chunks: Iterable[Chunk], work: Work, workers: int) -> Iterator[tuple[Chunk, list[Prepared | str]]]:
+def run_chunks(
+    chunks: Iterable[Chunk], work: Work, workers: int
+) -> Iterator[tuple[Chunk, list[Prepared | str]]]:
     """Give each chunk with what a function makes of its images, in order.
 
     Args:
@@ -166,10 +192,17 @@ def run_chunks(chunks: Iterable[Chunk], work: Work, workers: int) -> Iterator[tu
             yield done, future.result()
 
 
-Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where broken; the reason for each broken row
+Outcome = tuple[
+    np.ndarray, dict[int, str]
+]  # aspect of each row, NaN where broken; the reason for each broken row
 
 
-def write_squares(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], count: int, shape: tuple[int, ...]) -> Outcome:
+def write_squares(
+    folder: Path,
+    prepared: Iterable[tuple[Item, Prepared | str]],
+    count: int,
+    shape: tuple[int, ...],
+) -> Outcome:
     """Write images.npy, each square at its row; rows of broken images stay black."""
     with (folder / "images.npy").open("wb") as file:
         start = write_header(file, shape)
@@ -185,7 +218,9 @@ def write_squares(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]],
         return collect(prepared, count, keep)
 
 
-def write_files(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], count: int) -> Outcome:
+def write_files(
+    folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], count: int
+) -> Outcome:
     """Write images.bin, the files in their order of storage, and offsets.npy; broken images have no bytes."""
     offsets = np.zeros((count, 2), np.int64)
     with (folder / "images.bin").open("wb") as file:
@@ -203,7 +238,11 @@ def write_files(folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], c
     return outcome
 
 
-def collect(prepared: Iterable[tuple[Item, Prepared | str]], count: int, keep: Callable[[Item, Prepared], None]) -> Outcome:
+def collect(
+    prepared: Iterable[tuple[Item, Prepared | str]],
+    count: int,
+    keep: Callable[[Item, Prepared], None],
+) -> Outcome:
     """Keep each whole image by a function, and say which are broken.
 
     Raises:
@@ -221,7 +260,9 @@ def collect(prepared: Iterable[tuple[Item, Prepared | str]], count: int, keep: C
             keep(item, found)
     wrong = np.flatnonzero(seen != 1)
     if len(wrong):
-        raise InputError(f"images: found {seen[wrong[0]]} for row {wrong[0]} of the table, expected one for each of {count}")
+        raise InputError(
+            f"images: found {seen[wrong[0]]} for row {wrong[0]} of the table, expected one for each of {count}"
+        )
     return aspects, broken
 
 
@@ -236,7 +277,9 @@ def refuse_broken(broken: Mapping[int, str], ids: pd.Series, most: int) -> None:
         rows = sorted(broken)
         listed = "; ".join(f"{ids.iloc[row]} ({broken[row]})" for row in rows[:SHOWN])
         more = f"; and {count - SHOWN} more" if count > SHOWN else ""
-        raise InputError(f"images.broken: found {count} broken of {len(ids)} images, expected at most {most}: {listed}{more}")
+        raise InputError(
+            f"images.broken: found {count} broken of {len(ids)} images, expected at most {most}: {listed}{more}"
+        )
 
 
 def leave_out(folder: Path, kept: np.ndarray) -> None:
@@ -257,5 +300,7 @@ def leave_out(folder: Path, kept: np.ndarray) -> None:
 def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any] | None = None) -> int:
     """Write the head of a .npy file, of uint8 by default, and give its length in bytes."""
     kind = np.lib.format.dtype_to_descr(dtype or np.dtype(np.uint8))
-    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": kind, "fortran_order": False, "shape": shape}
+    )
     return file.tell()

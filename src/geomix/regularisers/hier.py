@@ -1,8 +1,11 @@
-"""HIER: learned proxies on a Poincare ball that become the ancestors of near samples, and of each other.
+"""HIER: learned proxies on a Poincare ball that become the ancestors of near samples, and of each
+other.
 
-Kim, Jeong, Kwak 2023 (arXiv:2212.14258), added to any loss. Of mutual neighbours i, j and a stranger k, the ancestor of i and
-j shall be nearer to them than that of all three, and farther from k. Distances are those of `geomix.geometry`: exact, from one
-matrix product. geoopt keeps the proxies, points of the ball, and moves them (Riemannian Adam).
+Kim, Jeong, Kwak 2023 (arXiv:2212.14258), added to any loss. Of mutual neighbours i, j and a
+stranger k, the ancestor of i and
+j shall be nearer to them than that of all three, and farther from k. Distances are those of
+`geomix.geometry`: exact, from one matrix product. geoopt keeps the proxies, points of the ball, and
+moves them (Riemannian Adam).
 """
 
 import warnings
@@ -16,7 +19,9 @@ from geomix.geometry.distances import expmap0, logmap0
 from geomix.geometry.tangent import Ball
 from geomix.losses.table import Table
 
-with warnings.catch_warnings():  # geoopt 0.5.1 compiles a helper with torch.jit.script, deprecated in torch 2.10
+with (
+    warnings.catch_warnings()
+):  # geoopt 0.5.1 compiles a helper with torch.jit.script, deprecated in torch 2.10
     warnings.simplefilter("ignore", FutureWarning)
     import geoopt
 
@@ -24,11 +29,14 @@ START = 0.9  # of the clip radius: the norm of a proxy at the start, about
 SHARPNESS = 10.0  # over a distance: the logit of a proxy to be an ancestor
 BLOCK = {"cpu": 2**20, "cuda": 2**24}  # triplets times proxies at a time
 
-Triplets = tuple[Tensor, Tensor, Tensor]  # anchors i (A,), mutual neighbours j (A, T), strangers k (A, T)
+Triplets = tuple[
+    Tensor, Tensor, Tensor
+]  # anchors i (A,), mutual neighbours j (A, T), strangers k (A, T)
 
 
 class Hierarchy(nn.Module):
-    """Proxies on a ball of their own, whatever the geometry of the loss, and what they add to the loss.
+    """Proxies on a ball of their own, whatever the geometry of the loss, and what they add to the
+    loss.
 
     Args:
         settings: Section `regulariser` of params.yaml, its name being hier.
@@ -45,22 +53,26 @@ class Hierarchy(nn.Module):
         normal = torch.randn(settings["proxies"], dimensions, generator=first, dtype=torch.float64)
         start = self.ball.place(normal * (START * settings["clip_radius"] / dimensions**0.5))
         manifold = geoopt.PoincareBallExact(torch.tensor(self.ball.curvature, dtype=torch.float64))
-        self.proxies = geoopt.ManifoldParameter(expmap0(start, self.ball.curvature), manifold=manifold)
+        self.proxies = geoopt.ManifoldParameter(
+            expmap0(start, self.ball.curvature), manifold=manifold
+        )
         self._generator: torch.Generator | None = None
 
     def forward(self, embeddings: Tensor, batch: Table) -> Tensor:
-        """Give what the loss of a batch grows by: the weight times the terms of the samples and of the proxies.
+        """Give what the loss of a batch grows by: the weight times the terms of the samples and of
+        the proxies.
 
         Args:
             embeddings: Of the batch, (N, D).
             batch: Who they are; samples of one class are nearer to each other than to all others.
 
         Returns:
-            Scalar, float64. Where no sample has both a mutual neighbour and a stranger, as in a batch of no more samples than
-            neighbours, the samples' term is 0.
+            Scalar, float64. Where no sample has both a mutual neighbour and a stranger, as in a
+            batch of no more samples than neighbours, the samples' term is 0.
 
         Cost:
-            With T triplets for each of N samples and P proxies, O((N + P) T P) in time; in memory O((N + P) P) and a block.
+            With T triplets for each of N samples and P proxies, O((N + P) T P) in time; in memory
+            O((N + P) P) and a block.
         """
         points = rescale_gradient(self.ball.place(embeddings), self.ball.curvature)
         proxies = self.points()
@@ -98,9 +110,17 @@ class Hierarchy(nn.Module):
 
         def draw(*shape: int) -> Tensor:
             """Draw from the Gumbel distribution, in float32."""
-            return torch.rand(shape, generator=generator, device=distances.device).log_().neg_().log_().neg_()
+            return (
+                torch.rand(shape, generator=generator, device=distances.device)
+                .log_()
+                .neg_()
+                .log_()
+                .neg_()
+            )
 
-        mean: Tensor = _MeanOverTriplets.apply(distances.float(), triplets, self.settings["margin"], draw)
+        mean: Tensor = _MeanOverTriplets.apply(
+            distances.float(), triplets, self.settings["margin"], draw
+        )
         return mean.double()
 
     def _generator_on(self, device: torch.device) -> torch.Generator:
@@ -110,13 +130,16 @@ class Hierarchy(nn.Module):
 
 
 def build_riemannian(hierarchy: Hierarchy, rate: float) -> torch.optim.Optimizer:
-    """Build Riemannian Adam for the proxies; its first step is a geodesic as long as the learning rate.
+    """Build Riemannian Adam for the proxies; its first step is a geodesic as long as the learning
+    rate.
 
     Args:
         hierarchy: The regulariser.
         rate: Before the factor of the group, `rate_factor`.
     """
-    hierarchy.proxies.manifold.to(hierarchy.proxies.device)  # its curvature is no parameter of the hierarchy's
+    hierarchy.proxies.manifold.to(
+        hierarchy.proxies.device
+    )  # its curvature is no parameter of the hierarchy's
     optimizer: torch.optim.Optimizer = geoopt.optim.RiemannianAdam(
         [{"params": [hierarchy.proxies], "factor": hierarchy.rate_factor}], lr=rate
     )
@@ -124,10 +147,11 @@ def build_riemannian(hierarchy: Hierarchy, rate: float) -> torch.optim.Optimizer
 
 
 def rescale_gradient(points: Tensor, curvature: float) -> Tensor:
-    """Give points back; their gradient becomes the Riemannian one at their places in the ball, as released.
+    """Give points back; their gradient becomes the Riemannian one at their places in the ball, as
+    released.
 
-    That is the gradient over the square of the conformal factor, times (1 - c |x|^2)^2 / 4 = 1 / (4 cosh^4(sqrt(c) |v|)) for a
-    point x = expmap0(v); a factor passes through the map.
+    That is the gradient over the square of the conformal factor, times (1 - c |x|^2)^2 / 4 = 1 / (4
+    cosh^4(sqrt(c) |v|)) for a point x = expmap0(v); a factor passes through the map.
 
     Args:
         points: Tangent vectors v of the origin, (N, D).
@@ -144,7 +168,8 @@ def mutual_neighbours(closeness: Tensor, neighbours: int) -> Tensor:
     """Tell which points are among each other's nearest.
 
     Args:
-        closeness: Of all pairs, (N, N), larger is closer; of equally close points those that come first are taken.
+        closeness: Of all pairs, (N, N), larger is closer; of equally close points those that come
+            first are taken.
         neighbours: K, how many are near, the point itself among them; all where there are no more.
 
     Returns:
@@ -157,7 +182,8 @@ def mutual_neighbours(closeness: Tensor, neighbours: int) -> Tensor:
 
 
 def draw_triplets(mutual: Tensor, count: int, generator: torch.Generator) -> Triplets:
-    """Draw triplets, with replacement, for each point that has both a mutual neighbour and a stranger.
+    """Draw triplets, with replacement, for each point that has both a mutual neighbour and a
+    stranger.
 
     Args:
         mutual: From `mutual_neighbours`, (N, N).
@@ -165,23 +191,28 @@ def draw_triplets(mutual: Tensor, count: int, generator: torch.Generator) -> Tri
         generator: On the device of mutual.
 
     Returns:
-        Anchors i (A,), their mutual neighbours j (A, T), and points k (A, T) that are neither i nor its mutual neighbours.
+        Anchors i (A,), their mutual neighbours j (A, T), and points k (A, T) that are neither i nor
+        its mutual neighbours.
     """
     strange = (~mutual).fill_diagonal_(False)
     anchors = (mutual.any(1) & strange.any(1)).nonzero().squeeze(1)
     if not len(anchors):
         return anchors, anchors.new_empty(0, count), anchors.new_empty(0, count)
     partners, strangers = (
-        torch.multinomial(rows[anchors].float(), count, replacement=True, generator=generator) for rows in (mutual, strange)
+        torch.multinomial(rows[anchors].float(), count, replacement=True, generator=generator)
+        for rows in (mutual, strange)
     )
     return anchors, partners, strangers
 
 
-def triplet_loss(distances: Tensor, triplets: Triplets, noise: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+def triplet_loss(
+    distances: Tensor, triplets: Triplets, noise: Tensor, margin: float
+) -> tuple[Tensor, Tensor]:
     r"""Sum the loss of triplets: of i, j the ancestor rho_ij, of i, j, k the ancestor rho_ijk.
 
-        rho_ij = argmax_p ( noise - 10 max(d_ip, d_jp) ),   rho_ijk = argmax_p ( noise - 10 max(d_ip, d_jp, d_kp) )
-        [d(i, rho_ij) - d(i, rho_ijk) + m]_+ + [d(j, rho_ij) - d(j, rho_ijk) + m]_+ + [d(k, rho_ijk) - d(k, rho_ij) + m]_+
+        rho_ij = argmax_p ( noise - 10 max(d_ip, d_jp) ),   rho_ijk = argmax_p ( noise - 10
+        max(d_ip, d_jp, d_kp) ) [d(i, rho_ij) - d(i, rho_ijk) + m]_+ + [d(j, rho_ij) - d(j, rho_ijk)
+        + m]_+ + [d(k, rho_ijk) - d(k, rho_ij) + m]_+
 
     and 0 where both are one.
 
@@ -192,16 +223,20 @@ def triplet_loss(distances: Tensor, triplets: Triplets, noise: Tensor, margin: f
         margin: m, a distance.
 
     Returns:
-        The sum, and a second scalar of no meaning whose gradient is to be added: that of the straight-through
-        Gumbel-softmax, by which the choice of ancestors learns. The hinges are linear in the two choices, so it is that of
-        the softmaxes weighed by the distances of active hinges.
+        The sum, and a second scalar of no meaning whose gradient is to be added: that of the
+        straight-through Gumbel-softmax, by which the choice of ancestors learns. The hinges are
+        linear in the two choices, so it is that of the softmaxes weighed by the distances of active
+        hinges.
 
     Source:
         Kim et al. 2023 (arXiv:2212.14258), eqs. 4 to 7; the released code's margin and temperature.
     """
     anchors, partners, strangers = triplets
     i = distances.index_select(0, anchors).unsqueeze(1)
-    j, k = (distances.index_select(0, rows.flatten()).view(*rows.shape, -1) for rows in (partners, strangers))  # (A, T, P)
+    j, k = (
+        distances.index_select(0, rows.flatten()).view(*rows.shape, -1)
+        for rows in (partners, strangers)
+    )  # (A, T, P)
     highest = torch.maximum(i, j)
     pair, triple = noise[0] - SHARPNESS * highest, noise[1] - SHARPNESS * torch.maximum(highest, k)
     lower, upper = pair.detach().argmax(-1, keepdim=True), triple.detach().argmax(-1, keepdim=True)
@@ -217,13 +252,17 @@ class _MeanOverTriplets(torch.autograd.Function):
     """Mean of `triplet_loss` in blocks of anchors; the gradient is made on the way, so that no block is kept."""
 
     @staticmethod
-    def forward(ctx: Any, distances: Tensor, triplets: Triplets, margin: float, draw: Callable[..., Tensor]) -> Tensor:
+    def forward(
+        ctx: Any, distances: Tensor, triplets: Triplets, margin: float, draw: Callable[..., Tensor]
+    ) -> Tensor:
         """Give the mean, drawing noise of shape (2, A, T, P) for each block."""
         count, proxies = triplets[1].shape[1], distances.shape[1]
         step = max(1, BLOCK[distances.device.type] // (count * proxies))
         leaf = distances.detach().requires_grad_()
         total, gradient = leaf.new_zeros(()), torch.zeros_like(leaf)
-        for anchors, partners, strangers in zip(*(part.split(step) for part in triplets), strict=True):
+        for anchors, partners, strangers in zip(
+            *(part.split(step) for part in triplets), strict=True
+        ):
             noise = draw(2, len(anchors), count, proxies)
             with torch.enable_grad():
                 value, through = triplet_loss(leaf, (anchors, partners, strangers), noise, margin)
@@ -240,10 +279,11 @@ class _MeanOverTriplets(torch.autograd.Function):
 
 
 def grow_tree(distances: Tensor, radii: Tensor, neighbours: int) -> Tensor:
-    """Make a tree of the proxies: the parent of each is the likeliest ancestor of it and its mutual neighbours.
+    """Make a tree of the proxies: the parent of each is the likeliest ancestor of it and its mutual
+    neighbours.
 
-    As in `triplet_loss`, but without noise: the proxy whose largest distance to them is smallest. Only proxies nearer to the
-    origin can be parents, so that there is one root and no cycle.
+    As in `triplet_loss`, but without noise: the proxy whose largest distance to them is smallest.
+    Only proxies nearer to the origin can be parents, so that there is one root and no cycle.
 
     Args:
         distances: Of the proxies, (P, P).

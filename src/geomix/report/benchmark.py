@@ -48,9 +48,15 @@ def budget(packed: Packed, params: Mapping[str, Any], cells: int) -> str:
     passes = "1 pass" if epochs == 1 else f"{epochs} passes"
     steps = epochs * max(1, images // (batch["classes"] * batch["images"]))
     backbone = params["backbone"]
-    start = "from scratch" if not backbone["pretrained"] and backbone["checkpoint"] is None else "from given weights"
+    start = (
+        "from scratch"
+        if not backbone["pretrained"] and backbone["checkpoint"] is None
+        else "from given weights"
+    )
     shape = ", ".join(
-        f"{key} {backbone[key]}" for key in ("side", "stem", "patch", "width", "depth", "heads") if backbone.get(key)
+        f"{key} {backbone[key]}"
+        for key in ("side", "stem", "patch", "width", "depth", "heads")
+        if backbone.get(key)
     )
     return (
         f"{cells} cells, each trained {start} for {passes} over {images:,} images: {steps:,} steps of "
@@ -92,7 +98,9 @@ Temperatures that validation chose. {edge_sentences(best, "tau")} {gain_over_raw
 {_details(own_tau, sweep, baselines, packed, params, differences)}
 """
     seed = int(sweep.metrics["seed"].min())
-    table = pd.concat([sweep.metrics.assign(study="benchmarks"), baselines.metrics.assign(study="baselines")])
+    table = pd.concat(
+        [sweep.metrics.assign(study="benchmarks"), baselines.metrics.assign(study="baselines")]
+    )
     files |= {
         "README.md": page.encode(),
         "metrics.json": metrics_json(chosen, chosen.iloc[:0]),
@@ -101,7 +109,10 @@ Temperatures that validation chose. {edge_sentences(best, "tau")} {gain_over_raw
     }
     files |= dataset_page(packed)
     footer = provenance(params, packed, studies).encode()
-    return {name: content + footer if name.endswith(".md") else content for name, content in files.items()}
+    return {
+        name: content + footer if name.endswith(".md") else content
+        for name, content in files.items()
+    }
 
 
 def _details(
@@ -117,7 +128,9 @@ def _details(
     tables: Sequence[pd.DataFrame] = [own_tau.metrics, baselines.metrics]
     levels = packed.card["levels"]
     by_level = (
-        f"## By level of the hierarchy\n\n{markdown_table(level_rows(own_tau.metrics, baselines, levels))}\n\n" if levels else ""
+        f"## By level of the hierarchy\n\n{markdown_table(level_rows(own_tau.metrics, baselines, levels))}\n\n"
+        if levels
+        else ""
     )
     return f"""## Budget
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from geomix.report.text import number
 
-# What tables call a rule for negatives. "after": the exact formula is not public, or ours differs; its docstring says how.
+# What tables call a rule for negatives. "after": the exact formula is not public, or ours differs;
+# its docstring says how.
 RULES = {
     "uniform": "uniform",
     "hard": "HCL",
@@ -40,5 +41,8 @@ def list_changes(settings: Mapping[str, Any], reference: Mapping[str, Any]) -> s
             first, *others = value.items()
             details = ", ".join(f"{name} {what}" for name, what in others)
             name = str(first[1]) if first[0] in ("name", "rule") else f"{first[0]} {first[1]}"
-            changes.append(f"{key} {RULES[name] if key == 'negatives' else name}" + (f" ({details})" if details else ""))
+            changes.append(
+                f"{key} {RULES[name] if key == 'negatives' else name}"
+                + (f" ({details})" if details else "")
+            )
     return ", ".join(changes) or "nothing"

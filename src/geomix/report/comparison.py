@@ -10,7 +10,16 @@ from geomix.data.packed import Packed
 from geomix.report.figures import draw_neighbours
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.pictures import read_pictures
-from geomix.report.studies import BASELINES, Study, average_baselines, find_ranks, name_metrics, over_seeds, own, per_query
+from geomix.report.studies import (
+    BASELINES,
+    Study,
+    average_baselines,
+    find_ranks,
+    name_metrics,
+    over_seeds,
+    own,
+    per_query,
+)
 from geomix.report.sweeps import effect_on_rankings
 from geomix.report.text import gap, markdown_table, number, percent, share
 from geomix.report.vectors import draw_labels
@@ -44,7 +53,10 @@ def metric_rows(tables: Sequence[pd.DataFrame], split: str) -> list[dict[str, st
     for table in tables:
         part = table[table["split"] == split]
         for _, row in over_seeds(part, ["vector", "similarity", "geometry"]).iterrows():
-            metrics = {called: percent(row[name], row[f"{name}_sd"]) for name, called in name_metrics(table).items()}
+            metrics = {
+                called: percent(row[name], row[f"{name}_sd"])
+                for name, called in name_metrics(table).items()
+            }
             searched = SEARCHED[row["vector"], row["similarity"]]
             correlation = f"{row['rank_correlation']:.4f}" if row["similarity"] == "own" else "-"
             name = BASELINES.get(row["geometry"], row["geometry"])
@@ -78,35 +90,54 @@ def radius_rows(study: Study) -> list[dict[str, str]]:
     rows = []
     for _, row in over_seeds(own(study.metrics, "test"), ["geometry"]).iterrows():
         has_radius = pd.notna(row["radius_mean"])
-        same = "cosine's, as it is cosine" if not has_radius else effect_on_rankings(row["rank_correlation"], bool(row["curved"]))
+        same = (
+            "cosine's, as it is cosine"
+            if not has_radius
+            else effect_on_rankings(row["rank_correlation"], bool(row["curved"]))
+        )
         rows.append(
             {
                 "geometry": row["geometry"],
                 "at the clip radius, %": percent(row["clipped_share"]),
-                "radius, mean ± s.d. over points": share(row["radius_mean"], row["radius_sd"]) if has_radius else "-",
+                "radius, mean ± s.d. over points": share(row["radius_mean"], row["radius_sd"])
+                if has_radius
+                else "-",
                 "rankings": same,
             }
         )
     return rows
 
 
-def level_rows(chosen: pd.DataFrame, baselines: Study, levels: Sequence[str]) -> list[dict[str, str]]:
+def level_rows(
+    chosen: pd.DataFrame, baselines: Study, levels: Sequence[str]
+) -> list[dict[str, str]]:
     """Give a row for each geometry and baseline: test R@1 at each level of the hierarchy, coarse to fine."""
-    columns = {**{f"R@1 by {level}": f"recall_at_1_{level}" for level in levels}, "R@1 by class": "recall_at_1"}
-    rows = pd.concat([over_seeds(own(chosen, "test"), ["geometry"]), average_baselines(baselines, "test")])
+    columns = {
+        **{f"R@1 by {level}": f"recall_at_1_{level}" for level in levels},
+        "R@1 by class": "recall_at_1",
+    }
+    rows = pd.concat(
+        [over_seeds(own(chosen, "test"), ["geometry"]), average_baselines(baselines, "test")]
+    )
     return [
-        {"geometry": row["geometry"], **{name: percent(row[column], row[f"{column}_sd"]) for name, column in columns.items()}}
+        {
+            "geometry": row["geometry"],
+            **{name: percent(row[column], row[f"{column}_sd"]) for name, column in columns.items()},
+        }
         for _, row in rows.iterrows()
     ]
 
 
 def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> bytes:
-    """Draw test queries, chosen at random, with their five nearest images in each geometry of `compare` at one seed.
+    """Draw test queries, chosen at random, with their five nearest images in each geometry of
+    `compare` at one seed.
 
     Of vectors the labels are drawn.
     """
     rows, gallery = packed.queries("test"), packed.gallery("test")
-    chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False))
+    chosen = np.sort(
+        np.random.default_rng(0).choice(len(rows), min(count, len(rows)), replace=False)
+    )
     cells = own(study.metrics, "test")
     first = cells[cells["seed"] == seed]
     labels = packed.samples["label"].to_numpy()
@@ -116,11 +147,16 @@ def neighbours_picture(study: Study, packed: Packed, count: int, seed: int) -> b
         return list(zip(read_pictures(packed, of), labels[of], strict=True))
 
     nearest = {
-        geometry: [gallery[found] for found in study.per_query[f"{cell}/test/head/own/neighbours"][chosen]]
+        geometry: [
+            gallery[found] for found in study.per_query[f"{cell}/test/head/own/neighbours"][chosen]
+        ]
         for geometry, cell in zip(first["geometry"], first["cell"], strict=True)
     }
     if packed.form == "vectors":
-        names = {geometry: [labels[found].tolist() for found in lists] for geometry, lists in nearest.items()}
+        names = {
+            geometry: [labels[found].tolist() for found in lists]
+            for geometry, lists in nearest.items()
+        }
         return draw_labels(labels[rows[chosen]].tolist(), names)
     drawn = {geometry: [pictures(found) for found in lists] for geometry, lists in nearest.items()}
     return draw_neighbours(pictures(rows[chosen]), drawn)
@@ -148,7 +184,8 @@ def comparison_page(
     packed: Packed,
     queries: int,
 ) -> tuple[dict[str, bytes], dict[tuple[str, str], Difference]]:
-    """Write comparison.md, its picture and CSV; give the files and the differences at the chosen temperatures.
+    """Write comparison.md, its picture and CSV; give the files and the differences at the chosen
+    temperatures.
 
     Args:
         compare: The headline study.
@@ -159,11 +196,18 @@ def comparison_page(
         queries: In the picture.
     """
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    headline_cells = own(compare.metrics, "test").sort_values("seed").groupby("geometry", sort=False)["cell"].agg(list)
+    headline_cells = (
+        own(compare.metrics, "test")
+        .sort_values("seed")
+        .groupby("geometry", sort=False)["cell"]
+        .agg(list)
+    )
     headline_cells = headline_cells.reindex(compare.metrics["geometry"].unique())
     at_headline = compare_geometries(compare, headline_cells.to_dict(), classes)
     at_chosen = compare_geometries(sweep, cells, classes)
-    chosen = sweep.metrics[sweep.metrics["cell"].isin([cell for names in cells.values() for cell in names])]
+    chosen = sweep.metrics[
+        sweep.metrics["cell"].isin([cell for names in cells.values() for cell in names])
+    ]
     seed = int(compare.metrics["seed"].min())
     page = _write_page(compare, chosen, baselines, packed, at_headline, at_chosen, seed)
     table = pd.concat(
@@ -192,7 +236,10 @@ def _write_page(
 ) -> str:
     tau = compare.metrics["tau"].dropna().iloc[0]
     last = compare.metrics.iloc[-1]
-    taus = ", ".join(f"{row.geometry} {number(row.tau)}" for row in chosen.drop_duplicates("geometry").itertuples())
+    taus = ", ".join(
+        f"{row.geometry} {number(row.tau)}"
+        for row in chosen.drop_duplicates("geometry").itertuples()
+    )
     return f"""# Comparison
 
 Shares are percent, mean ± standard deviation over seeds. "Searched" says which vector was searched and how it was

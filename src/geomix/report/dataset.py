@@ -25,11 +25,15 @@ def count_rows(packed: Packed) -> list[dict[str, str]]:
     """Give a row of counts for each split."""
     counts = packed.card["counts"]
     names = [_kind(packed), "classes", *(f"{level} groups" for level in packed.card["levels"])]
-    return [{"split": split} | dict(zip(names, (f"{n:,}" for n in counts[split].values()), strict=True)) for split in SPLITS]
+    return [
+        {"split": split} | dict(zip(names, (f"{n:,}" for n in counts[split].values()), strict=True))
+        for split in SPLITS
+    ]
 
 
 def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, str]]]]:
-    """Choose images that show the hierarchy: for each of the largest coarse groups its finest family of classes.
+    """Choose images that show the hierarchy: for each of the largest coarse groups its finest
+    family of classes.
 
     Yields:
         The name of a row and its images with captions.
@@ -42,7 +46,12 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         family = group
         if len(levels) > 1:
             members = group.groupby(levels[1], sort=False)["label"].nunique()
-            family = pd.concat([group[group[levels[1]] == members.idxmax()], group[group[levels[1]] != members.idxmax()]])
+            family = pd.concat(
+                [
+                    group[group[levels[1]] == members.idxmax()],
+                    group[group[levels[1]] != members.idxmax()],
+                ]
+            )
             name = f"{name}\nfrom {levels[1]} {members.idxmax()}"
         images = []
         for label, rows in list(family.groupby("label", sort=False))[: COLUMNS // FACES]:
@@ -97,7 +106,11 @@ No class is in two splits.{related(packed)} Training sees train alone; settings 
 
 Numbers: [dataset.csv](dataset.csv).
 """
-    counts = [{"split": split, "kind": kind, "count": n} for split in SPLITS for kind, n in card["counts"][split].items()]
+    counts = [
+        {"split": split, "kind": kind, "count": n}
+        for split in SPLITS
+        for kind, n in card["counts"][split].items()
+    ]
     return {
         "dataset.md": page.encode(),
         "dataset.csv": pd.DataFrame(counts).to_csv(index=False).encode(),

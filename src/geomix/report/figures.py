@@ -31,7 +31,10 @@ LOOKS: dict[str, tuple[str, str, str]] = {
 }
 SPARE_LOOKS = (("#D55E00", "P", "-"), ("#56B4E9", "X", "--"), ("#F0E442", "*", "-."))
 PIXELS_PER_INCH = 120
-LETTERS, LINES = (7, 5.5, 4.6), 3  # sizes of a caption below an image, in points: the first on one line, the others on three
+LETTERS, LINES = (
+    (7, 5.5, 4.6),
+    3,
+)  # sizes of a caption below an image, in points: the first on one line, the others on three
 CELL, WIDE_CELL, MARGIN = 36, 45, 5  # points of a column of images, and of them between captions
 PAD = 0.025  # inches to each side of a column of images: enough for thick frames
 
@@ -41,7 +44,11 @@ Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands b
 def look_of(geometry: str, among: Sequence[str]) -> dict[str, Any]:
     """Give colour, marker and dash of a geometry's line: the same in every figure for those named in LOOKS."""
     others = [name for name in among if name not in LOOKS]
-    color, marker, dash = LOOKS[geometry] if geometry in LOOKS else SPARE_LOOKS[others.index(geometry) % len(SPARE_LOOKS)]
+    color, marker, dash = (
+        LOOKS[geometry]
+        if geometry in LOOKS
+        else SPARE_LOOKS[others.index(geometry) % len(SPARE_LOOKS)]
+    )
     return {"color": color, "marker": marker, "linestyle": dash, "markersize": 5, "linewidth": 1.6}
 
 
@@ -54,9 +61,13 @@ def to_png(figure: Figure) -> bytes:
 
 
 def draw_sweep(
-    summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame, lines: Mapping[str, Mapping[str, float]]
+    summaries: Mapping[str, pd.DataFrame],
+    knob: str,
+    chosen: pd.DataFrame,
+    lines: Mapping[str, Mapping[str, float]],
 ) -> bytes:
-    """Draw R@1 over a knob: a panel for each split, a line for each geometry, a band of one s.d. from two seeds on.
+    """Draw R@1 over a knob: a panel for each split, a line for each geometry, a band of one s.d.
+    from two seeds on.
 
     Args:
         summaries: For val and test the rows of `over_seeds`, with columns geometry and the knob.
@@ -68,7 +79,10 @@ def draw_sweep(
         A PNG.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
-    titles = {"val": "val classes (used for choosing)", "test": "test classes (not used for choosing)"}
+    titles = {
+        "val": "val classes (used for choosing)",
+        "test": "test classes (not used for choosing)",
+    }
     for axis, (split, summary) in zip(axes, summaries.items(), strict=True):
         place = _place_values(axis, sorted(summary[knob].unique()))
         geometries = list(summary["geometry"].unique())
@@ -81,14 +95,28 @@ def draw_sweep(
                 axis.fill_between(x, y - sd, y + sd, color=look["color"], alpha=0.15, linewidth=0)
             best = chosen.loc[chosen["geometry"] == geometry, knob].iloc[0]
             ring = rows[knob] == best
-            axis.plot(x[ring], y[ring], "o", markersize=13, markerfacecolor="none", color=look["color"], markeredgewidth=1.6)
+            axis.plot(
+                x[ring],
+                y[ring],
+                "o",
+                markersize=13,
+                markerfacecolor="none",
+                color=look["color"],
+                markeredgewidth=1.6,
+            )
         _draw_baselines(axis, lines[split])
         seeds = int(summary["seeds"].max())
         axis.set_title(f"{titles[split]}, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=10)
         axis.set_xlabel({"tau": "temperature tau", "curvature": "curvature c"}[knob])
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("R@1, %")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        fontsize=9,
+    )
     return to_png(figure)
 
 
@@ -101,10 +129,23 @@ def _draw_baselines(axis: Axes, lines: Mapping[str, float]) -> None:
         if 100 * value >= reach:
             axis.axhline(100 * value, color="0.45", linewidth=1, linestyle=(0, (1, 3)))
             axis.annotate(
-                f"{name} ", (1, 100 * value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.3"
+                f"{name} ",
+                (1, 100 * value),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=8,
+                color="0.3",
             )
     if far:
-        axis.annotate(f"below: {', '.join(far)}", (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=8, color="0.3")
+        axis.annotate(
+            f"below: {', '.join(far)}",
+            (0.02, 0.98),
+            xycoords="axes fraction",
+            va="top",
+            fontsize=8,
+            color="0.3",
+        )
 
 
 def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
@@ -123,7 +164,8 @@ def _place_values(axis: Axes, values: Sequence[float]) -> dict[float, float]:
 
 
 def draw_systems(groups: Mapping[str, pd.DataFrame], lines: Mapping[str, float]) -> bytes:
-    """Draw test R@1 of systems, sorted, with one s.d. to each side; a panel for labels given and one for labels hidden.
+    """Draw test R@1 of systems, sorted, with one s.d. to each side; a panel for labels given and
+    one for labels hidden.
 
     Args:
         groups: By what training knows, rows of `over_seeds` with the names of the systems as index.
@@ -134,22 +176,41 @@ def draw_systems(groups: Mapping[str, pd.DataFrame], lines: Mapping[str, float])
     """
     longest = max(len(rows) for rows in groups.values())
     inches = (6.2 * len(groups), 0.26 * longest + 1.4)
-    figure, axes = plt.subplots(1, len(groups), figsize=inches, squeeze=False, sharex=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(groups), figsize=inches, squeeze=False, sharex=True, layout="constrained"
+    )
     for axis, (labels, rows) in zip(axes[0], groups.items(), strict=True):
         ordered = rows.sort_values(CHOOSES, kind="stable")
         spread = 100 * ordered[f"{CHOOSES}_sd"].fillna(0)
-        axis.errorbar(100 * ordered[CHOOSES], list(ordered.index), xerr=spread, fmt="o", color="black", markersize=4, capsize=2)
+        axis.errorbar(
+            100 * ordered[CHOOSES],
+            list(ordered.index),
+            xerr=spread,
+            fmt="o",
+            color="black",
+            markersize=4,
+            capsize=2,
+        )
         for (name, value), dash in zip(lines.items(), ("--", ":"), strict=False):
             axis.axvline(100 * value, color="0.5", linewidth=1, linestyle=dash, label=name)
         axis.set(title=f"labels {labels}", xlabel="test R@1, %")
         axis.tick_params(axis="y", labelsize=8)
         axis.grid(axis="x", alpha=0.25)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+    )
     return to_png(figure)
 
 
-def draw_neighbours(queries: Sequence[Picture], neighbours: Mapping[str, Sequence[Sequence[Picture]]]) -> bytes:
-    """Draw queries with their nearest images by geometry; a wrong class has a thick frame and a cross.
+def draw_neighbours(
+    queries: Sequence[Picture], neighbours: Mapping[str, Sequence[Sequence[Picture]]]
+) -> bytes:
+    """Draw queries with their nearest images by geometry; a wrong class has a thick frame and a
+    cross.
 
     Args:
         queries: Q images, uint8 (H, W, C), with their labels.
@@ -194,22 +255,29 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     columns = max(len(items) for _, items in rows)
     inches = (WIDE_CELL / 72 * columns + 1.6, 0.95 * len(rows))
     figure, axes = plt.subplots(
-        len(rows), columns, figsize=inches, squeeze=False, layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0)
+        len(rows),
+        columns,
+        figsize=inches,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0),
     )
     for axis in axes.flat:
         axis.axis("off")
     for line, (name, items) in zip(axes, rows, strict=True):
-        line[0].text(-0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+        line[0].text(
+            -0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9
+        )
         for axis, (image, caption) in zip(line, items, strict=False):
             _show(axis, image, caption, width=WIDE_CELL - MARGIN)
     return to_png(figure)
 
 
 def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
-    """Break a caption at spaces, hyphens, underscores and slashes into at most 3 lines, in letters that keep it whole.
+    """Break a caption at spaces, hyphens, underscores and slashes into at most 3 lines, in letters
+    that keep it whole.
 
-    The largest such letters are taken. In the smallest what does not fit is left out of the middle, for an ellipsis: names
-    differ in how they end, too.
+    The largest such letters are taken. In the smallest what does not fit is left out of the middle,
+    for an ellipsis: names differ in how they end, too.
 
     Args:
         caption: One line of text.
@@ -235,7 +303,9 @@ def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
 @cache
 def measure_text(text: str, size: float) -> float:
     """Give the width of a line of text in points."""
-    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0])
+    return float(
+        text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
+    )
 
 
 def _shorten(line: str, width: float, size: float) -> str:
@@ -247,7 +317,9 @@ def _shorten(line: str, width: float, size: float) -> str:
     return shorter
 
 
-def _show(axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, width: float = CELL - MARGIN) -> None:
+def _show(
+    axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, width: float = CELL - MARGIN
+) -> None:
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])

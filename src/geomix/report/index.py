@@ -23,12 +23,16 @@ def at_chosen_tau(study: Study, cells: Mapping[str, Sequence[str]], split: str) 
     """Average the cells at each geometry's val-chosen tau over seeds; a row for each geometry."""
     rows = own(study.metrics, split)
     return over_seeds(
-        rows[rows["cell"].isin([cell for names in cells.values() for cell in names])], ["geometry", "tau", "curvature"]
+        rows[rows["cell"].isin([cell for names in cells.values() for cell in names])],
+        ["geometry", "tau", "curvature"],
     )
 
 
-def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, str], Difference]) -> str:
-    """Say in one sentence whether curved space helped: every figure, `flat` named, and whether curvature acted.
+def answer(
+    dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, str], Difference]
+) -> str:
+    """Say in one sentence whether curved space helped: every figure, `flat` named, and whether
+    curvature acted.
 
     Args:
         dataset: Its name.
@@ -43,8 +47,13 @@ def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, s
         "no difference found": "no effect of hyperbolic space was found",
         "one seed, not tested": "nothing can be said of hyperbolic space yet (one seed)",
     }
-    scores = {name: f"{percent(row[CHOOSES], row[f'{CHOOSES}_sd'])} (tau {number(row['tau'])})" for name, row in row_of.items()}
-    others = [f"{name} {score}" for name, score in scores.items() if name not in ("hyperbolic", "flat")]
+    scores = {
+        name: f"{percent(row[CHOOSES], row[f'{CHOOSES}_sd'])} (tau {number(row['tau'])})"
+        for name, row in row_of.items()
+    }
+    others = [
+        f"{name} {score}" for name, score in scores.items() if name not in ("hyperbolic", "flat")
+    ]
     curvature = number(row_of["hyperbolic"]["curvature"])
     seeds = int(chosen["seeds"].min())
     return (
@@ -57,22 +66,34 @@ def answer(dataset: str, chosen: pd.DataFrame, differences: Mapping[tuple[str, s
 
 def explanation(differences: Mapping[tuple[str, str], Difference]) -> str:
     """Say how the geometries compare with plain cosine, and what flat's share in that means."""
-    pairs = {(a, b): difference for (a, b), difference in differences.items() if b == "euclidean" or (a, b) == ("hybrid", "flat")}
-    listed = "; ".join(f"{a} minus {b} {gap(difference)} ({difference.verdict})" for (a, b), difference in pairs.items())
+    pairs = {
+        (a, b): difference
+        for (a, b), difference in differences.items()
+        if b == "euclidean" or (a, b) == ("hybrid", "flat")
+    }
+    listed = "; ".join(
+        f"{a} minus {b} {gap(difference)} ({difference.verdict})"
+        for (a, b), difference in pairs.items()
+    )
     curved, flat = differences["hyperbolic", "euclidean"], differences["flat", "euclidean"]
-    if curved.verdict == flat.verdict == "higher" and differences["hyperbolic", "flat"].verdict == "no difference found":
-        return (
-            f"In test R@1, {listed}. Flat gains over cosine as hyperbolic does, so no curved space is needed to explain the gain."
-        )
+    if (
+        curved.verdict == flat.verdict == "higher"
+        and differences["hyperbolic", "flat"].verdict == "no difference found"
+    ):
+        return f"In test R@1, {listed}. Flat gains over cosine as hyperbolic does, so no curved space is needed to explain the gain."
     return f"In test R@1, {listed}."
 
 
 def _acting(chosen: pd.DataFrame) -> str:
     """Say in which geometries curvature could act on a ranking, and in which it did not."""
     curved = chosen[chosen["curved"] > 0]
-    still = [row["geometry"] for _, row in curved.iterrows() if row["rank_correlation"] > WITHOUT_EFFECT]
+    still = [
+        row["geometry"] for _, row in curved.iterrows() if row["rank_correlation"] > WITHOUT_EFFECT
+    ]
     moving = [
-        f"{row['geometry']} ({row['rank_correlation']:.4f})" for _, row in curved.iterrows() if row["geometry"] not in still
+        f"{row['geometry']} ({row['rank_correlation']:.4f})"
+        for _, row in curved.iterrows()
+        if row["geometry"] not in still
     ]
     parts = []
     if still:
@@ -85,9 +106,13 @@ def _acting(chosen: pd.DataFrame) -> str:
     return " and ".join(parts)
 
 
-def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame | None, baselines: Study) -> list[dict[str, str]]:
+def summary_rows(
+    chosen: pd.DataFrame, headline: pd.DataFrame | None, baselines: Study
+) -> list[dict[str, str]]:
     """Give the table of the first page: a row for each geometry and baseline, with a column of the headline's if there is one."""
-    at_headline = {} if headline is None else {row["geometry"]: row for _, row in headline.iterrows()}
+    at_headline = (
+        {} if headline is None else {row["geometry"]: row for _, row in headline.iterrows()}
+    )
     column = "" if headline is None else f"at tau {number(headline['tau'].iloc[0])}: test R@1, %"
     rows = []
     for _, row in chosen.iterrows():
@@ -100,12 +125,20 @@ def summary_rows(chosen: pd.DataFrame, headline: pd.DataFrame | None, baselines:
                 **_scores(row),
                 "rank correlation with cosine": f"{row['rank_correlation']:.4f}",
             }
-            | ({column: "-" if same is None else percent(same[CHOOSES], same[f"{CHOOSES}_sd"])} if column else {})
+            | (
+                {column: "-" if same is None else percent(same[CHOOSES], same[f"{CHOOSES}_sd"])}
+                if column
+                else {}
+            )
         )
     for _, row in average_baselines(baselines, "test").iterrows():
         name = row["geometry"]
-        searched = f"{'head' if name == BASELINES['untrained'] else name.removeprefix('raw ')}, cosine"
-        rows.append(dict.fromkeys(rows[0], "-") | {"geometry": name, "searched": searched, **_scores(row)})
+        searched = (
+            f"{'head' if name == BASELINES['untrained'] else name.removeprefix('raw ')}, cosine"
+        )
+        rows.append(
+            dict.fromkeys(rows[0], "-") | {"geometry": name, "searched": searched, **_scores(row)}
+        )
     return rows
 
 
@@ -121,9 +154,14 @@ def metrics_json(chosen: pd.DataFrame, headline: pd.DataFrame) -> bytes:
     """Give the few numbers that `dvc exp show` and `dvc metrics diff` print."""
     content: dict[str, Any] = {}
     for _, row in chosen.iterrows():
-        content[row["geometry"]] = {"val_chosen_tau": row["tau"], "test_recall_at_1_at_chosen_tau": round(row[CHOOSES], 6)}
+        content[row["geometry"]] = {
+            "val_chosen_tau": row["tau"],
+            "test_recall_at_1_at_chosen_tau": round(row[CHOOSES], 6),
+        }
     for _, row in headline.iterrows():
-        content.setdefault(row["geometry"], {})["test_recall_at_1_at_headline_tau"] = round(row[CHOOSES], 6)
+        content.setdefault(row["geometry"], {})["test_recall_at_1_at_headline_tau"] = round(
+            row[CHOOSES], 6
+        )
     return (json.dumps(content, indent=2) + "\n").encode()
 
 

@@ -34,10 +34,12 @@ class Difference:
 def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Difference:
     """Compare the same queries under two geometries.
 
-    Queries of a class are near copies of each other, and all queries of a seed share one network, so neither are
-    independent draws. The variance of the mean is estimated from both: from the classes, each class a cluster, with the
-    gaps averaged over seeds; and from the seeds, s^2 / S of their mean gaps. Each part gives a Student interval with its
-    own degrees of freedom, and their half-widths add in squares (MOVER). A bootstrap over two or three seeds would be far
+    Queries of a class are near copies of each other, and all queries of a seed share one network,
+    so neither are
+    independent draws. The variance of the mean is estimated from both: from the classes, each class
+    a cluster, with the gaps averaged over seeds; and from the seeds, s^2 / S of their mean gaps.
+    Each part gives a Student interval with its own degrees of freedom, and their half-widths add in
+    squares (MOVER). A bootstrap over two or three seeds would be far
     too narrow: it cannot draw a seed that was not run.
 
     Args:
@@ -52,8 +54,8 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
         InputError: On shapes that do not fit.
 
     Source:
-        Zou and Donner 2008 (MOVER: intervals of sums from those of their parts); Clark 1973 (why both factors are random);
-        Liang and Zeger 1986 (variance with clusters).
+        Zou and Donner 2008 (MOVER: intervals of sums from those of their parts); Clark 1973 (why
+        both factors are random); Liang and Zeger 1986 (variance with clusters).
     """
     if a.shape != b.shape or a.ndim != 2 or a.shape[1] != len(classes):
         shapes = f"{a.shape}, {b.shape} and {len(classes)} classes"
@@ -67,11 +69,15 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
     if seeds < 2:
         return Difference(mean, math.nan, math.nan, (mean,))
     groups = pd.Series(np.nanmean(gaps, axis=0)).groupby(classes)
-    residuals = (groups.sum() - mean * groups.count()).to_numpy() / groups.count().sum()  # of each class
+    residuals = (
+        groups.sum() - mean * groups.count()
+    ).to_numpy() / groups.count().sum()  # of each class
     count = len(residuals)
     of_classes = float((residuals**2).sum()) * count / (count - 1)
     of_seeds = float(per_seed.var(ddof=1)) / seeds
-    reach = math.hypot(_quantile(count - 1) * math.sqrt(of_classes), _quantile(seeds - 1) * math.sqrt(of_seeds))
+    reach = math.hypot(
+        _quantile(count - 1) * math.sqrt(of_classes), _quantile(seeds - 1) * math.sqrt(of_seeds)
+    )
     return Difference(mean, mean - reach, mean + reach, tuple(per_seed.tolist()))
 
 

@@ -15,10 +15,18 @@ from geomix.report.sweeps import chosen_cells, curvature_page, edge_sentences, t
 
 def provenance(params: Mapping[str, Any], packed: Packed, studies: Mapping[str, Study]) -> str:
     """Say what a page was made from: params, data, versions and kinds of device. No times."""
-    settings = ", ".join(f"{key} {value}" for key, value in params.items() if not isinstance(value, dict))
-    sections = "\n".join(f"- {key}: {_one_line(value)}" for key, value in params.items() if isinstance(value, dict))
-    machines = {tuple(machine.items()): None for study in studies.values() for machine in study.machines}
-    devices = "; ".join(", ".join(f"{key} {value}" for key, value in machine) for machine in machines)
+    settings = ", ".join(
+        f"{key} {value}" for key, value in params.items() if not isinstance(value, dict)
+    )
+    sections = "\n".join(
+        f"- {key}: {_one_line(value)}" for key, value in params.items() if isinstance(value, dict)
+    )
+    machines = {
+        tuple(machine.items()): None for study in studies.values() for machine in study.machines
+    }
+    devices = "; ".join(
+        ", ".join(f"{key} {value}" for key, value in machine) for machine in machines
+    )
     data = ", ".join(f"{name} sha256 {value[:16]}" for name, value in packed.card["sha256"].items())
     return f"""
 <details><summary>Provenance</summary>
@@ -45,20 +53,35 @@ def build_pages(results: Path, data: Path, params: Mapping[str, Any]) -> dict[st
         Content by file name.
     """
     packed = open_packed(data)
-    studies = {name: read_study(results / name) for name in ("compare", "tau", "curvature", "baselines")}
+    studies = {
+        name: read_study(results / name) for name in ("compare", "tau", "curvature", "baselines")
+    }
     compare, sweep, baselines = studies["compare"], studies["tau"], studies["baselines"]
     files, chosen = temperature_page(sweep, baselines)
     cells = chosen_cells(sweep, chosen)
     more, effects, curvatures = curvature_page(studies["curvature"], baselines)
     files |= more
-    more, differences = comparison_page(compare, sweep, cells, baselines, packed, params["report"]["queries"])
+    more, differences = comparison_page(
+        compare, sweep, cells, baselines, packed, params["report"]["queries"]
+    )
     files |= more
     files |= dataset_page(packed)
     files |= index_page(
-        packed.card["dataset"], compare, sweep, cells, baselines, differences, effects, edge_sentences(chosen, "tau"), curvatures
+        packed.card["dataset"],
+        compare,
+        sweep,
+        cells,
+        baselines,
+        differences,
+        effects,
+        edge_sentences(chosen, "tau"),
+        curvatures,
     )
     footer = provenance(params, packed, studies).encode()
-    return {name: content + footer if name.endswith(".md") else content for name, content in files.items()}
+    return {
+        name: content + footer if name.endswith(".md") else content
+        for name, content in files.items()
+    }
 
 
 def write_pages(files: Mapping[str, bytes], out: Path) -> None:
@@ -70,5 +93,6 @@ def write_pages(files: Mapping[str, bytes], out: Path) -> None:
 def _one_line(section: Mapping[str, Any]) -> str:
     """Write a section on one line: key value, key (key value)."""
     return ", ".join(
-        f"{key} ({_one_line(value)})" if isinstance(value, dict) else f"{key} {value}" for key, value in section.items()
+        f"{key} ({_one_line(value)})" if isinstance(value, dict) else f"{key} {value}"
+        for key, value in section.items()
     )

@@ -12,7 +12,8 @@ SIDE = 96  # pixels of the longer side, at most, of images kept as files or sque
 
 
 def read_pictures(packed: Packed, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-    """Give images of a packed data set, uint8 (H, W, C), the longer side at most 96 pixels unless they are square.
+    """Give images of a packed data set, uint8 (H, W, C), the longer side at most 96 pixels unless
+    they are square.
 
     Args:
         packed: The data set.
@@ -34,5 +35,7 @@ def _read_picture(packed: Packed, row: int) -> np.ndarray:
         return pixels
     height, width = pixels.shape[:2]
     scale = SIDE / max(height, width * aspect)
-    image = Image.fromarray(pixels.squeeze()).resize((max(1, round(width * aspect * scale)), max(1, round(height * scale))))
+    image = Image.fromarray(pixels.squeeze()).resize(
+        (max(1, round(width * aspect * scale)), max(1, round(height * scale)))
+    )
     return np.asarray(image).reshape(image.height, image.width, -1)

@@ -23,7 +23,8 @@ TOO_HIGH = 10  # times the share of false negatives that there are, and a prior 
 
 
 def say_best(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """Say which row of each table is highest, beside its reference, and how many differ from that beyond the noise.
+    """Say which row of each table is highest, beside its reference, and how many differ from that
+    beyond the noise.
 
     Args:
         tables: Rows as the page has them, by what training knows of labels.
@@ -34,7 +35,9 @@ def say_best(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
         reference = next(row for row in rows if row["verdict"] == "reference")
         others = [reference, *(row for row in rows if row["system"].endswith(TUNED))]
         listed = join_words([f"{row[SCORE]} of `{row['system']}`" for row in others])
-        higher, lower = (sum(row["verdict"] == verdict for row in rows) for verdict in ("higher", "lower"))
+        higher, lower = (
+            sum(row["verdict"] == verdict for row in rows) for verdict in ("higher", "lower")
+        )
         said.append(
             f"With labels {labels} `{best['system']}` is highest in test R@1 (percent), {best[SCORE]}, beside {listed}; of the "
             f"other {len(rows) - 1} rows, higher than `{reference['system']}` beyond the noise: {higher}, lower: {lower}."
@@ -49,7 +52,11 @@ def say_corrections(settings: Mapping[str, Mapping[str, Any]]) -> str:
         settings: Of the rows with labels given, from `settle`.
     """
     rules = {name: (one.get("negatives") or {}) for name, one in settings.items()}
-    found = [name for name, rule in rules.items() if rule.get("rule") in CORRECTIONS or rule.get("tau_plus")]
+    found = [
+        name
+        for name, rule in rules.items()
+        if rule.get("rule") in CORRECTIONS or rule.get("tau_plus")
+    ]
     listed = f"Here that is {join_words(found)}." if found else "No row here is one of them."
     return (
         f"Rules that correct for false negatives, those of the anchor's own class ({join_words(list(CORRECTIONS.values()))}, "
@@ -64,7 +71,11 @@ def say_released(study: Study) -> str:
     found = rows[rows["system"] == "hypmix"]["rank_correlation"]
     if found.empty:
         return ""
-    held = "as it must be" if found.min() > 1 - 5e-5 else f"**which should be 1.0000 and is not above {WITHOUT_EFFECT}**"
+    held = (
+        "as it must be"
+        if found.min() > 1 - 5e-5
+        else f"**which should be 1.0000 and is not above {WITHOUT_EFFECT}**"
+    )
     return (
         f"HypMix as released has a rank correlation of {found.min():.4f} with cosine, {held}: its ball is fed with unit "
         "vectors, so its distance is a function of the cosine and curvature changes no ranking."
@@ -96,7 +107,9 @@ def say_budget_of_ensembles(weights: Mapping[str, float]) -> str:
     both = [name for name, weight in weights.items() if weight not in (0, 1)]
     alone = [name for name in weights if name not in both]
     said = [f"`{name}` takes two networks, so twice the budget." for name in both]
-    return " ".join(said + [f"`{name}` is one of the two alone, and no ensemble." for name in alone])
+    return " ".join(
+        said + [f"`{name}` is one of the two alone, and no ensemble." for name in alone]
+    )
 
 
 def say_untrained(study: Study, baselines: Study) -> str:
@@ -108,19 +121,28 @@ def say_untrained(study: Study, baselines: Study) -> str:
     still = lower[lower["spread_degrees"] < STILL * start["spread_degrees"]]["spread_degrees"]
     said = []
     if below:
-        said.append(f"Test R@1 is below that of the untrained network ({percent(start[CHOOSES])} %) in {join_words(below)}.")
+        said.append(
+            f"Test R@1 is below that of the untrained network ({percent(start[CHOOSES])} %) in {join_words(below)}."
+        )
     if len(still):
-        listed, angles = join_words([f"`{name}`" for name in still.index]), join_words([f"{one:.1f}°" for one in still])
+        listed, angles = (
+            join_words([f"`{name}`" for name in still.index]),
+            join_words([f"{one:.1f}°" for one in still]),
+        )
         said.append(
             f"In {listed} the test embeddings all but coincide: they point {angles} from their mean direction, where those of "
             f"the untrained network point {start['spread_degrees']:.1f}° from theirs. Classes have not begun to part there."
         )
     if said:
-        said.append("What these rows show is what equal budgets leave to a method, not what the method can reach.")
+        said.append(
+            "What these rows show is what equal budgets leave to a method, not what the method can reach."
+        )
     return " ".join(said)
 
 
-def say_priors(settings: Mapping[str, Mapping[str, Any]], classes: np.ndarray, lower: Collection[str]) -> str:
+def say_priors(
+    settings: Mapping[str, Mapping[str, Any]], classes: np.ndarray, lower: Collection[str]
+) -> str:
     """Say which rows with labels hidden correct for far more false negatives than there are.
 
     Args:
@@ -137,7 +159,9 @@ def say_priors(settings: Mapping[str, Mapping[str, Any]], classes: np.ndarray, l
         return ""
     listed = join_words([f"`{name}` ({number(prior)})" for name, prior in high.items()])
     hit = [f"`{name}`" for name in high if name in lower]
-    lowered = f" It may be why {join_words(hit)} {'is' if len(hit) == 1 else 'are'} lower." if hit else ""
+    lowered = (
+        f" It may be why {join_words(hit)} {'is' if len(hit) == 1 else 'are'} lower." if hit else ""
+    )
     return (
         f"Of the other images of a batch a share of about {share:.2g} is of the anchor's own class, by the labels of train, "
         f"which training does not see. The priors of {listed} are more than {TOO_HIGH} times that, so these rows correct for "
@@ -152,7 +176,11 @@ def say_edges(taus: Mapping[str, float], values: Sequence[float]) -> str:
         taus: By name.
         values: The grid.
     """
-    at = [f"`{name}` ({number(tau)})" for name, tau in taus.items() if tau in (min(values), max(values))]
+    at = [
+        f"`{name}` ({number(tau)})"
+        for name, tau in taus.items()
+        if tau in (min(values), max(values))
+    ]
     if not at:
         return ""
     beyond = "so that the best value may lie beyond it (`temperature.md` has the scores there)"

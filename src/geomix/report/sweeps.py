@@ -12,7 +12,8 @@ WITHOUT_EFFECT = 0.999  # rank correlation with cosine from which a geometry reo
 
 
 def effect_on_rankings(correlation: float, curved: bool = True) -> str:
-    """Say whether curvature acted, from the rank correlation between cosine and the geometry's own similarity.
+    """Say whether curvature acted, from the rank correlation between cosine and the geometry's own
+    similarity.
 
     Args:
         correlation: In [-1, 1].
@@ -21,28 +22,41 @@ def effect_on_rankings(correlation: float, curved: bool = True) -> str:
     if not curved:
         return f"no curvature (rank correlation with cosine {correlation:.4f})"
     if correlation > WITHOUT_EFFECT:
-        return f"curvature did not act on any ranking (rank correlation with cosine {correlation:.4f})"
+        return (
+            f"curvature did not act on any ranking (rank correlation with cosine {correlation:.4f})"
+        )
     return f"radii differ and rankings depart from cosine's (rank correlation {correlation:.4f}), so curvature can act"
 
 
 def summarise_sweep(study: Study, knob: str) -> dict[str, pd.DataFrame]:
     """Average a sweep over seeds, for val and test."""
-    return {split: over_seeds(own(study.metrics, split), ["geometry", knob]) for split in ("val", "test")}
+    return {
+        split: over_seeds(own(study.metrics, split), ["geometry", knob])
+        for split in ("val", "test")
+    }
 
 
 def baseline_lines(baselines: Study) -> dict[str, dict[str, float]]:
     """Give R@1 of the baselines, by split and name."""
     tables = {split: average_baselines(baselines, split) for split in ("val", "test")}
-    return {split: dict(zip(table["geometry"], table["recall_at_1"], strict=True)) for split, table in tables.items()}
+    return {
+        split: dict(zip(table["geometry"], table["recall_at_1"], strict=True))
+        for split, table in tables.items()
+    }
 
 
 def sweep_rows(
-    summaries: Mapping[str, pd.DataFrame], knob: str, chosen: pd.DataFrame, baselines: Mapping[str, pd.DataFrame]
+    summaries: Mapping[str, pd.DataFrame],
+    knob: str,
+    chosen: pd.DataFrame,
+    baselines: Mapping[str, pd.DataFrame],
 ) -> list[dict[str, str]]:
     """Give the rows of a sweep's table, baselines last; the value that validation chose is bold."""
     best = dict(zip(chosen["geometry"], chosen[knob], strict=True))
     rows = []
-    for (_, val), (_, test) in zip(summaries["val"].iterrows(), summaries["test"].iterrows(), strict=True):
+    for (_, val), (_, test) in zip(
+        summaries["val"].iterrows(), summaries["test"].iterrows(), strict=True
+    ):
         radius = share(test["radius_mean"]) if pd.notna(test["radius_mean"]) else "-"
         row = _scores(val, test) | {
             knob: number(val[knob]),
@@ -50,11 +64,20 @@ def sweep_rows(
             "mean radius": radius,
             "rank correlation with cosine": f"{test['rank_correlation']:.4f}",
         }
-        rows.append({name: f"**{cell}**" for name, cell in row.items()} if val[knob] == best[val["geometry"]] else row)
-    for (_, val), (_, test) in zip(baselines["val"].iterrows(), baselines["test"].iterrows(), strict=True):
+        rows.append(
+            {name: f"**{cell}**" for name, cell in row.items()}
+            if val[knob] == best[val["geometry"]]
+            else row
+        )
+    for (_, val), (_, test) in zip(
+        baselines["val"].iterrows(), baselines["test"].iterrows(), strict=True
+    ):
         rows.append(dict.fromkeys(rows[0], "-") | _scores(val, test))
     first = ["geometry", knob]
-    return [{name: row[name] for name in [*first, *(name for name in row if name not in first)]} for row in rows]
+    return [
+        {name: row[name] for name in [*first, *(name for name in row if name not in first)]}
+        for row in rows
+    ]
 
 
 def _scores(val: pd.Series, test: pd.Series) -> dict[str, str]:
@@ -109,7 +132,9 @@ def edge_sentences(chosen: pd.DataFrame, knob: str) -> str:
     if flat:
         sentences.append(f"The flat limit itself: {join_words(flat)}.")
     if edge:
-        sentences.append(f"**At an edge of the grid, so that the best value may lie beyond it**: {join_words(edge)}.")
+        sentences.append(
+            f"**At an edge of the grid, so that the best value may lie beyond it**: {join_words(edge)}."
+        )
     return " ".join(sentences)
 
 
@@ -135,7 +160,11 @@ Searched: the head's output, in the geometry's own similarity.
 Numbers behind the figure: [temperature.csv](temperature.csv).
 """
     csv = sweep_csv(summaries, "tau")
-    return {"temperature.md": page.encode(), "temperature.png": figure, "temperature.csv": csv.encode()}, chosen
+    return {
+        "temperature.md": page.encode(),
+        "temperature.png": figure,
+        "temperature.csv": csv.encode(),
+    }, chosen
 
 
 def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], list[str], str]:
@@ -144,7 +173,9 @@ def curvature_page(study: Study, baselines: Study) -> tuple[dict[str, bytes], li
     chosen = choose(summaries["val"], "curvature")
     tables = {split: average_baselines(baselines, split) for split in summaries}
     figure = draw_sweep(summaries, "curvature", chosen, baseline_lines(baselines))
-    effects = [effect_of_curvature(rows) for _, rows in summaries["test"].groupby("geometry", sort=False)]
+    effects = [
+        effect_of_curvature(rows) for _, rows in summaries["test"].groupby("geometry", sort=False)
+    ]
     first = study.metrics.iloc[0]
     seeds = int(summaries["val"]["seeds"].max())
     caution = " One seed: differences between curvatures are not tested here." if seeds < 2 else ""
@@ -168,7 +199,11 @@ Where all points lie at one radius, hyperbolic distance is a monotone function o
 same ranking, and only changes how the loss weighs pairs. Numbers behind the figure: [curvature.csv](curvature.csv).
 """
     csv = sweep_csv(summaries, "curvature")
-    return {"curvature.md": page.encode(), "curvature.png": figure, "curvature.csv": csv.encode()}, effects, choice
+    return (
+        {"curvature.md": page.encode(), "curvature.png": figure, "curvature.csv": csv.encode()},
+        effects,
+        choice,
+    )
 
 
 def effect_of_curvature(rows: pd.DataFrame) -> str:
@@ -184,7 +219,11 @@ def effect_of_curvature(rows: pd.DataFrame) -> str:
         at_limit = limit.iloc[0]
         flat = f", {percent(at_limit['recall_at_1'])} in the flat limit (rank correlation {at_limit['rank_correlation']:.4f})"
     spread = f"test R@1 {percent(curved['recall_at_1'].min())} to {percent(curved['recall_at_1'].max())} %{flat}"
-    at = "at every curvature" if lowest["rank_correlation"] > WITHOUT_EFFECT else f"most at c = {number(lowest['curvature'])}"
+    at = (
+        "at every curvature"
+        if lowest["rank_correlation"] > WITHOUT_EFFECT
+        else f"most at c = {number(lowest['curvature'])}"
+    )
     return f"**{name}**: {effect_on_rankings(lowest['rank_correlation'])}, {at}; {spread}."
 
 
@@ -193,6 +232,8 @@ def chosen_cells(study: Study, chosen: pd.DataFrame) -> dict[str, Sequence[str]]
     rows = own(study.metrics, "test")
     cells: dict[str, Sequence[str]] = {}
     for row in chosen.itertuples():
-        match = rows[(rows["geometry"] == row.geometry) & (rows["tau"] == row.tau)].sort_values("seed")
+        match = rows[(rows["geometry"] == row.geometry) & (rows["tau"] == row.tau)].sort_values(
+            "seed"
+        )
         cells[str(row.geometry)] = list(match["cell"])
     return cells

@@ -28,7 +28,15 @@ from geomix.report.remarks import (
     say_untrained,
     weigh_ensembles,
 )
-from geomix.report.studies import CHOOSES, Study, average_baselines, over_seeds, own, per_query, read_study
+from geomix.report.studies import (
+    CHOOSES,
+    Study,
+    average_baselines,
+    over_seeds,
+    own,
+    per_query,
+    read_study,
+)
 from geomix.report.text import gap, markdown_table, percent
 from geomix.report.trees import describe_trees
 
@@ -36,13 +44,17 @@ KNOBS = ("geometry", "tau", "curvature", "lam")
 
 
 def settle(settings: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Give all that a system was trained with: its own settings, and the sections at the top that they do not replace.
+    """Give all that a system was trained with: its own settings, and the sections at the top that
+    they do not replace.
 
     Args:
         settings: Of its entry in section `system`.
         params: With the sections at the top.
     """
-    return {key: params[key] if value is None and key not in KNOBS else value for key, value in settings.items()}
+    return {
+        key: params[key] if value is None and key not in KNOBS else value
+        for key, value in settings.items()
+    }
 
 
 def system_rows(
@@ -70,7 +82,9 @@ def system_rows(
     table = []
     for name in names:
         row = means.loc[name]
-        difference = paired_difference(per_query(study, ordered[name], "test", CHOOSES), base, classes)
+        difference = paired_difference(
+            per_query(study, ordered[name], "test", CHOOSES), base, classes
+        )
         apart = {"gap": "-", "verdict": "reference"}
         if name != reference:
             apart = {"gap": gap(difference), "verdict": difference.verdict}
@@ -103,27 +117,38 @@ def baseline_rows(baselines: Study, like: Mapping[str, str]) -> list[dict[str, s
     ]
 
 
-def borrow_rows(given: Sequence[Mapping[str, str]], like: Mapping[str, str], changes: Mapping[str, str]) -> list[dict[str, str]]:
-    """Give the tuned references of the table with labels given for that with labels hidden, marked and not compared.
+def borrow_rows(
+    given: Sequence[Mapping[str, str]], like: Mapping[str, str], changes: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Give the tuned references of the table with labels given for that with labels hidden, marked
+    and not compared.
 
     Args:
         given: The rows with labels given.
         like: A row with labels hidden, for its columns.
         changes: What the tuned ones change against the reference with labels hidden, by system.
     """
-    rows = [dict(zip(like, row.values(), strict=True)) for row in given if row["system"].endswith(TUNED)]
+    rows = [
+        dict(zip(like, row.values(), strict=True)) for row in given if row["system"].endswith(TUNED)
+    ]
     changed, score = list(like)[1], next(name for name in like if " minus " in name)
     apart = {score: "-", "verdict": "not comparable"}
-    return [row | apart | {"system": f"{row['system']}, labels given", changed: changes[row["system"]]} for row in rows]
+    return [
+        row | apart | {"system": f"{row['system']}, labels given", changed: changes[row["system"]]}
+        for row in rows
+    ]
 
 
-def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: Path) -> dict[str, bytes]:
+def build_systems(
+    results: Path, data: Path, params: Mapping[str, Any], costs: Path
+) -> dict[str, bytes]:
     """Build the page, its figure and its table.
 
     Args:
         results: The folder with results of `systems` and `baselines`.
         data: The packed data set.
-        params: Sections of params.yaml: those that trained the systems, sweep.tau, systems, ensemble and system.
+        params: Sections of params.yaml: those that trained the systems, sweep.tau, systems,
+            ensemble and system.
         costs: The table of bench.systems, which may be missing.
 
     Returns:
@@ -133,7 +158,10 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     study, baselines = read_study(results / "systems"), read_study(results / "baselines")
     entries = params["system"]
     settings = {name: settle(entry["settings"], params) for name, entry in entries.items()}
-    groups = {labels: [name for name, one in settings.items() if one["labels"] == labels] for labels in REFERENCES}
+    groups = {
+        labels: [name for name, one in settings.items() if one["labels"] == labels]
+        for labels in REFERENCES
+    }
     said = {
         name: {
             "changes": list_changes(one, settings[REFERENCES[one["labels"]]]),
@@ -148,7 +176,9 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     known = read_costs(costs)
     tables = {
-        labels: system_rows(study, names, REFERENCES[labels], said, known, classes) for labels, names in groups.items() if names
+        labels: system_rows(study, names, REFERENCES[labels], said, known, classes)
+        for labels, names in groups.items()
+        if names
     }
     remarks = {
         "untrained": say_untrained(study, baselines),
@@ -160,9 +190,16 @@ def build_systems(results: Path, data: Path, params: Mapping[str, Any], costs: P
     csv = pd.concat([study.metrics, baselines.metrics]).to_csv(index=False, float_format="%.6f")
     means = over_seeds(own(study.metrics, "test"), ["system"]).set_index("system")
     lines = average_baselines(baselines, "test").set_index("geometry")[CHOOSES].to_dict()
-    figure = draw_systems({labels: means.loc[names] for labels, names in groups.items() if names}, lines)
-    plain = {name: {key: value for key, value in entry["settings"].items() if value} for name, entry in entries.items()}
-    page += provenance({**params, "system": plain}, packed, {"systems": study, "baselines": baselines})
+    figure = draw_systems(
+        {labels: means.loc[names] for labels, names in groups.items() if names}, lines
+    )
+    plain = {
+        name: {key: value for key, value in entry["settings"].items() if value}
+        for name, entry in entries.items()
+    }
+    page += provenance(
+        {**params, "system": plain}, packed, {"systems": study, "baselines": baselines}
+    )
     return {"systems.md": page.encode(), "systems.csv": csv.encode(), "systems.png": figure}
 
 
@@ -177,7 +214,10 @@ def _write_page(
 ) -> str:
     """Write the page without its provenance."""
     trained = study.metrics.loc[~study.metrics["system"].isin(ENSEMBLES), "cell"].nunique()
-    of = {labels: {name: one for name, one in settings.items() if one["labels"] == labels} for labels in REFERENCES}
+    of = {
+        labels: {name: one for name, one in settings.items() if one["labels"] == labels}
+        for labels in REFERENCES
+    }
     tuned = {name: one["tau"] for name, one in of["given"].items() if name.endswith(TUNED)}
     first, second = params["ensemble"]["systems"]
     listed = "\n".join(f"- `{name}`: {entry['about']}" for name, entry in params["system"].items())
@@ -185,7 +225,9 @@ def _write_page(
     hidden = ""
     if "hidden" in tables:
         rows = tables["hidden"]
-        changes = {name: list_changes(settings[name], settings[REFERENCES["hidden"]]) for name in tuned}
+        changes = {
+            name: list_changes(settings[name], settings[REFERENCES["hidden"]]) for name in tuned
+        }
         borrowed = borrow_rows(tables["given"], rows[0], changes)
         lower = [row["system"] for row in rows if row["verdict"] == "lower"]
         classes = packed.samples["label"].to_numpy()[packed.rows("train")]

@@ -30,7 +30,9 @@ def gap(difference: Difference) -> str:
     """Write a difference of shares in percentage points with its interval, if it has one: +1.2 [+0.3, +2.1]."""
     if math.isnan(difference.low):
         return f"{100 * difference.mean:+.1f}"
-    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return (
+        f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    )
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

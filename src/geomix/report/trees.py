@@ -11,7 +11,8 @@ TREES = {"learned": "learned", "random": "a random tree", "kmeans": "k-means"}
 
 
 def describe_trees(folder: Path) -> str:
-    """Write the section on learned trees: their purity beside that of a random tree and one of k-means; nothing without one.
+    """Write the section on learned trees: their purity beside that of a random tree and one of
+    k-means; nothing without one.
 
     Args:
         folder: With results of the systems.
@@ -26,7 +27,10 @@ def describe_trees(folder: Path) -> str:
         | {words: percent(row[kind, "mean"], row[kind, "std"]) for kind, words in TREES.items()}
         for (system, level), row in means.iterrows()
     ]
-    said = [f"- `{system}`: {_places(group)}; {_compare(group)}." for system, group in table.groupby("system", sort=False)]
+    said = [
+        f"- `{system}`: {_places(group)}; {_compare(group)}."
+        for system, group in table.groupby("system", sort=False)
+    ]
     listed = "\n".join(said)
     return f"""
 ## The learned hierarchy
@@ -61,8 +65,14 @@ def _compare(table: pd.DataFrame) -> str:
         purer = {str(level): (rows["learned"] > rows[kind]).mean() for level, rows in levels}
         for verdict, found in (
             (f"purer than {words}", [level for level, share in purer.items() if share == 1]),
-            (f"purer than {words} in some seeds only", [level for level, share in purer.items() if 0 < share < 1]),
-            (f"**not** purer than {words}", [level for level, share in purer.items() if share == 0]),
+            (
+                f"purer than {words} in some seeds only",
+                [level for level, share in purer.items() if 0 < share < 1],
+            ),
+            (
+                f"**not** purer than {words}",
+                [level for level, share in purer.items() if share == 0],
+            ),
         ):
             if found:
                 said.append(f"{verdict} by {join_words(found)}")

@@ -23,8 +23,8 @@ def project(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         vectors: Shape (N, D).
 
     Returns:
-        The places, (N, 2), zeros where there is no second direction, and the shares of the variance, (2,). Signs are such that
-        the number of largest size in a direction is positive.
+        The places, (N, 2), zeros where there is no second direction, and the shares of the
+        variance, (2,). Signs are such that the number of largest size in a direction is positive.
     """
     centred = vectors - vectors.mean(0)
     left, sizes, directions = np.linalg.svd(centred, full_matrices=False)
@@ -40,7 +40,8 @@ def draw_map(packed: Packed) -> bytes:
     """Draw the test vectors, standardised as the network sees them, in their two main directions.
 
     Args:
-        packed: Vectors. Colours and markers are of the coarsest level, of the classes where there is none.
+        packed: Vectors. Colours and markers are of the coarsest level, of the classes where there
+            is none.
 
     Returns:
         A PNG.
@@ -56,19 +57,38 @@ def draw_map(packed: Packed) -> bytes:
     groups = list(pd.Series(names).value_counts().index[:GROUPS])
     figure, axis = plt.subplots(figsize=(7.5, 5), layout="constrained")
     others = ~np.isin(names, groups)
-    axis.plot(*places[others].T, ".", color=REST, markersize=3, label=f"other {level}" if others.any() else None)
+    axis.plot(
+        *places[others].T,
+        ".",
+        color=REST,
+        markersize=3,
+        label=f"other {level}" if others.any() else None,
+    )
     for group, (color, marker, _) in zip(groups, [*LOOKS.values(), *SPARE_LOOKS], strict=False):
-        axis.plot(*places[names == group].T, marker, color=color, markersize=4, alpha=0.7, label=_shorten(group))
+        axis.plot(
+            *places[names == group].T,
+            marker,
+            color=color,
+            markersize=4,
+            alpha=0.7,
+            label=_shorten(group),
+        )
     axis.set_xlabel(f"first direction, {100 * shares[0]:.0f} % of the variance")
     axis.set_ylabel(f"second direction, {100 * shares[1]:.0f} % of the variance")
-    legend = axis.legend(title="class" if level == "label" else level, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    legend = axis.legend(
+        title="class" if level == "label" else level,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        fontsize=8,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
     return to_png(figure)
 
 
 def draw_labels(queries: Sequence[str], neighbours: Mapping[str, Sequence[Sequence[str]]]) -> bytes:
-    """Draw a table of queries with the labels of their nearest vectors by geometry; a wrong one is bold with a cross.
+    """Draw a table of queries with the labels of their nearest vectors by geometry; a wrong one is
+    bold with a cross.
 
     Args:
         queries: Labels of Q queries.
@@ -77,14 +97,26 @@ def draw_labels(queries: Sequence[str], neighbours: Mapping[str, Sequence[Sequen
     Returns:
         A PNG.
     """
-    lines = [(query, name, found[row]) for row, query in enumerate(queries) for name, found in neighbours.items()]
+    lines = [
+        (query, name, found[row])
+        for row, query in enumerate(queries)
+        for name, found in neighbours.items()
+    ]
     count = len(lines[0][2])
     cells = [
-        [_shorten(query), name, *(_shorten(label) + " ✗" * (label != query) for label in found)] for query, name, found in lines
+        [_shorten(query), name, *(_shorten(label) + " ✗" * (label != query) for label in found)]
+        for query, name, found in lines
     ]
-    figure, axis = plt.subplots(figsize=(1.5 * (count + 2), 0.24 * (len(lines) + 1)), layout="constrained")
+    figure, axis = plt.subplots(
+        figsize=(1.5 * (count + 2), 0.24 * (len(lines) + 1)), layout="constrained"
+    )
     axis.axis("off")
-    table = axis.table(cells, colLabels=["query", "geometry", *map(str, range(1, count + 1))], cellLoc="left", bbox=Bbox.unit())
+    table = axis.table(
+        cells,
+        colLabels=["query", "geometry", *map(str, range(1, count + 1))],
+        cellLoc="left",
+        bbox=Bbox.unit(),
+    )
     table.auto_set_font_size(False)
     table.set_fontsize(7)
     for (row, column), cell in table.get_celld().items():

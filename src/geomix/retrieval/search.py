@@ -1,12 +1,15 @@
 """Exact nearest neighbours in any geometry.
 
-The first pass scores the gallery by matrix products, block by block with a running top-k. A geometry of one space orders as
-an inner product (for the ball: on the hyperboloid), which short lists take in float32 on the CPU. What float32 leaves open,
-long lists, where that would be most places, sums of spaces, and CUDA devices take products in float64. A bound on the
-rounding of the scores says which neighbours in a list it may have swapped: only these are compared anew, from explicit
-differences, and a list is taken only where the bound says that no item was left out.
+The first pass scores the gallery by matrix products, block by block with a running top-k. A
+geometry of one space orders as an inner product (for the ball: on the hyperboloid), which short
+lists take in float32 on the CPU. What float32 leaves open, long lists, where that would be most
+places, sums of spaces, and CUDA devices take products in float64. A bound on the
+rounding of the scores says which neighbours in a list it may have swapped: only these are compared
+anew, from explicit differences, and a list is taken only where the bound says that no item was left
+out.
 
-faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search` compares.
+faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search`
+compares.
 """
 
 import math
@@ -25,7 +28,10 @@ from geomix.geometry.spaces import Space
 Score = Callable[[Points, Points], Tensor]
 
 SPARE = 10  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
-EPS32, EPS64 = 2.0**-24, 2.0**-50  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
+EPS32, EPS64 = (
+    2.0**-24,
+    2.0**-50,
+)  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
 SHORT = 128  # longest list made in float32
 GROUP = 8  # neighbours are sought among groups of so many items, where that pays: in galleries of SPARSE lists
 SPARSE = 64
@@ -50,15 +56,18 @@ def nearest(
         gallery: Embeddings (N, D), there too. The same object as queries is placed once.
         geometry: Whose similarity orders.
         k: Neighbours for each query.
-        exclude: For each query the row of the gallery that is the query itself, (Q,), or -1; None where there is none.
-        memory: Bytes for temporary arrays, about. Beside them stand the placed points, 8 D bytes each, their float32
-            copies, and the result.
+        exclude: For each query the row of the gallery that is the query itself, (Q,), or -1; None
+            where there is none.
+        memory: Bytes for temporary arrays, about. Beside them stand the placed points, 8 D bytes
+            each, their float32 copies, and the result.
 
     Returns:
-        Rows of the gallery, closest first, shape (Q, k), int64. Ties go to the lower row; duplicates stay.
+        Rows of the gallery, closest first, shape (Q, k), int64. Ties go to the lower row;
+        duplicates stay.
 
     Raises:
-        InputError: On shapes that do not fit, values that are not finite, or k outside 1 ... N (less the excluded one).
+        InputError: On shapes that do not fit, values that are not finite, or k outside 1 ... N
+            (less the excluded one).
     """
     _check(queries, gallery, k, exclude)
     own = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(gallery.device)
@@ -77,7 +86,8 @@ def nearest(
                 scores, items = first_pass.candidates(rows, wanted + (own is not None))
                 if own is not None:
                     scores, items = _drop(scores, items, own[rows])
-                # The k-th of the list is at least so much better than what was left out, whatever rounding did.
+                # The k-th of the list is at least so much better than what was left out, whatever
+                # rounding did.
                 sure = scores[:, k - 1].double() - scores[:, -1] > 2 * first_pass.slack[rows]
                 sure |= wanted == available
                 _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], k, memory)
@@ -110,7 +120,9 @@ class _Product(_Memory):
 
     def __call__(self, x: Points, y: Points) -> Tensor:
         queries = x[0] if self._space is None else self._space.as_inner_product(x[0])[0]
-        return torch.mm(queries, y[0].T, out=self.matrix(len(queries), len(y[0]), queries, queries.dtype))
+        return torch.mm(
+            queries, y[0].T, out=self.matrix(len(queries), len(y[0]), queries, queries.dtype)
+        )
 
 
 class _Sum(_Memory):
@@ -121,13 +133,23 @@ class _Sum(_Memory):
         self._geometry = geometry
 
     def __call__(self, x: Points, y: Points) -> Tensor:
-        return self._geometry.write_similarity(x, y, self.matrix(len(x[0]), len(y[0]), x[0], torch.float32))
+        return self._geometry.write_similarity(
+            x, y, self.matrix(len(x[0]), len(y[0]), x[0], torch.float32)
+        )
 
 
 class _Blocks:
     """First pass over blocks of queries and tiles of the gallery."""
 
-    def __init__(self, score: Score, x: Points, y: Points, slack: Tensor, memory: int, rows: int | None = None) -> None:
+    def __init__(
+        self,
+        score: Score,
+        x: Points,
+        y: Points,
+        slack: Tensor,
+        memory: int,
+        rows: int | None = None,
+    ) -> None:
         self._score, self._x, self._y = score, x, y
         self.slack = slack
         self._tile = min(TILE, len(y[0]))
@@ -137,7 +159,9 @@ class _Blocks:
 
     def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
-        scores, items = zip(*(self._best(block, count) for block in rows.split(self._step)), strict=True)
+        scores, items = zip(
+            *(self._best(block, count) for block in rows.split(self._step)), strict=True
+        )
         return torch.cat(scores), torch.cat(items)
 
     def _best(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -154,7 +178,9 @@ class _Blocks:
         tile = [points[start : start + self._tile] for points in self._y]
         found = self._score(queries, tile)
         count = min(count, found.shape[1])
-        scores, items = found.topk(count, dim=1) if found.device.type != "cpu" else self._largest(found, count)
+        scores, items = (
+            found.topk(count, dim=1) if found.device.type != "cpu" else self._largest(found, count)
+        )
         return scores, items + start
 
     def _largest(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -164,29 +190,43 @@ class _Blocks:
             best, chosen = self._by_parts(_largest, scores, count)
             return best, chosen
         groups = items // GROUP  # the largest are in the groups with the largest maxima
-        (chosen,) = self._by_parts(_highest, scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count)
+        (chosen,) = self._by_parts(
+            _highest, scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count
+        )
         members = chosen.unsqueeze(1) + torch.arange(0, groups * GROUP, groups).view(1, GROUP, 1)
-        candidates = torch.cat([members.view(queries, -1), torch.arange(groups * GROUP, items).expand(queries, -1)], 1)
+        candidates = torch.cat(
+            [members.view(queries, -1), torch.arange(groups * GROUP, items).expand(queries, -1)], 1
+        )
         best, chosen = self._by_parts(_largest, scores.gather(1, candidates), count)
         return best, candidates.gather(1, chosen)
 
-    def _by_parts(self, choose: Callable[[np.ndarray, int], tuple[np.ndarray, ...]], scores: Tensor, count: int) -> list[Tensor]:
+    def _by_parts(
+        self,
+        choose: Callable[[np.ndarray, int], tuple[np.ndarray, ...]],
+        scores: Tensor,
+        count: int,
+    ) -> list[Tensor]:
         parts = np.array_split(scores.numpy(), max(self._threads, scores.numel() // PART))
         found = self._pool.map(lambda part: choose(part, count), parts)
         return [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*found, strict=True)]
 
 
 def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Blocks]:
-    """Give ways to score, each for the queries that the one before it left open, with a bound on their rounding.
+    """Give ways to score, each for the queries that the one before it left open, with a bound on
+    their rounding.
 
-    A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i g_i|, which Cauchy and
-    Schwarz bound: the first coordinate apart from the rest, as they differ in size. In float32 that bound would leave most
-    places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard deviations of independent roundings (Higham and
-    Mary 2019).
+    A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i
+    g_i|, which Cauchy and
+    Schwarz bound: the first coordinate apart from the rest, as they differ in size. In float32 that
+    bound would leave most places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard
+    deviations of independent roundings (Higham and Mary 2019).
     """
     if len(geometry.parts) > 1:
         parts = zip(geometry.parts, x, y, strict=True)
-        slack = sum(weight * max(space.resolution(a), space.resolution(b)) for (space, weight), a, b in parts)
+        slack = sum(
+            weight * max(space.resolution(a), space.resolution(b))
+            for (space, weight), a, b in parts
+        )
         every = x[0].new_full((len(x[0]),), slack)
         yield from repeat(_Blocks(_Sum(geometry), x, y, every, memory, 2 * ROWS))
     space, _ = geometry.parts[0]
@@ -196,10 +236,21 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
     first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
     terms = gallery.shape[1]
-    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:  # CUDA may round products to TF32
-        yield _Blocks(_Product(), [queries.float()], [gallery.float()], EPS32 * (4 + 2 * math.sqrt(terms)) * size, memory, ROWS)
+    if (
+        k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE
+    ):  # CUDA may round products to TF32
+        yield _Blocks(
+            _Product(),
+            [queries.float()],
+            [gallery.float()],
+            EPS32 * (4 + 2 * math.sqrt(terms)) * size,
+            memory,
+            ROWS,
+        )
     del queries
-    yield from repeat(_Blocks(_Product(space), x, [gallery], EPS64 * (terms + 2) * size, memory, ROWS))
+    yield from repeat(
+        _Blocks(_Product(space), x, [gallery], EPS64 * (terms + 2) * size, memory, ROWS)
+    )
 
 
 def _highest(scores: np.ndarray, count: int) -> tuple[np.ndarray]:
@@ -230,7 +281,15 @@ def _ties(scores: Tensor, slack: Tensor) -> Tensor:
 
 
 def _rerank(
-    geometry: Geometry, x: Points, y: Points, rows: Tensor, scores: Tensor, items: Tensor, slack: Tensor, k: int, memory: int
+    geometry: Geometry,
+    x: Points,
+    y: Points,
+    rows: Tensor,
+    scores: Tensor,
+    items: Tensor,
+    slack: Tensor,
+    k: int,
+    memory: int,
 ) -> None:
     """Order, in place, what rounding may have swapped into the first k: by similarity in float64, then by row of the gallery."""
     tied = _ties(scores, slack)
@@ -243,7 +302,9 @@ def _rerank(
     chosen = items[query, place]
     step = max(1, memory // (64 * sum(points.shape[1] for points in y)))
     pairs = zip(rows[query].split(step), chosen.split(step), strict=True)
-    exact = torch.cat([geometry.paired_similarity([a[i] for a in x], [b[j] for b in y]) for i, j in pairs])
+    exact = torch.cat(
+        [geometry.paired_similarity([a[i] for a in x], [b[j] for b in y]) for i, j in pairs]
+    )
     follows = torch.cat([edge, tied], 1)[query, place]  # tied to the one before it
     run = (~follows).cumsum(0)
     order = chosen.argsort()
@@ -253,13 +314,27 @@ def _rerank(
 
 
 def _check(queries: Tensor, gallery: Tensor, k: int, exclude: np.ndarray | None) -> None:
-    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1] or not len(gallery) or not len(queries):
+    if (
+        queries.ndim != 2
+        or gallery.ndim != 2
+        or queries.shape[1] != gallery.shape[1]
+        or not len(gallery)
+        or not len(queries)
+    ):
         shapes = f"{tuple(queries.shape)} and {tuple(gallery.shape)}"
-        raise InputError(f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with Q, N > 0")
+        raise InputError(
+            f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with Q, N > 0"
+        )
     if exclude is not None and exclude.shape != (len(queries),):
-        raise InputError(f"nearest: found exclude of shape {exclude.shape}, expected ({len(queries)},)")
+        raise InputError(
+            f"nearest: found exclude of shape {exclude.shape}, expected ({len(queries)},)"
+        )
     if exclude is not None and not ((exclude >= -1) & (exclude < len(gallery))).all():
-        raise InputError(f"nearest: found exclude from {exclude.min()} to {exclude.max()}, expected rows 0 to {len(gallery) - 1}")
+        raise InputError(
+            f"nearest: found exclude from {exclude.min()} to {exclude.max()}, expected rows 0 to {len(gallery) - 1}"
+        )
     available = len(gallery) - (exclude is not None)
     if not 1 <= k <= available:
-        raise InputError(f"nearest: found k = {k}, expected 1 to {available}, the items of the gallery")
+        raise InputError(
+            f"nearest: found k = {k}, expected 1 to {available}, the items of the gallery"
+        )

@@ -10,10 +10,11 @@ from geomix.losses.table import Table
 
 
 class ClassBatches:
-    """Draw batches for training: K images of each of P classes, one image of every class after the other (view-major).
+    """Draw batches for training: K images of each of P classes, one image of every class after the
+    other (view-major).
 
-    An epoch is as many batches as the images fill, at least one. Classes and, within a class, images are drawn
-    without repetition inside a batch.
+    An epoch is as many batches as the images fill, at least one. Classes and, within a class,
+    images are drawn without repetition inside a batch.
     """
 
     def __init__(self, labels: np.ndarray, classes: int, images: int) -> None:
@@ -29,9 +30,13 @@ class ClassBatches:
         """
         _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(counts) < classes:
-            raise InputError(f"batch.classes: found {classes}, expected at most the {len(counts)} classes of the train split")
+            raise InputError(
+                f"batch.classes: found {classes}, expected at most the {len(counts)} classes of the train split"
+            )
         if counts.min() < images:
-            raise InputError(f"batch.images: found {images}, expected at most {counts.min()}, the images of the smallest class")
+            raise InputError(
+                f"batch.images: found {images}, expected at most {counts.min()}, the images of the smallest class"
+            )
         order = torch.from_numpy(np.argsort(codes, kind="stable"))
         self._members = order.split(counts.tolist())
         self._labels = torch.from_numpy(codes)
@@ -43,12 +48,15 @@ class ClassBatches:
         """Draw the batches of one epoch.
 
         Yields:
-            The K * P images of a batch, as rows of the labels, int64; and who they are, labels being 0 to `classes` - 1.
+            The K * P images of a batch, as rows of the labels, int64; and who they are, labels
+            being 0 to `classes` - 1.
         """
         views = torch.arange(self._images).repeat_interleave(self._drawn)
         for _ in range(self.per_epoch):
             chosen = torch.randperm(self.classes, generator=generator)[: self._drawn]
-            rows = torch.stack([self._draw(self._members[index], generator) for index in chosen.tolist()], 1).flatten()
+            rows = torch.stack(
+                [self._draw(self._members[index], generator) for index in chosen.tolist()], 1
+            ).flatten()
             yield rows, Table(rows, self._labels[rows], views)
 
     def _draw(self, members: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -56,10 +64,11 @@ class ClassBatches:
 
 
 class ImageBatches:
-    """Draw batches for training without labels: two views of each of B images, first one view of all, then the other.
+    """Draw batches for training without labels: two views of each of B images, first one view of
+    all, then the other.
 
-    Images are drawn uniformly: a batch of P classes would tell which images differ in class. An epoch is as many batches as
-    the images fill, each image in one at most.
+    Images are drawn uniformly: a batch of P classes would tell which images differ in class. An
+    epoch is as many batches as the images fill, each image in one at most.
     """
 
     classes = None  # nobody knows them
@@ -84,8 +93,8 @@ class ImageBatches:
         """Draw the batches of one epoch.
 
         Yields:
-            The images of a batch, int64 (2 * B,) in 0 ... N - 1, each twice; and who their views are: a sample for each
-            view of each image, the image as the label, and view 0 or 1.
+            The images of a batch, int64 (2 * B,) in 0 ... N - 1, each twice; and who their views
+            are: a sample for each view of each image, the image as the label, and view 0 or 1.
         """
         views = torch.arange(2).repeat_interleave(self._drawn)
         order = torch.randperm(self._length, generator=generator)

@@ -37,7 +37,8 @@ class Run:
 
 
 def choose_device(name: str) -> torch.device:
-    """Resolve `device`: auto takes CUDA where there is one. On the CPU set one thread, which fixes the bytes.
+    """Resolve `device`: auto takes CUDA where there is one. On the CPU set one thread, which fixes
+    the bytes.
 
     Raises:
         InputError: If cuda is asked for and there is none.
@@ -53,7 +54,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Give the rate of a step: linear from 0 over the warm-up's share of the steps, then a cosine to 0.
+    """Give the rate of a step: linear from 0 over the warm-up's share of the steps, then a cosine
+    to 0.
 
     Args:
         step: Counted from 0.
@@ -70,15 +72,19 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
 def refuse_infinite(value: Tensor, what: str, where: str) -> None:
     """Stop before the update: raise InputError where a scalar is not finite."""
     if not torch.isfinite(value):
-        raise InputError(f"{where}: found {what} {value.item()}, expected a finite one; the update was not made")
+        raise InputError(
+            f"{where}: found {what} {value.item()}, expected a finite one; the update was not made"
+        )
 
 
 def build_optimizers(
     encoder: nn.Module, geometry: Geometry, objective: Objective, optim: Mapping[str, Any]
 ) -> list[torch.optim.Optimizer]:
-    """Build AdamW and, where a hierarchy has proxies on a ball, Riemannian Adam, whose steps are geodesics.
+    """Build AdamW and, where a hierarchy has proxies on a ball, Riemannian Adam, whose steps are
+    geodesics.
 
-    Weight decay is on matrices of the encoder alone; `factor` of a group multiplies its learning rate.
+    Weight decay is on matrices of the encoder alone; `factor` of a group multiplies its learning
+    rate.
     """
     encoders, others = list(encoder.parameters()), list(geometry.parameters())
     groups = [
@@ -86,8 +92,14 @@ def build_optimizers(
         ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
         (objective.own_parameters(), 0.0, objective.rate_factor),
     ]
-    settings = [{"params": weights, "weight_decay": decay, "factor": factor} for weights, decay, factor in groups if weights]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)]
+    settings = [
+        {"params": weights, "weight_decay": decay, "factor": factor}
+        for weights, decay, factor in groups
+        if weights
+    ]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(settings, lr=optim["learning_rate"], fused=True)
+    ]
     if objective.hierarchy:
         from geomix.regularisers.hier import build_riemannian
 
@@ -112,7 +124,8 @@ def draw_views(
     device: torch.device,
     generator: torch.Generator,
 ) -> Iterator[tuple[Table, Tensor]]:
-    """Draw the batches of an epoch, and read, crop and change their images: whatever is random in that is drawn here.
+    """Draw the batches of an epoch, and read, crop and change their images: whatever is random in
+    that is drawn here.
 
     Args:
         packed: The data set; only images of its train split are read.
@@ -127,7 +140,9 @@ def draw_views(
     """
     rows = packed.rows("train")
     aspects = torch.from_numpy(packed.aspects[rows])
-    crop = {"area": 1, "flip": 0} if packed.form == "vectors" else params["crop"]  # vectors draw nothing
+    crop = (
+        {"area": 1, "flip": 0} if packed.form == "vectors" else params["crop"]
+    )  # vectors draw nothing
     for images, table in batches.epoch(generator):
         boxes = draw_crops(aspects[images], crop["area"], generator)
         flips = draw_flips(len(table), crop["flip"], generator)
@@ -136,29 +151,34 @@ def draw_views(
 
 
 def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int, name: str) -> Run:
-    """Train an encoder so that the geometry's logits tell the classes of the train split, or its images, apart.
+    """Train an encoder so that the geometry's logits tell the classes of the train split, or its
+    images, apart.
 
     Args:
         packed: The data set; only its train split is touched.
         geometry: The logits to train; what is learned in it is trained with the encoder.
-        params: Keys epochs, device, backbone, head, loss, negatives, regulariser, labels, batch, crop, augment, optim of
-            params.yaml.
+        params: Keys epochs, device, backbone, head, loss, negatives, regulariser, labels, batch,
+            crop, augment, optim of params.yaml.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar.
 
     Raises:
-        InputError: On batches larger than the data set, a loss that learns something for each class where labels are hidden, or
-            a loss or gradient that is not finite (before the update).
+        InputError: On batches larger than the data set, a loss that learns something for each class
+            where labels are hidden, or a loss or gradient that is not finite (before the update).
     """
     device = choose_device(params["device"])
     rows = packed.rows("train")
     batch, optim = params["batch"], params["optim"]
     batches: ClassBatches | ImageBatches
     if params["labels"] == "given":
-        batches = ClassBatches(packed.samples["label"].to_numpy()[rows], batch["classes"], batch["images"])
+        batches = ClassBatches(
+            packed.samples["label"].to_numpy()[rows], batch["classes"], batch["images"]
+        )
     else:
         batches = ImageBatches(len(rows), batch["classes"] * batch["images"])
-    encoder = build_encoder(params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments).to(device)
+    encoder = build_encoder(
+        params["backbone"], params["head"]["outputs"], packed.image_shape, seed, packed.moments
+    ).to(device)
     geometry = geometry.to(device)
     outputs, negatives = params["head"]["outputs"], params["negatives"]
     objective = build_objective(params["loss"], geometry, batches.classes, outputs, seed, negatives)
@@ -169,13 +189,21 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
     generator = torch.Generator().manual_seed(seed)
     steps = params["epochs"] * batches.per_epoch
     history: list[dict[str, float]] = []
-    bar = tqdm(total=steps * batch["classes"] * batch["images"], desc=name, unit="img", unit_scale=True, disable=None)
+    bar = tqdm(
+        total=steps * batch["classes"] * batch["images"],
+        desc=name,
+        unit="img",
+        unit_scale=True,
+        disable=None,
+    )
     for epoch in range(params["epochs"]):
         objective.start_epoch(epoch, params["epochs"])
         losses: list[float] = []
         radii: list[Tensor] = []
         rate = 0.0
-        with prefetch(draw_views(packed, batches, params, encoder, device, generator), pays(packed, device)) as drawn:
+        with prefetch(
+            draw_views(packed, batches, params, encoder, device, generator), pays(packed, device)
+        ) as drawn:
             for table, views in drawn:
                 step = epoch * batches.per_epoch + len(losses) + 1
                 with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -203,6 +231,14 @@ def fit(packed: Packed, geometry: Geometry, params: Mapping[str, Any], seed: int
                 bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
         spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
         mean = sum(losses) / len(losses)
-        history.append({"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **geometry.learned()})
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": mean,
+                "learning_rate": rate,
+                **spread,
+                **geometry.learned(),
+            }
+        )
     bar.close()
     return Run(encoder, geometry, history, device, objective.hierarchy)

@@ -27,7 +27,9 @@ class Objective(nn.Module):
     hierarchy: "Hierarchy | None"
     """The regulariser HIER; its proxies have a learning rate of their own."""
 
-    def __init__(self, geometry: Geometry, loss: Callable[[Tensor, Table, Table], Tensor] | None = None) -> None:
+    def __init__(
+        self, geometry: Geometry, loss: Callable[[Tensor, Table, Table], Tensor] | None = None
+    ) -> None:
         super().__init__()
         self._geometry = [geometry]  # in a list: its parameters are not the objective's
         self._loss = loss
@@ -40,7 +42,9 @@ class Objective(nn.Module):
 
     def own_parameters(self) -> list[nn.Parameter]:
         """Give what the objective learns besides encoder and geometry, without the regulariser's proxies."""
-        return [weight for name, weight in self.named_parameters() if not name.startswith("hierarchy.")]
+        return [
+            weight for name, weight in self.named_parameters() if not name.startswith("hierarchy.")
+        ]
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Note that an epoch begins, counted from 0."""
@@ -76,10 +80,20 @@ class RuleObjective(Objective):
 class ProxyObjective(Objective):
     """Proxy-Anchor: columns are learned proxies, vectors of the embedding space placed in the geometry like embeddings."""
 
-    def __init__(self, geometry: Geometry, classes: int, dimensions: int, seed: int, margin: float, rate_factor: float) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        classes: int,
+        dimensions: int,
+        seed: int,
+        margin: float,
+        rate_factor: float,
+    ) -> None:
         super().__init__(geometry)
         start = torch.randn(classes, dimensions, generator=torch.Generator().manual_seed(seed))
-        self.proxies = nn.Parameter(start * math.sqrt(2 / classes))  # Kaiming over classes, as released
+        self.proxies = nn.Parameter(
+            start * math.sqrt(2 / classes)
+        )  # Kaiming over classes, as released
         self.margin, self.rate_factor = margin / geometry.tau, rate_factor
 
     def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
@@ -121,13 +135,15 @@ def build_objective(
         negatives: Section `negatives`.
 
     Raises:
-        InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or meets another geometry than
-            the cosine; if a loss learns something for each class and labels are hidden; if there is a rule for negatives
-            beside a loss that takes none.
+        InputError: If a loss of pytorch-metric-learning does not exist, refuses its arguments, or
+            meets another geometry than the cosine; if a loss learns something for each class and
+            labels are hidden; if there is a rule for negatives beside a loss that takes none.
     """
     name, rule = settings["name"], negatives["rule"]
     if name != "pairwise_cross_entropy" and rule != "uniform":
-        raise InputError(f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss")
+        raise InputError(
+            f"negatives.rule: found {rule} with loss {name}, expected uniform with this loss"
+        )
     if rule != "uniform":
         return RuleObjective(geometry, build_rule(negatives, geometry, dimensions, seed))
     if name == "pairwise_cross_entropy":
@@ -135,19 +151,35 @@ def build_objective(
     if name == "supervised_contrastive":
         return Objective(geometry, supervised_contrastive)
     if name == "proxy_anchor":
-        return ProxyObjective(geometry, _known(classes, name), dimensions, seed, settings["margin"], settings["rate_factor"])
-    return PeerObjective(geometry, _build_peer(settings, geometry, classes, dimensions, seed), settings["rate_factor"])
+        return ProxyObjective(
+            geometry,
+            _known(classes, name),
+            dimensions,
+            seed,
+            settings["margin"],
+            settings["rate_factor"],
+        )
+    return PeerObjective(
+        geometry,
+        _build_peer(settings, geometry, classes, dimensions, seed),
+        settings["rate_factor"],
+    )
 
 
 def _known(classes: int | None, loss: str) -> int:
     """Refuse a loss of classes where labels are hidden."""
     if classes is None:
-        raise InputError(f"labels: found hidden for the loss {loss}, expected given, as it learns something for each class")
+        raise InputError(
+            f"labels: found hidden for the loss {loss}, expected given, as it learns something for each class"
+        )
     return classes
 
 
-def regularise(objective: Objective, settings: Mapping[str, Any], dimensions: int, seed: int) -> Objective:
-    """Add what section `regulariser` of params.yaml describes to the loss that an objective gives, whichever it is.
+def regularise(
+    objective: Objective, settings: Mapping[str, Any], dimensions: int, seed: int
+) -> Objective:
+    """Add what section `regulariser` of params.yaml describes to the loss that an objective gives,
+    whichever it is.
 
     Args:
         objective: It is changed, and given back.
@@ -163,28 +195,40 @@ def regularise(objective: Objective, settings: Mapping[str, Any], dimensions: in
     return objective
 
 
-def _build_peer(settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int) -> nn.Module:
+def _build_peer(
+    settings: Mapping[str, Any], geometry: Geometry, classes: int | None, dimensions: int, seed: int
+) -> nn.Module:
     """Build a loss of pytorch-metric-learning; what it takes of classes, dimensions and temperature is filled in."""
     if not geometry.is_cosine:
         spaces = ", ".join(part["space"] for part in geometry.describe()["spaces"])
-        raise InputError(f"loss: found pytorch_metric_learning for a geometry of {spaces}, expected a geometry of one sphere")
+        raise InputError(
+            f"loss: found pytorch_metric_learning for a geometry of {spaces}, expected a geometry of one sphere"
+        )
     if geometry.learned():
         learned = ", ".join(geometry.learned())
-        raise InputError(f"loss: found pytorch_metric_learning for a geometry that learns {learned}, expected one that is fixed")
+        raise InputError(
+            f"loss: found pytorch_metric_learning for a geometry that learns {learned}, expected one that is fixed"
+        )
     from pytorch_metric_learning import losses
 
     kind = getattr(losses, settings["loss"], None)
     if not inspect.isclass(kind):
         known = ", ".join(name for name in dir(losses) if name.endswith("Loss"))
-        raise InputError(f"loss.loss: found {settings['loss']}, expected one of pytorch-metric-learning: {known}")
+        raise InputError(
+            f"loss.loss: found {settings['loss']}, expected one of pytorch-metric-learning: {known}"
+        )
     takes = inspect.signature(kind.__init__).parameters
     if "num_classes" in takes:
         _known(classes, settings["loss"])
     known_here = {"num_classes": classes, "embedding_size": dimensions, "temperature": geometry.tau}
-    arguments = {key: value for key, value in known_here.items() if key in takes} | settings["arguments"]
+    arguments = {key: value for key, value in known_here.items() if key in takes} | settings[
+        "arguments"
+    ]
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cast(nn.Module, kind(**arguments))
     except (TypeError, ValueError) as error:
-        raise InputError(f"loss.arguments: found {settings['arguments']}, refused by {settings['loss']}: {error}") from None
+        raise InputError(
+            f"loss.arguments: found {settings['arguments']}, refused by {settings['loss']}: {error}"
+        ) from None

@@ -21,7 +21,10 @@ from geomix.train.fit import Run, choose_device
 if TYPE_CHECKING:
     from geomix.regularisers.hier import Hierarchy
 
-PIXELS, FILES = 32, 512  # side of the raw pixels of images kept as files; so many are decoded at a time
+PIXELS, FILES = (
+    32,
+    512,
+)  # side of the raw pixels of images kept as files; so many are decoded at a time
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
@@ -35,9 +38,15 @@ def describe_machine(device: torch.device) -> dict[str, str]:
     }
 
 
-def embed_scored(encoder: Encoder, packed: Packed, centre: float, device: torch.device) -> dict[str, np.ndarray]:
+def embed_scored(
+    encoder: Encoder, packed: Packed, centre: float, device: torch.device
+) -> dict[str, np.ndarray]:
     """Embed the splits that will be searched."""
-    return {name: vectors for split in SCORED for name, vectors in embed(encoder, packed, split, centre, device).items()}
+    return {
+        name: vectors
+        for split in SCORED
+        for name, vectors in embed(encoder, packed, split, centre, device).items()
+    }
 
 
 def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
@@ -49,7 +58,8 @@ def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
 
 
 def read_pixels(packed: Packed, split: str) -> np.ndarray:
-    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files squeezed to 32 x 32 pixels.
+    """Give the raw pixels of a split, uint8 (n, H * W * C): packed images as they are, files
+    squeezed to 32 x 32 pixels.
 
     Vectors are given as they are, float32 (n, D).
     """
@@ -59,13 +69,19 @@ def read_pixels(packed: Packed, split: str) -> np.ndarray:
     parts = []
     for start in range(0, len(rows), FILES):
         files = [packed.images.read(row) for row in rows[start : start + FILES]]
-        boxes, flips = torch.tensor(WHOLE).expand(len(files), 4), torch.zeros(len(files), dtype=torch.bool)
-        parts.append(crop_encoded(files, boxes, flips, PIXELS, packed.channels).flatten(1).cpu().numpy())
+        boxes, flips = (
+            torch.tensor(WHOLE).expand(len(files), 4),
+            torch.zeros(len(files), dtype=torch.bool),
+        )
+        parts.append(
+            crop_encoded(files, boxes, flips, PIXELS, packed.channels).flatten(1).cpu().numpy()
+        )
     return np.concatenate(parts)
 
 
 def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
-    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz; tree.csv where a tree was learned.
+    """Write a trained cell: model.safetensors, geometry.json, history.csv, embeddings.npz; tree.csv
+    where a tree was learned.
 
     Args:
         run: What training left behind.
@@ -79,7 +95,9 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
     origin = describe_origin(run.encoder, run.device)
     with new_folder(out) as folder:
         save_file(weights, folder / "model.safetensors")
-        write_json(folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": origin})
+        write_json(
+            folder / "geometry.json", {"cell": cell, **run.geometry.describe(), "machine": origin}
+        )
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
         if run.hierarchy:
             embeddings |= _save_tree(run.hierarchy, embeddings, folder, run.device)
@@ -89,7 +107,8 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
 def _save_tree(
     hierarchy: "Hierarchy", embeddings: Mapping[str, np.ndarray], folder: Path, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Write tree.csv: each proxy, its parent (-1 for the root) and how many samples of each split it is nearest to.
+    """Write tree.csv: each proxy, its parent (-1 for the root) and how many samples of each split
+    it is nearest to.
 
     Returns:
         The nearest proxy of each sample, `<split>_proxy`.
@@ -97,13 +116,20 @@ def _save_tree(
     heads = {split: torch.from_numpy(embeddings[f"{split}_head"]).to(device) for split in SCORED}
     nearest = {split: hierarchy.nearest(head).cpu().numpy() for split, head in heads.items()}
     parents = hierarchy.grow().cpu().numpy()
-    members = {split: np.bincount(proxies, minlength=len(parents)) for split, proxies in nearest.items()}
-    pd.DataFrame({"proxy": range(len(parents)), "parent": parents, **members}).to_csv(folder / "tree.csv", index=False)
+    members = {
+        split: np.bincount(proxies, minlength=len(parents)) for split, proxies in nearest.items()
+    }
+    pd.DataFrame({"proxy": range(len(parents)), "parent": parents, **members}).to_csv(
+        folder / "tree.csv", index=False
+    )
     return {f"{split}_proxy": proxies for split, proxies in nearest.items()}
 
 
-def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path) -> None:
-    """Write the cells that need no training: raw pixels or vectors (in `pixels`), and an untrained encoder for each seed.
+def save_baselines(
+    packed: Packed, params: Mapping[str, Any], seeds: Sequence[int], out: Path
+) -> None:
+    """Write the cells that need no training: raw pixels or vectors (in `pixels`), and an untrained
+    encoder for each seed.
 
     Args:
         packed: The data set.
@@ -118,13 +144,19 @@ def save_baselines(packed: Packed, params: Mapping[str, Any], seeds: Sequence[in
         _save_baseline(folder / "pixels", {"geometry": raw}, pixels, describe_machine(device))
         for seed in seeds:
             outputs, shape = params["head"]["outputs"], packed.image_shape
-            encoder = build_encoder(params["backbone"], outputs, shape, seed, packed.moments).to(device)
+            encoder = build_encoder(params["backbone"], outputs, shape, seed, packed.moments).to(
+                device
+            )
             vectors = embed_scored(encoder, packed, params["crop"]["centre"], device)
             cell = {"geometry": "untrained", "seed": seed}
-            _save_baseline(folder / f"untrained-{seed}", cell, vectors, describe_origin(encoder, device))
+            _save_baseline(
+                folder / f"untrained-{seed}", cell, vectors, describe_origin(encoder, device)
+            )
 
 
-def _save_baseline(folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]) -> None:
+def _save_baseline(
+    folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]
+) -> None:
     folder.mkdir()
     write_json(folder / "geometry.json", {"cell": cell, "machine": machine})
     np.savez(folder / "embeddings.npz", allow_pickle=False, **vectors)
