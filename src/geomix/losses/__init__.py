@@ -1,1 +1,1 @@
-"""Losses on logits, and who the rows and columns of logits are."""
+"""Losses on logits, who the rows and columns are, and what the rules for negatives share."""

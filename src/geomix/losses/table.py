@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from geomix.errors import InputError
-
-Pairs = tuple[Tensor, Tensor]  # rows and columns, as many of each
+Pairs = tuple[Tensor, Tensor]  # rows and columns, the same number of each
 
 
 @dataclass(frozen=True)
@@ -16,13 +14,14 @@ class Table:
 
     Args:
         sample: Number of the embedding: a row and a column of the same number are the same
-            embedding. Proxies and others that are no sample have numbers of their own, below 0 say.
+            embedding. Proxies and others that are no sample have numbers of their own, for example
+            below 0.
         label: Class; where labels are hidden, the image.
         view: Which of the views (images) of its class or of its image; only the losses by views
             read it.
 
     Raises:
-        InputError: On other types or shapes.
+        ValueError: On other types or shapes.
     """
 
     sample: Tensor
@@ -31,21 +30,28 @@ class Table:
 
     def __post_init__(self) -> None:
         for name in ("sample", "label", "view"):
-            column = getattr(self, name)
-            if column.dtype != torch.int64 or column.shape != (len(self.label),):
-                found = f"{name} {tuple(column.shape)} {column.dtype} beside label {tuple(self.label.shape)}"
-                raise InputError(f"table: found {found}, expected int64 (n,), all of one length")
+            given = getattr(self, name)
+            if given.dtype != torch.int64 or given.shape != (len(self.label),):
+                found = f"{name} {tuple(given.shape)} {given.dtype}"
+                raise ValueError(
+                    f"table: found {found} beside label {tuple(self.label.shape)}, "
+                    "expected int64 (n,), all of one length"
+                )
 
     def __len__(self) -> int:
         return len(self.label)
 
+    def __getitem__(self, rows: Tensor) -> "Table":
+        """Return the table of some entries, in the order of their numbers."""
+        return Table(self.sample[rows], self.label[rows], self.view[rows])
+
     def to(self, device: torch.device) -> "Table":
-        """Give the same table on a device."""
+        """Return the same table on a device."""
         return Table(self.sample.to(device), self.label.to(device), self.view.to(device))
 
 
 def equal_pairs(a: Tensor, b: Tensor) -> Pairs:
-    """Give all (i, j) with a_i = b_j, i ascending, without an (N, M) comparison."""
+    """Return all (i, j) with a_i = b_j, i ascending, without an (N, M) comparison."""
     ordered, order = b.sort(stable=True)
     start, stop = torch.searchsorted(ordered, a), torch.searchsorted(ordered, a, right=True)
     counts = stop - start
@@ -55,9 +61,37 @@ def equal_pairs(a: Tensor, b: Tensor) -> Pairs:
 
 
 def only_positives(same_class: Pairs, rows: Table, columns: Table) -> Pairs:
-    """Give those pairs of a row and a column of one class that are of different views and samples."""
+    """Return those pairs of one class that differ in view and in sample."""
     first, second = same_class
-    positive = (rows.view[first] != columns.view[second]) & (
-        rows.sample[first] != columns.sample[second]
-    )
+    other_view = rows.view[first] != columns.view[second]
+    positive = other_view & (rows.sample[first] != columns.sample[second])
     return first[positive], second[positive]
+
+
+def positive_pairs(rows: Table, columns: Table, same_class: Pairs | None = None) -> Pairs:
+    """Return the row and the column of each term's positive, (T,) each.
+
+    Args:
+        rows: The anchors, N.
+        columns: What they are compared with, M.
+        same_class: All pairs of one class, if the caller has them.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    same_class = same_class or equal_pairs(rows.label, columns.label)
+    return require_pairs(only_positives(same_class, rows, columns))
+
+
+def require_pairs(pairs: Pairs) -> Pairs:
+    """Return the pairs of a row and its positive.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not len(pairs[0]):
+        raise ValueError(
+            "loss: found no row with a positive, "
+            "expected at least one class with two samples or views"
+        )
+    return pairs

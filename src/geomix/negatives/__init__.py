@@ -1,1 +1,1 @@
-"""Rules for negatives: which ones count, and how much, in the terms of `pairwise_cross_entropy`."""
+"""Rules for negatives, one file each: which count, and how much, in `pairwise_cross_entropy`."""

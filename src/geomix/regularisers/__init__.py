@@ -1,1 +1,1 @@
-"""Regularisers: what is added to any loss."""
+"""Regularisers, one file each: what is added to any loss."""

@@ -1,27 +1,27 @@
-"""HIER: learned proxies on a Poincare ball that become the ancestors of near samples, and of each
-other.
+"""The regulariser `hier`: HIER, a hierarchy of learned proxies on a Poincare ball.
 
-Kim, Jeong, Kwak 2023 (arXiv:2212.14258), added to any loss. Of mutual neighbours i, j and a
-stranger k, the ancestor of i and
-j shall be nearer to them than that of all three, and farther from k. Distances are those of
+Kim, Jeong, Kwak 2023 (arXiv:2212.14258), added to any loss. Proxies become the ancestors of near
+samples, and of each other. Of mutual neighbours i, j and a stranger k, the ancestor of i and j
+should be nearer to them than that of all three, and farther from k. Distances are those of
 `geomix.geometry`: exact, from one matrix product. geoopt keeps the proxies, points of the ball, and
 moves them (Riemannian Adam).
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from geomix.config.losses import Hier
 from geomix.geometry.distances import expmap0, logmap0
-from geomix.geometry.tangent import Ball
+from geomix.geometry.spaces import Ball
+from geomix.losses.regulariser import Regulariser
 from geomix.losses.table import Table
 
-with (
-    warnings.catch_warnings()
-):  # geoopt 0.5.1 compiles a helper with torch.jit.script, deprecated in torch 2.10
+with warnings.catch_warnings():
+    # geoopt 0.5.1 compiles a function with torch.jit.script, deprecated in torch 2.10.
     warnings.simplefilter("ignore", FutureWarning)
     import geoopt
 
@@ -29,29 +29,27 @@ START = 0.9  # of the clip radius: the norm of a proxy at the start, about
 SHARPNESS = 10.0  # over a distance: the logit of a proxy to be an ancestor
 BLOCK = {"cpu": 2**20, "cuda": 2**24}  # triplets times proxies at a time
 
-Triplets = tuple[
-    Tensor, Tensor, Tensor
-]  # anchors i (A,), mutual neighbours j (A, T), strangers k (A, T)
+# Anchors i (A,), mutual neighbours j (A, T), strangers k (A, T).
+Triplets = tuple[Tensor, Tensor, Tensor]
 
 
-class Hierarchy(nn.Module):
-    """Proxies on a ball of their own, whatever the geometry of the loss, and what they add to the
-    loss.
+class Hierarchy(Regulariser):
+    """Proxies on a ball of their own, whatever the geometry of the loss, and their term."""
 
-    Args:
-        settings: Section `regulariser` of params.yaml, its name being hier.
-        dimensions: D of the embeddings.
-        seed: Of the first proxies, of triplets and of noise.
-    """
+    def __init__(self, settings: Hier, dimensions: int, seed: int) -> None:
+        """Draw the proxies.
 
-    def __init__(self, settings: Mapping[str, Any], dimensions: int, seed: int) -> None:
+        Args:
+            settings: Section `regulariser` of params.yaml.
+            dimensions: D of the embeddings.
+            seed: Of the first proxies, of triplets and of noise.
+        """
         super().__init__()
         self.settings, self.seed = settings, seed
-        self.weight, self.rate_factor = settings["weight"], settings["rate_factor"]
-        self.ball = Ball(settings["curvature"], 1.0, settings["clip_radius"])
+        self.ball = Ball(settings.curvature, 1.0, settings.clip_radius)
         first = torch.Generator().manual_seed(seed)
-        normal = torch.randn(settings["proxies"], dimensions, generator=first, dtype=torch.float64)
-        start = self.ball.place(normal * (START * settings["clip_radius"] / dimensions**0.5))
+        normal = torch.randn(settings.proxies, dimensions, generator=first, dtype=torch.float64)
+        start = self.ball.place(normal * (START * settings.clip_radius / dimensions**0.5))
         manifold = geoopt.PoincareBallExact(torch.tensor(self.ball.curvature, dtype=torch.float64))
         self.proxies = geoopt.ManifoldParameter(
             expmap0(start, self.ball.curvature), manifold=manifold
@@ -59,11 +57,10 @@ class Hierarchy(nn.Module):
         self._generator: torch.Generator | None = None
 
     def forward(self, embeddings: Tensor, batch: Table) -> Tensor:
-        """Give what the loss of a batch grows by: the weight times the terms of the samples and of
-        the proxies.
+        """Return the weight times the sum of the terms of the samples and of the proxies.
 
         Args:
-            embeddings: Of the batch, (N, D).
+            embeddings: Those of the batch, (N, D).
             batch: Who they are; samples of one class are nearer to each other than to all others.
 
         Returns:
@@ -81,45 +78,56 @@ class Hierarchy(nn.Module):
             closeness += batch.label.unsqueeze(1) == batch.label
         between = self.ball.similarity(proxies, proxies, -1.0)
         samples = self._term(self.ball.similarity(points, proxies, -1.0), closeness)
-        return self.weight * (samples + self._term(between, torch.exp(-between.detach())))
+        return self.settings.weight * (samples + self._term(between, torch.exp(-between.detach())))
+
+    def optimizers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
+        """Build Riemannian Adam, whose first step is a geodesic as long as the learning rate.
+
+        Args:
+            learning_rate: Before the factor of the group, `rate_factor`.
+        """
+        manifold = self.proxies.manifold
+        manifold.to(self.proxies.device)  # its curvature is no parameter of this module
+        groups = [{"params": [self.proxies], "factor": self.settings.rate_factor}]
+        return [geoopt.optim.RiemannianAdam(groups, lr=learning_rate)]
 
     def points(self) -> Tensor:
-        """Give the proxies as `Ball` has its points, tangent vectors of the origin, (P, D), float64."""
+        """Return the proxies as `Ball` has its points, tangent vectors of the origin, (P, D)."""
         tensor: Tensor = self.proxies
         return logmap0(tensor.as_subclass(torch.Tensor), self.ball.curvature)
 
     @torch.no_grad()
     def nearest(self, embeddings: Tensor) -> Tensor:
-        """Give the number of the proxy nearest to each embedding, int64 (N,)."""
+        """Return the number of the proxy nearest to each embedding, int64 (N,)."""
         return self.ball.similarity(self.ball.place(embeddings), self.points()).argmax(1)
 
     @torch.no_grad()
     def grow(self) -> Tensor:
-        """Give the parent of each proxy, int64 (P,); see `grow_tree`."""
+        """Return the parent of each proxy, int64 (P,); see `grow_tree`."""
         points = self.points()
         distances = self.ball.similarity(points, points, -1.0)
-        return grow_tree(distances, self.ball.radii(points), self.settings["neighbours"])
+        return grow_tree(distances, self.ball.radii(points), self.settings.neighbours)
 
     def _term(self, distances: Tensor, closeness: Tensor) -> Tensor:
-        """Give the mean loss of triplets of points, from their distances to the proxies (N, P) and to each other (N, N)."""
+        """Return the mean loss of triplets of points.
+
+        Args:
+            distances: From the points to the proxies, (N, P).
+            closeness: Of the points to each other, (N, N).
+        """
         generator = self._generator_on(distances.device)
-        mutual = mutual_neighbours(closeness, self.settings["neighbours"])
-        triplets = draw_triplets(mutual, self.settings["triplets"], generator)
+        mutual = mutual_neighbours(closeness, self.settings.neighbours)
+        triplets = draw_triplets(mutual, self.settings.triplets, generator)
         if not triplets[1].numel():
             return distances.sum() * 0
 
         def draw(*shape: int) -> Tensor:
             """Draw from the Gumbel distribution, in float32."""
-            return (
-                torch.rand(shape, generator=generator, device=distances.device)
-                .log_()
-                .neg_()
-                .log_()
-                .neg_()
-            )
+            uniform = torch.rand(shape, generator=generator, device=distances.device)
+            return uniform.log_().neg_().log_().neg_()
 
         mean: Tensor = _MeanOverTriplets.apply(
-            distances.float(), triplets, self.settings["margin"], draw
+            distances.float(), triplets, self.settings.margin, draw
         )
         return mean.double()
 
@@ -129,29 +137,12 @@ class Hierarchy(nn.Module):
         return self._generator
 
 
-def build_riemannian(hierarchy: Hierarchy, rate: float) -> torch.optim.Optimizer:
-    """Build Riemannian Adam for the proxies; its first step is a geodesic as long as the learning
-    rate.
-
-    Args:
-        hierarchy: The regulariser.
-        rate: Before the factor of the group, `rate_factor`.
-    """
-    hierarchy.proxies.manifold.to(
-        hierarchy.proxies.device
-    )  # its curvature is no parameter of the hierarchy's
-    optimizer: torch.optim.Optimizer = geoopt.optim.RiemannianAdam(
-        [{"params": [hierarchy.proxies], "factor": hierarchy.rate_factor}], lr=rate
-    )
-    return optimizer
-
-
 def rescale_gradient(points: Tensor, curvature: float) -> Tensor:
-    """Give points back; their gradient becomes the Riemannian one at their places in the ball, as
-    released.
+    """Return the points; their gradient becomes the Riemannian one at their places in the ball.
 
-    That is the gradient over the square of the conformal factor, times (1 - c |x|^2)^2 / 4 = 1 / (4
-    cosh^4(sqrt(c) |v|)) for a point x = expmap0(v); a factor passes through the map.
+    As released, that is the gradient over the square of the conformal factor: times
+    (1 - c |x|^2)^2 / 4 = 1 / (4 cosh^4(sqrt(c) |v|)) for a point x = expmap0(v). A factor passes
+    through the map.
 
     Args:
         points: Tangent vectors v of the origin, (N, D).
@@ -182,8 +173,7 @@ def mutual_neighbours(closeness: Tensor, neighbours: int) -> Tensor:
 
 
 def draw_triplets(mutual: Tensor, count: int, generator: torch.Generator) -> Triplets:
-    """Draw triplets, with replacement, for each point that has both a mutual neighbour and a
-    stranger.
+    """Draw triplets, with replacement, for each point with a mutual neighbour and a stranger.
 
     Args:
         mutual: From `mutual_neighbours`, (N, N).
@@ -210,9 +200,10 @@ def triplet_loss(
 ) -> tuple[Tensor, Tensor]:
     r"""Sum the loss of triplets: of i, j the ancestor rho_ij, of i, j, k the ancestor rho_ijk.
 
-        rho_ij = argmax_p ( noise - 10 max(d_ip, d_jp) ),   rho_ijk = argmax_p ( noise - 10
-        max(d_ip, d_jp, d_kp) ) [d(i, rho_ij) - d(i, rho_ijk) + m]_+ + [d(j, rho_ij) - d(j, rho_ijk)
-        + m]_+ + [d(k, rho_ijk) - d(k, rho_ij) + m]_+
+        rho_ij = argmax_p ( noise - 10 max(d_ip, d_jp) )
+        rho_ijk = argmax_p ( noise - 10 max(d_ip, d_jp, d_kp) )
+        [d(i, rho_ij) - d(i, rho_ijk) + m]_+ + [d(j, rho_ij) - d(j, rho_ijk) + m]_+
+            + [d(k, rho_ijk) - d(k, rho_ij) + m]_+
 
     and 0 where both are one.
 
@@ -249,13 +240,16 @@ def triplet_loss(
 
 
 class _MeanOverTriplets(torch.autograd.Function):
-    """Mean of `triplet_loss` in blocks of anchors; the gradient is made on the way, so that no block is kept."""
+    """The mean of `triplet_loss`, in blocks of anchors.
+
+    The gradient is computed on the way, so that no block is kept.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, distances: Tensor, triplets: Triplets, margin: float, draw: Callable[..., Tensor]
     ) -> Tensor:
-        """Give the mean, drawing noise of shape (2, A, T, P) for each block."""
+        """Return the mean, drawing noise of shape (2, A, T, P) for each block."""
         count, proxies = triplets[1].shape[1], distances.shape[1]
         step = max(1, BLOCK[distances.device.type] // (count * proxies))
         leaf = distances.detach().requires_grad_()
@@ -274,15 +268,15 @@ class _MeanOverTriplets(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradient of the distances."""
+        """Return the gradient of the distances."""
         return grads[0] * ctx.saved_tensors[0], None, None, None
 
 
 def grow_tree(distances: Tensor, radii: Tensor, neighbours: int) -> Tensor:
-    """Make a tree of the proxies: the parent of each is the likeliest ancestor of it and its mutual
-    neighbours.
+    """Make a tree of the proxies.
 
-    As in `triplet_loss`, but without noise: the proxy whose largest distance to them is smallest.
+    The parent of each is the likeliest ancestor of it and its mutual neighbours: as in
+    `triplet_loss`, but without noise, the proxy whose largest distance to them is smallest.
     Only proxies nearer to the origin can be parents, so that there is one root and no cycle.
 
     Args:
@@ -300,3 +294,8 @@ def grow_tree(distances: Tensor, radii: Tensor, neighbours: int) -> Tensor:
     parents = farthest.argmin(1)
     parents[place == 0] = -1
     return parents
+
+
+def build(settings: Hier, dimensions: int, seed: int) -> Regulariser:
+    """Build the regulariser."""
+    return Hierarchy(settings, dimensions, seed)

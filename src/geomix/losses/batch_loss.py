@@ -1,0 +1,63 @@
+"""What a loss of a batch is to training, and the losses that need nothing but logits."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from geomix.errors import InputError
+from geomix.geometry.geometry import Geometry, Points
+from geomix.losses.table import Table
+
+# From logits (N, M) and who the rows and the columns are.
+LogitLoss = Callable[[Tensor, Table, Table], Tensor]
+
+
+class BatchLoss(nn.Module):
+    """A loss of a batch in a geometry, and what the loss remembers and learns."""
+
+    rate_factor = 1.0
+    """Multiplies the learning rate of what the loss itself learns."""
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Note that an epoch begins, counted from 0."""
+
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            geometry: The geometry of the logits.
+            embeddings: Those of the batch, (N, D).
+            points: The embeddings placed in the geometry.
+            batch: Who they are.
+        """
+        raise NotImplementedError
+
+
+class OnLogits(BatchLoss):
+    """A loss that needs nothing but the logits of the batch with itself and remembers nothing."""
+
+    def __init__(self, loss: LogitLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
+        """Return the loss, a scalar."""
+        return self.loss(geometry.logits(points, points), batch, batch)
+
+
+def require_classes(classes: int | None, loss: str) -> int:
+    """Return the number of classes, which is None where labels are hidden.
+
+    Raises:
+        InputError: If it is None.
+    """
+    if classes is None:
+        raise InputError(
+            f"labels: found hidden for the loss {loss}, expected given, "
+            "as it learns something for each class"
+        )
+    return classes

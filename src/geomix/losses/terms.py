@@ -1,0 +1,113 @@
+"""The terms of the losses by views, each of a row and one of its positives."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geomix.losses.sums import DROPPED, LogSums, check_shape, mark_pairs
+from geomix.losses.table import Pairs, Table, equal_pairs, positive_pairs
+
+BLOCK = 64  # rows at a time: what a core's cache holds
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The T terms of the losses by views, each of a row r and a positive p.
+
+    Args:
+        row: The row of each term, (T,).
+        positives: l(r, p), (T,).
+        negatives: For each power b the log of the sum of exp(b * logit) over the term's negatives,
+            (T,).
+        counts: The number of its negatives, (T,), int64.
+    """
+
+    row: Tensor
+    positives: Tensor
+    negatives: list[Tensor]
+    counts: Tensor
+
+    @property
+    def log_counts(self) -> Tensor:
+        """Return the logs of the numbers of negatives, (T,), far below any logit for 0."""
+        dtype = self.positives.dtype
+        logs = self.counts.to(dtype).log()
+        return torch.where(self.counts > 0, logs, torch.finfo(dtype).min / 4)
+
+
+def collect_terms(
+    logits: Tensor,
+    rows: Table,
+    columns: Table,
+    powers: Sequence[float] = (1.0,),
+    log_weights: Tensor | None = None,
+) -> Terms:
+    """Collect the terms of `pairwise_cross_entropy`; several powers cost little more than one.
+
+    Args:
+        logits: (N, M).
+        rows: The anchors, N.
+        columns: What they are compared with, M; as in `pairwise_cross_entropy`.
+        powers: The b of the sums of exp(b * logit), positive.
+        log_weights: Added to logits in the sums, (N, M), without gradient; minus infinity leaves a
+            negative out of them, though not out of the counts. Overwritten.
+
+    Raises:
+        ValueError: On other shapes, or where no row has a positive.
+        InputError: On logits that are not finite.
+    """
+    check_shape(logits, rows, columns)
+    if (columns.view.diff() < 0).any():
+        order = columns.view.argsort(stable=True)
+        logits, columns = logits[:, order], columns[order]
+        log_weights = None if log_weights is None else log_weights[:, order]
+    views, position, sizes = columns.view.unique_consecutive(
+        return_inverse=True, return_counts=True
+    )
+    first, second = equal_pairs(rows.label, columns.label)
+    if log_weights is None:
+        left_out = mark_pairs(logits, first, second)
+    else:
+        left_out = log_weights
+        left_out[first, second] = -torch.inf
+    # The row's view among those of the columns.
+    mine = torch.searchsorted(views, rows.view).clamp_max(len(views) - 1)
+    absent = views[mine] != rows.view
+    unlike = sizes.repeat(len(rows), 1)
+    unlike.view(-1).sub_(
+        torch.bincount(first * len(views) + position[second], minlength=unlike.numel())
+    )
+    first, second = positive_pairs(rows, columns, (first, second))
+    by_view, positives = LogSums.apply(
+        logits, left_out, sizes.tolist(), first, second, tuple(powers)
+    )
+    nothing = torch.finfo(logits.dtype).min / 2
+    by_view = by_view.clamp_min(nothing)  # a view without negatives
+    absent, mine, other = absent[first], mine[first], position[second]
+    sums = []
+    for part in by_view.split(len(views), 1):
+        in_mine = torch.where(absent, nothing, part[first, mine])
+        sums.append(torch.logaddexp(in_mine, part[first, other]))
+    counts = torch.where(absent, 0, unlike[first, mine]) + unlike[first, other]
+    return Terms(first, positives, sums, counts)
+
+
+def positive_means(logits: Tensor, positives: Pairs) -> Tensor:
+    """Return each row's mean logit over its positives, (N,); 0 without one."""
+    first, second = positives
+    counts = torch.bincount(first, minlength=len(logits)).clamp_min(1)
+    return logits.new_zeros(len(logits)).index_add(0, first, logits[first, second]) / counts
+
+
+def subtract_share(sums: Tensor, expected: Tensor, share: float) -> Tensor:
+    """Return log( (exp(sums) - share * exp(expected)) / (1 - share) ).
+
+    It is minus infinity where that is not positive.
+    """
+    part = share * (expected - sums).clamp_max(DROPPED).exp()
+    left = part < 1
+    rest = torch.where(left, torch.log1p(-torch.where(left, part, 0)), -torch.inf)
+    return sums + rest - math.log1p(-share)

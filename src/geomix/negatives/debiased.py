@@ -1,0 +1,68 @@
+"""The rule `debiased`: corrects the sum of negatives for those of the anchor's class."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from geomix.config.negatives import Debiased
+from geomix.geometry.geometry import Geometry, Points
+from geomix.losses.batch_loss import BatchLoss
+from geomix.losses.table import Table
+from geomix.losses.terms import collect_terms, subtract_share
+
+
+def debiased(
+    logits: Tensor, rows: Table, columns: Table, *, tau_plus: float, lowest: float = -math.inf
+) -> Tensor:
+    r"""Subtract from a term's negatives those that are expected to have the anchor's class.
+
+    With l_q the logits of a term's N negatives and l_p its positive's:
+
+        Ng = max( (sum_q exp(l_q) - tau_plus N exp(l_p)) / (1 - tau_plus),  N exp(lowest) )
+        term = -log  exp l_p / (exp l_p + Ng)
+
+    Args:
+        logits: Similarities over temperature, (N, M).
+        rows: The anchors, N.
+        columns: What they are compared with, M; as in `pairwise_cross_entropy`.
+        tau_plus: Probability that a negative has the anchor's class, in [0, 1); 0 with labels. At 0
+            this is `pairwise_cross_entropy`.
+        lowest: The lowest logit that the geometry allows (`Geometry.lowest_logit`); -1 / tau for
+            the cosine.
+
+    Returns:
+        Scalar, mean over terms.
+
+    Raises:
+        ValueError: On other shapes, or where no row has a positive.
+
+    Source:
+        Chuang et al. 2020 (arXiv:2007.00224): HCL at beta 0, with the floor of its released code.
+    """
+    terms = collect_terms(logits, rows, columns)
+    expected = terms.log_counts + terms.positives
+    corrected = subtract_share(terms.negatives[0], expected, tau_plus)
+    floor = (terms.log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
+    return softplus(torch.maximum(corrected, floor) - terms.positives).mean()
+
+
+class DebiasedNegatives(BatchLoss):
+    """The debiased loss, whose floor is that of the geometry."""
+
+    def __init__(self, settings: Debiased) -> None:
+        super().__init__()
+        self.tau_plus = settings.tau_plus
+
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
+        """Return the loss, a scalar."""
+        logits, lowest = geometry.logits(points, points), geometry.lowest_logit
+        return debiased(logits, batch, batch, tau_plus=self.tau_plus, lowest=lowest)
+
+
+def build(settings: Debiased, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
+    """Build the loss with this rule."""
+    return DebiasedNegatives(settings)
