@@ -1,15 +1,18 @@
-"""The command line of the benchmarks, and what all of them do: measure, write the CSV, print the tables, rebuild the page."""
+"""The command line of the benchmarks, and what all of them do.
+
+They measure, write bench/results/<table>.csv, print the tables and write reports/speed/ anew.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from bench import ROOT
 from bench.measure import Case, Options, Row, measure_case, set_threads
 from geomix.errors import InputError
 from stages import Arguments
 
-REPORTS = Path("reports/benchmarks")
 BUDGET = 10.0
 
 
@@ -22,11 +25,15 @@ def parse_options(threads: int = 2) -> Options:
     Raises:
         InputError: On a mistake in it.
     """
-    arguments = Arguments(description="Writes a CSV, core.md and growth.png.")
+    arguments = Arguments(
+        description="Writes bench/results/<table>.csv and the page, reports/speed/."
+    )
     arguments.add_argument(
         "--quick", action="store_true", help="tiny sizes, to try the program; needs --out"
     )
-    arguments.add_argument("--out", type=Path, help=f"folder of the results, {REPORTS} by default")
+    arguments.add_argument(
+        "--out", type=Path, help="folder that gets both, the repository by default"
+    )
     arguments.add_argument("--threads", type=int, default=threads)
     arguments.add_argument(
         "--budget", type=float, default=BUDGET, help="seconds of timing for each case, about"
@@ -34,13 +41,14 @@ def parse_options(threads: int = 2) -> Options:
     given = arguments.parse_args()
     if given.quick and given.out is None:
         raise InputError(
-            "command line: found --quick without --out, expected a folder that holds no real results"
+            "command line: found --quick without --out, expected a folder without real results"
         )
     if given.threads < 1 or not given.budget > 0:
         raise InputError(
-            f"command line: found {given.threads} threads and a budget of {given.budget}, expected 1 or more, above 0"
+            f"command line: found {given.threads} threads and a budget of {given.budget}, "
+            "expected 1 or more, above 0"
         )
-    return Options(given.quick, given.out or REPORTS, given.threads, given.budget)
+    return Options(given.quick, given.out or ROOT, given.threads, given.budget)
 
 
 def run_benchmark(

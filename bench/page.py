@@ -1,4 +1,7 @@
-"""The page of the benchmarks: CSVs -> core.md and growth.png. Every measured number on it is one of the CSVs."""
+"""The page of speed and memory: bench/results/*.csv -> reports/speed/README.md and growth.png.
+
+`python -m bench.page` writes it anew. Every measured number on it is one of the CSVs.
+"""
 
 import platform
 from collections.abc import Mapping
@@ -9,12 +12,15 @@ from typing import Any
 import pandas as pd
 import torch
 
+from bench import ROOT
 from bench.growth import draw_growth
 from bench.limits import LIMITS
 from bench.measure import Options, Row
 from geomix.files import replace_file
 from geomix.report.text import markdown_table
 
+RESULTS = Path("bench/results")
+PAGE = Path("reports/speed")
 COLUMNS = [
     *("table", "case", "implementation", "baseline", "ratio", "seconds", "baseline_seconds"),
     *(
@@ -153,7 +159,8 @@ python -m bench.metrics
 python -m bench.images
 ```
 
-Each writes its CSV and this page anew. `bench/measure.py` says how time and memory are measured, `bench/released.py` holds
+Each writes its CSV in `bench/results` and this page anew; `python -m bench.page` writes the page alone.
+`bench/measure.py` says how time and memory are measured, `bench/released.py` holds
 the released formulas, and tests compare them with arrays that the released code wrote.
 """
 
@@ -182,7 +189,7 @@ def describe_machine(threads: int) -> dict[str, str]:
 def write_csv(bench: str, rows: list[Row], options: Options) -> pd.DataFrame:
     """Write the rows of a bench with the machine they are from; give them as they can be read again."""
     table = pd.DataFrame(rows).reindex(columns=COLUMNS).assign(**describe_machine(options.threads))
-    path = options.out / f"{bench}.csv"
+    path = options.out / RESULTS / f"{bench}.csv"
     replace_file(path, table.to_csv(index=False, float_format="%.6g").encode())
     return read_csv(path)
 
@@ -192,21 +199,22 @@ def read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"baseline": str, "python": str}).fillna({"baseline": ""})
 
 
-def write_page(folder: Path) -> None:
-    """Write core.md and growth.png from the CSVs that are in a folder."""
-    found = {
-        bench: read_csv(folder / f"{bench}.csv")
-        for bench in TABLES
-        if (folder / f"{bench}.csv").is_file()
-    }
+def write_page(root: Path) -> None:
+    """Write the page and its figure from the CSVs that are there.
+
+    Args:
+        root: The repository, or a folder in its place.
+    """
+    paths = {bench: root / RESULTS / f"{bench}.csv" for bench in TABLES}
+    found = {bench: read_csv(path) for bench, path in paths.items() if path.is_file()}
     picture = draw_growth(found)
     if picture:
-        replace_file(folder / "growth.png", picture)
-    replace_file(folder / "core.md", page(found, bool(picture)).encode())
+        replace_file(root / PAGE / "growth.png", picture)
+    replace_file(root / PAGE / "README.md", page(found, bool(picture)).encode())
 
 
 def page(found: Mapping[str, pd.DataFrame], picture: bool) -> str:
-    """Give the text of core.md."""
+    """Return the text of the page."""
     parts = [TITLE, verdict(found), HEAD]
     for bench, table in found.items():
         parts += [
@@ -272,7 +280,7 @@ def machines(found: Mapping[str, pd.DataFrame]) -> str:
     lines = []
     for bench, table in found.items():
         what = ", ".join(f"{name} {table[name].iloc[0]}" for name in table.columns[len(COLUMNS) :])
-        lines.append(f"- [{bench}.csv]({bench}.csv): {what}")
+        lines.append(f"- [{bench}.csv](../../{RESULTS}/{bench}.csv): {what}")
     return "\n".join(["<details><summary>Measured on</summary>", "", *lines, "", "</details>", ""])
 
 
@@ -316,3 +324,7 @@ def number(value: float) -> str:
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the rows of a table."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+if __name__ == "__main__":
+    write_page(ROOT)

@@ -26,7 +26,7 @@ def row(**values: Any) -> dict[str, Any]:
 def written(folder: Path, *rows: dict[str, Any]) -> str:
     page.write_csv("loss", list(rows), Options(True, folder, 1, 1.0))
     page.write_page(folder)
-    return (folder / "core.md").read_text()
+    return (folder / page.PAGE / "README.md").read_text()
 
 
 def test_a_limit_that_is_met_stands_beside_its_figure(tmp_path: Path) -> None:

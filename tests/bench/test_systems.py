@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.measure import Options, measure_case
-from bench.page import write_csv
+from bench.page import RESULTS, write_csv
 from bench.systems import REFERENCE, SECTIONS, cases, shape_of_batch, system
 from geomix.config.read import load
 from geomix.report.costs import read_costs
@@ -27,7 +27,7 @@ def test_the_page_reads_what_is_written(tmp_path: Path) -> None:
     (case,) = cases(quick=True)
     options = Options(True, tmp_path, 1, 0.01)
     write_csv("systems", measure_case("systems", replace(case, memory=False), options), options)
-    costs = read_costs(tmp_path / "systems.csv")
+    costs = read_costs(tmp_path / RESULTS / "systems.csv")
     assert list(costs) == ["hypvit"]
     assert costs["hypvit"][0] > 0
 
