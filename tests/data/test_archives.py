@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from geomix.data.archives import check_archive, open_archive
+from geomix.data.archives import check_archive, open_archive, visible
 from geomix.errors import InputError
 
 NOISE = random.Random(0)
@@ -225,3 +225,9 @@ def test_a_large_file_that_shrinks_a_little_is_no_bomb(tmp_path: Path) -> None:
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x.zip: not found; expected an archive"):
         check_archive(tmp_path / "x.zip")
+
+
+def test_what_macos_adds_is_not_visible() -> None:
+    kept = ["a/b.png", "a/b._c", "__MACOSX.txt", "a.__MACOSX/b"]
+    hidden = ["._a", "a/._b.png", "._a/b.png", "__MACOSX/a", "a/__MACOSX/b", "a/__MACOSX"]
+    assert visible([*hidden, *kept]) == kept

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geomix.data.packed import Encoded, Packed, open_packed, read_samples
+from geomix.data.packed import Encoded, Packed, check_hashes, open_packed, read_samples
 from geomix.errors import InputError
 from geomix.files import hash_file
 
@@ -51,11 +51,40 @@ def test_a_card_without_a_key_is_refused(packed_folder: Path) -> None:
         open_packed(packed_folder)
 
 
-def test_truncated_images_are_refused(packed_folder: Path) -> None:
+@pytest.mark.parametrize("cut", [100, 100_000])
+def test_truncated_images_are_refused(packed_folder: Path, cut: int) -> None:
     path = packed_folder / "images.npy"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="images.npy: damaged: found sha256 .*expected"):
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(InputError, match="images.npy: damaged: .* makes it again") as caught:
         open_packed(packed_folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_after_the_images_are_refused(packed_folder: Path) -> None:
+    path = packed_folder / "images.npy"
+    path.write_bytes(path.read_bytes() + b"0")
+    with pytest.raises(InputError, match="images.npy: damaged: .* in 15,489 bytes, expected .* in"):
+        open_packed(packed_folder)
+
+
+@pytest.mark.parametrize("shape", [(59, 16, 16, 1), (60, 16, 8, 1), (60, 16, 16)])
+def test_images_of_another_shape_are_refused(packed_folder: Path, shape: tuple[int, ...]) -> None:
+    np.save(packed_folder / "images.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(InputError, match=r"images.npy: damaged: .*expected \(60, 16, 16, 1\)"):
+        open_packed(packed_folder)
+
+
+def test_a_changed_byte_is_found_by_its_hash(packed_folder: Path) -> None:
+    check_hashes(packed_folder)
+    path = packed_folder / "images.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    open_packed(packed_folder)
+    with pytest.raises(InputError, match="images.npy: damaged: found sha256 .*expected"):
+        check_hashes(packed_folder)
+    path.unlink()
+    with pytest.raises(InputError, match="images.npy: not found"):
+        check_hashes(packed_folder)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "samples.csv", "card.json"])
@@ -77,7 +106,9 @@ def test_a_missing_column_is_named(packed_folder: Path) -> None:
 def test_a_table_edited_by_hand_is_refused(packed_folder: Path) -> None:
     path = packed_folder / "samples.csv"
     path.write_text(path.read_text().replace("train", "test", 1))
-    with pytest.raises(InputError, match="samples.csv: damaged"):
+    with pytest.raises(
+        InputError, match="samples.csv: damaged: found 19 rows of train, expected 20"
+    ):
         open_packed(packed_folder)
 
 
@@ -121,7 +152,8 @@ def test_offsets_outside_of_the_file_are_refused(
     offsets = np.load(packed_folder / "offsets.npy")
     offsets[3] = wrong
     np.save(packed_folder / "offsets.npy", offsets)
-    message = f"offsets.npy: found bytes {wrong[0]} to {wrong[1]} for row 3, expected some of the 1830 bytes"
+    found = f"bytes {wrong[0]} to {wrong[1]} for row 3"
+    message = f"offsets.npy: found {found}, expected some of the 1830 bytes"
     with pytest.raises(InputError, match=message):
         open_packed(sign(packed_folder))
 

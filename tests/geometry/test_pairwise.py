@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from geomix.errors import InputError
 from geomix.geometry import pairwise as products
 from geomix.geometry.distances import FLAT, HYPERBOLIC, expmap0, flat_distance, hyperbolic_distance
 from geomix.geometry.pairwise import Kernel
@@ -302,7 +301,7 @@ def test_no_gradient_asked_for_gives_the_same_distances() -> None:
 def test_points_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     for distance in (flat_distance, lambda a, b: hyperbolic_distance(a, b, 1.0)):
         with pytest.raises(
-            InputError,
+            ValueError,
             match=r"distances: found points \(.*\) and \(.*\), expected \(N, D\) and \(M, D\)",
         ):
             distance(torch.zeros(x, dtype=torch.float64), torch.zeros(y, dtype=torch.float64))

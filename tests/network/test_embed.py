@@ -9,7 +9,8 @@ import torch
 
 from geomix.data.packed import Packed
 from geomix.network import embed as module
-from geomix.network.encoder import Encoder, build_encoder
+from geomix.network.encoder import Encoder
+from tests.network.conftest import build
 
 SETTINGS = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2}
 CPU = torch.device("cpu")
@@ -17,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return build_encoder(SETTINGS, 8, (16, 16, 1), seed=0)
+    return build(SETTINGS, 8, (16, 16, 1), seed=0)
 
 
 @pytest.mark.parametrize(("limit", "value"), [("BATCH", 7), ("PIXELS", 16 * 16 * 3)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from geomix.errors import InputError
-from geomix.network.encoder import build_encoder
 from geomix.network.mlp import DEPTH, WIDTH, Block, build_mlp
+from tests.network.conftest import build, section
 
 SETTINGS: dict[str, Any] = {"name": "mlp", "width": 16, "depth": 3}
 MOMENTS = (np.array([1.0, -2.0]), np.array([0.5, 3.0]))
@@ -18,14 +18,16 @@ MOMENTS = (np.array([1.0, -2.0]), np.array([0.5, 3.0]))
     ("change", "width", "depth"), [({}, 16, 3), ({"width": None, "depth": None}, WIDTH, DEPTH)]
 )
 def test_it_has_the_size_asked_for(change: dict[str, Any], width: int, depth: int) -> None:
-    network, found = build_mlp(SETTINGS | change, 2, seed=0)
+    network, found = build_mlp(section(SETTINGS | change), 2, seed=0)
     assert network(torch.zeros(4, 2)).shape == (4, width)
     assert found == width
     assert sum(isinstance(module, Block) for module in network) == depth
 
 
 def test_a_seed_gives_the_same_weights() -> None:
-    first, again, other = (build_mlp(SETTINGS, 5, seed)[0].state_dict() for seed in (0, 0, 1))
+    first, again, other = (
+        build_mlp(section(SETTINGS), 5, seed)[0].state_dict() for seed in (0, 0, 1)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["0.weight"], other["0.weight"])
 
@@ -39,48 +41,39 @@ def test_a_block_adds_to_its_input() -> None:
 
 
 def test_vectors_of_one_number_are_told_apart() -> None:
-    network, _ = build_mlp(SETTINGS, 1, seed=0)
+    network, _ = build_mlp(section(SETTINGS), 1, seed=0)
     features = network(torch.tensor([[-1.0], [0.5], [2.0]]))
     assert torch.cdist(features, features)[0, 1:].min() > 0.1
 
 
 def test_drop_path_rises_over_the_blocks() -> None:
-    network, _ = build_mlp(SETTINGS | {"drop_path": 0.2}, 2, seed=0)
+    network, _ = build_mlp(section(SETTINGS | {"drop_path": 0.2}), 2, seed=0)
     found = [module.drop_path.drop_prob for module in network if isinstance(module, Block)]
     assert found == pytest.approx([0, 0.1, 0.2])
 
 
 def test_the_moments_of_the_data_are_saved_with_the_weights() -> None:
-    encoder = build_encoder(SETTINGS, 7, (1, 1, 2), 0, MOMENTS)
+    encoder = build(SETTINGS, 7, (1, 1, 2), 0, MOMENTS)
     assert encoder.state_dict()["mean"].tolist() == [1, -2]
     assert encoder.state_dict()["std"].tolist() == [0.5, 3]
     features, embeddings = encoder(torch.zeros(4, 2))
     assert (features.shape, embeddings.shape) == ((4, 16), (4, 7))
 
 
+@pytest.mark.parametrize(("name", "moments"), [("mlp", None), ("vit_tiny_patch16_224", MOMENTS)])
+def test_a_backbone_that_does_not_fit_the_data_is_a_defect(name: str, moments: Any) -> None:
+    data = "vectors" if moments else "images"
+    with pytest.raises(ValueError, match=f"found {name}, expected a backbone for {data}"):
+        build(SETTINGS | {"name": name}, 7, (1, 1, 2), 0, moments)
+
+
 @pytest.mark.parametrize(
-    ("change", "moments", "message"),
+    ("change", "message"),
     [
-        (
-            {},
-            None,
-            "backbone.name: found mlp, expected the name of a Vision Transformer of timm for images",
-        ),
-        (
-            {"name": "vit_tiny_patch16_224"},
-            MOMENTS,
-            "backbone.name: found vit_tiny_patch16_224, expected mlp for vectors",
-        ),
-        (
-            {"pretrained": True},
-            MOMENTS,
-            "backbone.pretrained: found True, expected none: mlp starts from scratch",
-        ),
-        ({"checkpoint": "w.pth"}, MOMENTS, "backbone.checkpoint: found w.pth, expected none"),
+        ({"pretrained": True}, "backbone.pretrained: found True, expected none: mlp starts from"),
+        ({"checkpoint": "w.pth"}, "backbone.checkpoint: found w.pth, expected none"),
     ],
 )
-def test_a_backbone_that_does_not_fit_the_data_is_refused(
-    change: dict[str, Any], moments: Any, message: str
-) -> None:
+def test_weights_from_elsewhere_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build_encoder(SETTINGS | change, 7, (1, 1, 2), 0, moments)
+        build(SETTINGS | change, 7, (1, 1, 2), 0, MOMENTS)

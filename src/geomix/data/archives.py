@@ -1,4 +1,4 @@
-"""Archives as they were downloaded: read in stored order without unpacking, and checked before anything trusts them."""
+"""Downloaded archives: checked from end to end, and read in stored order without unpacking."""
 
 import gzip
 import re
@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -20,8 +20,9 @@ from geomix.errors import InputError
 CHUNK = 1 << 20  # bytes read at a time
 MOST_BYTES = 1 << 35  # unpacked, all members together: ten times the largest data set
 MOST_FILES = 1_000_000
-MOST_RATIO = 100  # unpacked to packed bytes: photographs stay near 1, tables near 10, and deflate can reach 1,000 ...
-RATIO_FROM = 1 << 20  # ... but below so many unpacked bytes any ratio is harmless
+# Unpacked over packed bytes: photographs stay near 1, tables near 10, and deflate can reach 1,000.
+MOST_RATIO = 100
+RATIO_FROM = 1 << 20  # any ratio is harmless below this number of unpacked bytes
 DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -37,7 +38,7 @@ Extract = Callable[[tarfile.TarInfo], IO[bytes]]  # not None for a file
 
 
 class Entry(NamedTuple):
-    """A member of an archive: its stored name, what it is (only "file" has content), its bytes, and how to read it."""
+    """A member of an archive: stored name, kind (only "file" has content), bytes, and reader."""
 
     name: str
     kind: str
@@ -46,21 +47,21 @@ class Entry(NamedTuple):
 
 
 class Archive(ABC):
-    """An archive that is read as it is stored, from its beginning to its end. Use it as a context manager."""
+    """An archive, read as it is stored from beginning to end; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @abstractmethod
     def entries(self) -> Iterator[Entry]:
-        """Give every member in stored order; an entry can be opened until the next one is taken."""
+        """Iterate in stored order; an entry can be opened until the next one is taken."""
 
     @abstractmethod
     def close(self) -> None:
         """Close the file."""
 
     def names(self) -> list[str]:
-        """Give the names of the regular files in stored order, without a "./" in front.
+        """Return the names of the regular files in stored order, without a leading "./".
 
         Raises:
             InputError: If the archive is damaged.
@@ -72,13 +73,13 @@ class Archive(ABC):
         """Read some files in stored order, in one pass; memory holds one of them at a time.
 
         Args:
-            names: As `names` gives them.
+            names: As `names` returns them.
 
         Yields:
             The name and the content of each.
 
         Raises:
-            InputError: If a name is not there or the archive is damaged.
+            InputError: If a name is missing or the archive is damaged.
         """
         left = set(names)
         with refuse_damage(self.path):
@@ -96,11 +97,12 @@ class Archive(ABC):
             raise InputError(f"{self.path}: found no member {min(left)!r}, expected it ({missing})")
 
     def read(self, name: str) -> bytes:
-        """Read one file. In a tar this reads all that stands before it: for several files use
-        `walk`.
+        """Read one file.
+
+        In a tar this reads everything before it: use `walk` for several files.
 
         Raises:
-            InputError: If it is not there or the archive is damaged.
+            InputError: If it is missing or the archive is damaged.
         """
         return next(content for _, content in self.walk([name]))
 
@@ -124,11 +126,10 @@ class ZipArchive(Archive):
         self._zip = zipfile.ZipFile(path)
 
     def entries(self) -> Iterator[Entry]:
-        """Give every member in the order of its bytes in the file."""
+        """Iterate over the members in the order of their bytes in the file."""
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
-            yield Entry(
-                info.filename, kind_in_zip(info), info.file_size, partial(self._zip.open, info)
-            )
+            read = partial(self._zip.open, info)
+            yield Entry(info.filename, kind_in_zip(info), info.file_size, read)
 
     def close(self) -> None:
         """Close the file."""
@@ -136,7 +137,7 @@ class ZipArchive(Archive):
 
 
 class TarArchive(Archive):
-    """A tar file, plain or gzipped; each pass reads it anew from the beginning."""
+    """A tar file, plain or gzipped; each pass reads it again from the beginning."""
 
     def __init__(self, path: Path, *, gzipped: bool, most_bytes: int) -> None:
         super().__init__(path)
@@ -144,32 +145,26 @@ class TarArchive(Archive):
         self._most = most_bytes
 
     def entries(self) -> Iterator[Entry]:
-        """Give every member in stored order, then refuse a file that does not end as a tar ends."""
-        with cast(
-            "IO[bytes]", gzip.open(self.path) if self._gzipped else self.path.open("rb")
-        ) as file:
-            tape = Tape(file, self.path, self._most)
+        """Iterate in stored order, then refuse a file that does not end as a tar ends."""
+        with gzip.open(self.path) if self._gzipped else self.path.open("rb") as file:
+            tape = Tape(cast("IO[bytes]", file), self.path, self._most)
             with tarfile.open(fileobj=cast("IO[bytes]", tape), mode="r|", bufsize=CHUNK) as tar:
                 for info in tar:
-                    yield Entry(
-                        info.name,
-                        kind_in_tar(info),
-                        info.size,
-                        partial(cast("Extract", tar.extractfile), info),
-                    )
+                    read = partial(cast("Extract", tar.extractfile), info)
+                    yield Entry(info.name, kind_in_tar(info), info.size, read)
             while tape.read(CHUNK):
                 pass
-            # tarfile takes any header it cannot read for the end; the true end is a block of zeros
-            # and nothing after it.
+            # tarfile mistakes any unreadable header for the end; the true end is a block of zeros
+            # with nothing after it.
             if tape.filled > tar.offset or tape.length < tar.offset + tarfile.BLOCKSIZE:
                 raise tarfile.ReadError(f"no end of the archive after {tar.offset:,} bytes")
 
     def close(self) -> None:
-        """Do nothing: a pass closes its file itself."""
+        """Do nothing: each pass closes its file."""
 
 
 class Tape:
-    """The bytes of a tar as they are unpacked: how many came, up to where they were not zero, and no more than allowed."""
+    """The unpacked bytes of a tar: their length, the end of the last one above 0, and a limit."""
 
     def __init__(self, file: IO[bytes], path: Path, most_bytes: int) -> None:
         self._file, self._path, self._most = file, path, most_bytes
@@ -183,14 +178,13 @@ class Tape:
         self.filled = self.length + filled if filled else self.filled
         self.length += len(chunk)
         if self.length > self._most:
-            raise InputError(
-                f"{self._path}: found a bomb that unpacks to over {self._most:,} bytes, expected no more"
-            )
+            found = f"a bomb that unpacks to over {self._most:,} bytes"
+            raise InputError(f"{self._path}: found {found}, expected no more")
         return chunk
 
 
 def kind_in_zip(info: zipfile.ZipInfo) -> str:
-    """Say what a member of a zip is."""
+    """Return the kind of a member of a zip."""
     mode = stat.S_IFMT(info.external_attr >> 16)
     if stat.S_ISLNK(mode):
         return "link"
@@ -202,7 +196,7 @@ def kind_in_zip(info: zipfile.ZipInfo) -> str:
 
 
 def kind_in_tar(info: tarfile.TarInfo) -> str:
-    """Say what a member of a tar is."""
+    """Return the kind of a member of a tar."""
     if info.issym() or info.islnk():
         return "link"
     if info.isdir():
@@ -211,12 +205,24 @@ def kind_in_tar(info: tarfile.TarInfo) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Give a stored name without "./", doubled or trailing slashes."""
+    """Return a stored name without "./", doubled or trailing slashes."""
     return str(PurePosixPath(name))
 
 
+def visible(names: Iterable[str]) -> list[str]:
+    """Return the members of the data set itself, without those that macOS adds to archives.
+
+    These are the members below `__MACOSX` and those with a part that begins with `._`.
+    """
+    return [
+        name
+        for name in names
+        if not any(part.startswith("._") or part == "__MACOSX" for part in name.split("/"))
+    ]
+
+
 def leaves_folder(name: str) -> bool:
-    """Say whether a name, on any system, could lead out of the folder it is unpacked to."""
+    """Return whether a name could lead out of the folder it is unpacked to, on any system."""
     return (
         bool(re.match(r"[/\\]|[A-Za-z]:", name))
         or ".." in re.split(r"[/\\]", name)
@@ -227,20 +233,19 @@ def leaves_folder(name: str) -> bool:
 
 @contextmanager
 def refuse_damage(path: Path) -> Iterator[None]:
-    """Turn what the libraries raise on a damaged archive into one line."""
+    """Turn the exceptions of the libraries on a damaged archive into one line."""
     try:
         yield
     except FileNotFoundError:
         raise InputError(f"{path}: not found; expected an archive") from None
     except DAMAGE as error:
         reason = " ".join(f"{error or type(error).__name__}".split())
-        raise InputError(
-            f"{path}: found a damaged or incomplete archive ({reason}), expected a whole one"
-        ) from None
+        found = f"a damaged or incomplete archive ({reason})"
+        raise InputError(f"{path}: found {found}, expected a whole one") from None
 
 
 def open_archive(path: Path, *, most_bytes: int = MOST_BYTES) -> Archive:
-    """Open a zip, tar or tar.gz, told apart by its content.
+    """Open a zip, tar or tar.gz, recognised by its content.
 
     Args:
         path: The file.
@@ -267,12 +272,11 @@ def open_archive(path: Path, *, most_bytes: int = MOST_BYTES) -> Archive:
 def check_archive(
     path: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES
 ) -> None:
-    """Read an archive from end to end and refuse it unless all of it is whole and harmless.
+    """Read an archive from end to end and refuse it unless it is whole and harmless.
 
     Refused are other formats, truncated or corrupt files, names that lead out of the folder or come
-    twice, links, devices,
-    locked members, and bombs: too many members, too many bytes, or 100 times the bytes of the
-    archive. Nothing is unpacked.
+    twice, links, devices, locked members, and bombs: too many members, too many bytes, or 100 times
+    the bytes of the archive. Nothing is unpacked.
 
     Args:
         path: The file.
@@ -287,34 +291,32 @@ def check_archive(
     most = min(most_bytes, max(RATIO_FROM, MOST_RATIO * packed))
     seen: set[str] = set()
     total = 0
-    with (
-        open_archive(path, most_bytes=most + RATIO_FROM) as archive,
-        refuse_damage(path),
-    ):  # headers of a tar count there
+    # The headers of a tar count among its bytes, hence the larger limit.
+    with open_archive(path, most_bytes=most + RATIO_FROM) as archive, refuse_damage(path):
         for entry in archive.entries():
-            name = plain_name(entry.name)
-            shown = ascii(entry.name if len(entry.name) <= 100 else f"{entry.name[:100]}...")
-            if leaves_folder(entry.name):
-                raise InputError(
-                    f"{path}: found a member {shown}, expected names that stay in the folder"
-                )
-            if entry.kind not in ("file", "folder"):
-                raise InputError(
-                    f"{path}: found a {entry.kind}, {shown}, expected plain files and folders"
-                )
-            if name in seen and entry.kind == "file":
-                raise InputError(f"{path}: found the member {shown} twice, expected it once")
-            seen.add(name)
+            _check_entry(path, entry, seen)
+            seen.add(plain_name(entry.name))
             total += entry.length
             if total > most:
-                raise InputError(
-                    f"{path}: found a bomb of {packed:,} bytes that unpack to {total:,}, expected {most:,}"
-                )
+                found = f"a bomb of {packed:,} bytes that unpack to {total:,}"
+                raise InputError(f"{path}: found {found}, expected {most:,}")
             if len(seen) > most_files:
-                raise InputError(
-                    f"{path}: found a bomb of over {most_files:,} members, expected no more"
-                )
+                found = f"a bomb of over {most_files:,} members"
+                raise InputError(f"{path}: found {found}, expected no more")
             if entry.kind == "file":
                 with entry.open() as file:
                     while file.read(CHUNK):
                         pass
+
+
+def _check_entry(path: Path, entry: Entry, seen: set[str]) -> None:
+    """Refuse a member for its name or its kind."""
+    shown = ascii(entry.name if len(entry.name) <= 100 else f"{entry.name[:100]}...")
+    if leaves_folder(entry.name):
+        expected = "names that stay in the folder"
+        raise InputError(f"{path}: found a member {shown}, expected {expected}")
+    if entry.kind not in ("file", "folder"):
+        found = f"a {entry.kind}, {shown}"
+        raise InputError(f"{path}: found {found}, expected plain files and folders")
+    if entry.kind == "file" and plain_name(entry.name) in seen:
+        raise InputError(f"{path}: found the member {shown} twice, expected it once")

@@ -1,9 +1,8 @@
-"""Crops: which part of an image the network sees, and that part at the network's size.
+"""Crops: the part of an image that the network sees, at the network's size.
 
 A box is left, top, width and height, as shares of the width and height of the original; `WHOLE` is
-all of it. Boxes are drawn
-in the proportions of the original, also where the image was squeezed to a square: its aspect, width
-over height, says which.
+all of it. Boxes are drawn in the proportions of the original, even if the image was squeezed to a
+square: its aspect, width over height, tells them.
 """
 
 import math
@@ -27,16 +26,18 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 TRIES = 10
 MOST_RATIO = 4 / 3  # width over height of a random crop; its inverse is the least
 BLOCK = 32  # images resampled at a time: bounds memory, and stays in the cache
-THREADS = 8  # at most, that decode beside a CUDA device
-SPARE = 2  # a JPEG is decoded at a half, quarter or eighth if the crop still has so many times the pixels needed
+THREADS = 8  # most threads that decode beside a CUDA device
+# A JPEG is decoded at a half, quarter or eighth of its size if each side of the crop still has this
+# many times the pixels needed.
+SPARE = 2
 
 
 def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tensor:
     """Draw a random-resized crop for each image.
 
-    Ten times an area, uniform in [area, 1] of the image, and a ratio of width to height,
-    log-uniform in [3/4, 4/3], are drawn; the first such crop that fits is put at a random place. If
-    none fits, it is the largest centred crop with a ratio in these bounds.
+    Ten times, an area uniform in [area, 1] of the image and a ratio of width to height log-uniform
+    in [3/4, 4/3] are drawn. The first of these crops that fits is put at a random place. If none
+    fits, the crop is the largest centred one with a ratio in these bounds.
 
     Args:
         aspects: Width over height of the originals, shape (N,).
@@ -48,8 +49,8 @@ def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tens
         Boxes, float64, shape (N, 4).
 
     Source:
-        Szegedy et al. 2014 (arXiv:1409.4842); torchvision's RandomResizedCrop, which rounds to
-        pixels in between.
+        Szegedy et al. 2014 (arXiv:1409.4842); torchvision's RandomResizedCrop, which also rounds to
+        pixels on the way.
     """
     count = len(aspects)
     if area == 1:
@@ -58,9 +59,8 @@ def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tens
     aspect = aspects.double()[:, None]
     areas = area + (1 - area) * draws[:, :TRIES]
     ratios = ((2 * draws[:, TRIES:-2] - 1) * math.log(MOST_RATIO)).exp()
-    tried = torch.stack(
-        [(areas * ratios / aspect).sqrt(), (areas / ratios * aspect).sqrt()], 2
-    )  # (N, TRIES, 2)
+    widths, heights = (areas * ratios / aspect).sqrt(), (areas / ratios * aspect).sqrt()
+    tried = torch.stack([widths, heights], 2)  # (N, TRIES, 2)
     fits = (tried <= 1).all(2)
     chosen = tried[torch.arange(count), fits.int().argmax(1)]
     found = fits.any(1, keepdim=True)
@@ -70,14 +70,14 @@ def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tens
 
 
 def draw_flips(count: int, share: float, generator: torch.Generator) -> Tensor:
-    """Draw which images are mirrored, left to right, bool (N,); nothing is drawn for a share of 0."""
+    """Draw the images to mirror, left to right, bool (N,); nothing is drawn for a share of 0."""
     if share == 0:
         return torch.zeros(count, dtype=torch.bool)
     return torch.rand(count, generator=generator) < share
 
 
 def centre_crops(aspects: Tensor, share: float) -> Tensor:
-    """Give the centred square of each image.
+    """Return the centred square of each image.
 
     Args:
         aspects: Width over height of the originals, shape (N,).
@@ -92,12 +92,11 @@ def centre_crops(aspects: Tensor, share: float) -> Tensor:
 
 
 def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
-    """Cut boxes out of squeezed images and resize them to squares, bilinear, antialiased where they
-    shrink.
+    """Cut boxes out of squeezed images and resize them to squares: bilinear, antialiased.
 
-    A whole image of the side asked for comes back exactly. On the CPU Pillow does it, in as many
-    threads as torch has, and rounds to 1/255, several times faster than the products that other
-    devices take.
+    A whole image of the given side is returned exactly. On the CPU Pillow does it, in as many
+    threads as torch has, and rounds to 1/255; this is several times faster than the products used
+    on other devices.
 
     Args:
         images: uint8, shape (N, S, S, C), on any device.
@@ -111,15 +110,12 @@ def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Ten
     if images.device.type != "cpu":
         return resize_by_products(images, boxes, flips, side)
     pixels, shares = images.numpy(), boxes.tolist()
-    threads = count_threads(images.device)
-    squares = _work_on(
-        len(images),
-        lambda row: _resize_part(pixels[row], shares[row], side),
-        flips,
-        side,
-        images.shape[3],
-        threads,
-    )
+
+    def resize(row: int) -> Image.Image:
+        """Cut the box out of an image."""
+        return _resize_part(pixels[row], shares[row], side)
+
+    squares = _fill(resize, flips, side, images.shape[3], count_threads(images.device))
     return squares.float().div_(255)
 
 
@@ -132,7 +128,7 @@ def _resize_part(pixels: np.ndarray, box: Sequence[float], side: int) -> Image.I
 
 
 def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
-    """Do what `crop_decoded` does with two matrix products for each image, on any device, unrounded."""
+    """Do the same as `crop_decoded` by two matrix products an image: any device, no rounding."""
     count, height, width, channels = images.shape
     boxes, flips = boxes.to(images.device, torch.float32), flips.to(images.device)
     found = torch.empty(count, channels, side, side, device=images.device)
@@ -143,16 +139,14 @@ def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) 
         columns = _weights(left, wide, width, side)
         columns = torch.where(flips[block, None, None], columns.flip(1), columns)
         tall = torch.bmm(rows, images[block].flatten(2).float())  # (n, side, S * C)
-        lines = (
-            tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2).flatten(1, 2)
-        )  # (n, C * side, S)
-        found[block] = torch.bmm(lines, columns.mT).unflatten(1, (channels, side))
+        lines = tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2)  # (n, C, side, S)
+        squares = torch.bmm(lines.flatten(1, 2), columns.mT)
+        found[block] = squares.unflatten(1, (channels, side))
     return found.div_(255)
 
 
 def _weights(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
-    """Give the weight of each pixel of a line in each pixel of its resized part, shape (N, side,
-    pixels).
+    """Return the weight of each pixel of a line in each pixel of its resized part.
 
     Args:
         begin: Of the part, as a share of the line, (N,).
@@ -160,9 +154,12 @@ def _weights(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
         pixels: Of the line.
         side: Pixels of the result.
 
+    Returns:
+        Shape (N, side, pixels).
+
     Source:
-        The triangle filter of Pillow: as wide as a pixel of the result, at least as one of the
-        line.
+        The triangle filter of Pillow: as wide as a pixel of the result, or of the line if that is
+        wider.
     """
     step = extent * pixels / side
     places = torch.arange(side, device=begin.device) + 0.5
@@ -180,12 +177,11 @@ def crop_encoded(
     channels: int,
     device: torch.device = torch.device("cpu"),  # noqa: B008  # immutable
 ) -> Tensor:
-    """Decode files, cut boxes out of the originals and resize them to squares, bilinear,
-    antialiased where they shrink.
+    """Decode files, cut boxes out of the originals and resize them: bilinear, antialiased.
 
-    On the CPU in as many threads as torch has: Pillow works outside Python's lock. On a CUDA device
-    a batch of ordinary JPEGs is decoded by torchvision there; should it fail, and for other files,
-    this is done on the CPU, in up to 8 threads.
+    On the CPU this takes as many threads as torch has: Pillow works outside Python's lock. On a
+    CUDA device torchvision decodes a batch of ordinary JPEGs; if that fails, and for other files,
+    the CPU does it in up to 8 threads.
 
     Args:
         files: N files.
@@ -193,7 +189,7 @@ def crop_encoded(
         flips: Which to mirror, bool (N,).
         side: Pixels.
         channels: 1 or 3.
-        device: Where the result shall be.
+        device: Of the result.
 
     Returns:
         uint8, shape (N, channels, side, side).
@@ -202,25 +198,20 @@ def crop_encoded(
         InputError: If a file is broken.
 
     Accuracy:
-        The result of torchvision's resized_crop of the PIL image, exactly, unless a crop has at
-        least 4 * side pixels to
-        its side: such JPEGs are decoded at a fraction of their size, and differ by less than 1/255
-            on average.
+        Exactly the result of torchvision's resized_crop of the PIL image, unless the sides of a
+        crop have at least 4 * side pixels: such JPEGs are decoded at a fraction of their size, and
+        differ by less than 1/255 on average.
     """
     if device.type == "cuda" and all(map(_is_plain_jpeg, files)):
         with suppress(RuntimeError):  # of nvJPEG: a kind of JPEG that it does not know
             return crop_on_device(files, boxes, flips, side, channels, device)
     shares = boxes.tolist()
-    count, threads = len(files), count_threads(device)
-    squares = _work_on(
-        count,
-        lambda row: crop_file(files[row], shares[row], side, channels),
-        flips,
-        side,
-        channels,
-        threads,
-    )
-    return squares.to(device)
+
+    def crop(row: int) -> Image.Image:
+        """Decode a file and cut its box out."""
+        return crop_file(files[row], shares[row], side, channels)
+
+    return _fill(crop, flips, side, channels, count_threads(device)).to(device)
 
 
 def crop_file(content: bytes, box: Sequence[float], side: int, channels: int) -> Image.Image:
@@ -231,10 +222,8 @@ def crop_file(content: bytes, box: Sequence[float], side: int, channels: int) ->
     left, top, right, bottom = pixel_box(box, width, height)
     shrink = 1
     if turned == 1 and image.format == "JPEG":
-        shrink = max(
-            (by for by in (2, 4, 8) if min(right - left, bottom - top) >= by * SPARE * side),
-            default=1,
-        )
+        shortest = min(right - left, bottom - top)
+        shrink = max(by for by in (1, 2, 4, 8) if by == 1 or shortest >= by * SPARE * side)
     if shrink > 1:
         image.draft(None, (width // shrink, height // shrink))
     plain = load_image(image, channels)
@@ -245,7 +234,7 @@ def crop_file(content: bytes, box: Sequence[float], side: int, channels: int) ->
 
 
 def pixel_box(box: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:
-    """Round a box to pixels of an image, at least one and inside of it: left, top, right, bottom."""
+    """Round a box to pixels of an image, at least one, inside it: left, top, right, bottom."""
     edges = []
     for begin, extent, pixels in ((box[0], box[2], width), (box[1], box[3], height)):
         length = min(max(1, round(extent * pixels)), pixels)
@@ -263,7 +252,7 @@ def crop_on_device(
     channels: int,
     device: torch.device,
 ) -> Tensor:
-    """Do what `crop_encoded` does, with ordinary upright JPEGs alone and all of it on a device.
+    """Do the same as `crop_encoded` for ordinary upright JPEGs, entirely on a device.
 
     Raises:
         RuntimeError: If torchvision cannot decode one of them there.
@@ -271,8 +260,7 @@ def crop_on_device(
     contents = [torch.frombuffer(bytearray(content), dtype=torch.uint8) for content in files]
     mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
     with warnings.catch_warnings():
-        # torchvision 0.29 refers to TorchCodec, another package; until torchvision drops its
-        # decoder.
+        # torchvision 0.29 refers to another package, TorchCodec; until it drops its decoder.
         warnings.simplefilter("ignore", DeprecationWarning)
         images = decode_jpeg(contents, mode, device)
     squares = []
@@ -290,30 +278,29 @@ def _is_plain_jpeg(content: bytes) -> bool:
 
 
 def count_threads(device: torch.device) -> int:
-    """Give the threads that crop for a device: torch's own for the CPU, so that a cell of one thread stays at one."""
+    """Return the number of threads that crop for a device.
+
+    For the CPU it is that of torch, so that a cell of one thread stays at one.
+    """
     return torch.get_num_threads() if device.type == "cpu" else min(THREADS, os.cpu_count() or 1)
 
 
-def _work_on(
-    count: int,
-    work: Callable[[int], Image.Image],
-    flips: Tensor,
-    side: int,
-    channels: int,
-    threads: int,
+def _fill(
+    crop: Callable[[int], Image.Image], flips: Tensor, side: int, channels: int, threads: int
 ) -> Tensor:
-    """Make squares in threads, mirror some, and give all, uint8, (N, C, side, side)."""
-    found = np.empty((count, channels, side, side), np.uint8)
+    """Crop every row in threads and mirror some of the squares, uint8 (N, C, side, side)."""
+    found = np.empty((len(flips), channels, side, side), np.uint8)
     mirrored = flips.tolist()
 
-    def make(row: int) -> None:
-        """Make the square of a row."""
-        square = work(row)
+    def fill(row: int) -> None:
+        """Crop one row."""
+        square = crop(row)
         if mirrored[row]:
             square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         found[row] = np.asarray(square).reshape(side, side, channels).transpose(2, 0, 1)
 
-    list(map(make, range(count)) if threads == 1 else _pool(threads).map(make, range(count)))
+    rows = range(len(flips))
+    list(map(fill, rows) if threads == 1 else _pool(threads).map(fill, rows))
     return torch.from_numpy(found)
 
 

@@ -1,7 +1,9 @@
-"""Images as the network sees them: crops, normalised, and random changes for training. Vectors are standardised alone."""
+"""Images as the network sees them: cropped, normalised, and changed at random for training.
+
+Vectors are only standardised.
+"""
 
 import math
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -9,12 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomix.data.crops import WHOLE, crop_decoded, crop_encoded
+from geomix.config.sections import Augment, Crop
+from geomix.data.crops import WHOLE, crop_decoded, crop_encoded, draw_crops, draw_flips
 from geomix.data.packed import Encoded, Packed
+
+SIDE = 32  # pixels of a side, of the raw pixels of images that are packed encoded
+FILES = 512  # decoded at a time for raw pixels
 
 
 class Format(Protocol):
-    """How an encoder wants its images; `Encoder` has these."""
+    """The format in which an encoder takes images; `Encoder` has these attributes."""
 
     @property
     def side(self) -> int:
@@ -22,11 +28,30 @@ class Format(Protocol):
 
     @property
     def mean(self) -> Tensor:
-        """What is subtracted from pixels in [0, 1], shape (C,)."""
+        """Subtracted from pixels in [0, 1], shape (C,)."""
 
     @property
     def std(self) -> Tensor:
-        """What they are divided by then, shape (C,)."""
+        """Divisor of the difference, shape (C,)."""
+
+
+def draw_boxes(
+    packed: Packed, rows: np.ndarray, crop: Crop, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw a random crop and a flip of each image; nothing is drawn for vectors.
+
+    Args:
+        packed: The data set.
+        rows: Of its table, (N,).
+        crop: Section `crop` of params.yaml.
+        generator: On the CPU.
+
+    Returns:
+        Boxes, float64 (N, 4), as in `crops`, and which images to mirror, bool (N,).
+    """
+    area, flip = (1, 0) if packed.form == "vectors" else (crop.area, crop.flip)
+    boxes = draw_crops(torch.from_numpy(packed.aspects[rows]), area, generator)
+    return boxes, draw_flips(len(rows), flip, generator)
 
 
 def load_batch(
@@ -42,15 +67,15 @@ def load_batch(
     Args:
         packed: The data set, in either form.
         rows: Of its table, (N,).
-        boxes: Which part of each original, shape (N, 4), as in `crops`.
+        boxes: The part of each original, shape (N, 4), as in `crops`.
         flips: Which to mirror, bool (N,).
-        encoder: Its side, mean and std say how it sees images.
-        device: Where the result shall be.
+        encoder: Whose side, mean and std the images get.
+        device: Of the result.
 
     Returns:
-        float32, shape (N, C, side, side). Whole images of that side are not resampled, and with
-        mean and std of 0.5 they are exactly their pixels / 127.5 - 1, in [-1, 1]. Vectors have
-        shape (N, C), and no boxes.
+        float32, shape (N, C, side, side). Whole images of that side are not resampled: with a mean
+        and std of 0.5 they are exactly pixels / 127.5 - 1, in [-1, 1]. Vectors have shape (N, C),
+        and boxes and flips do not change them.
 
     Raises:
         InputError: If the file of an image is broken.
@@ -58,11 +83,8 @@ def load_batch(
     side = encoder.side
     if isinstance(packed.images, Encoded):
         files = [packed.images.read(row) for row in rows]
-        return normalise(
-            crop_encoded(files, boxes, flips, side, packed.channels, device),
-            encoder.mean,
-            encoder.std,
-        )
+        squares = crop_encoded(files, boxes, flips, side, packed.channels, device)
+        return normalise(squares, encoder.mean, encoder.std)
     images = torch.from_numpy(np.ascontiguousarray(packed.images[rows])).to(device)
     if images.ndim == 2:
         return (images - encoder.mean.to(device)) / encoder.std.to(device)
@@ -77,60 +99,84 @@ def load_batch(
     return crop_decoded(images, boxes, flips, side).sub_(mean).div_(std)
 
 
+def read_raw(packed: Packed, split: str) -> np.ndarray:
+    """Return the raw input of a split, a row for each sample.
+
+    Decoded images are flattened, uint8 (n, H * W * C); encoded ones are squeezed to squares of 32
+    pixels first. Vectors are returned as they are, float32 (n, D).
+
+    Raises:
+        InputError: If the file of an image is broken.
+    """
+    rows = packed.rows(split)
+    if not isinstance(packed.images, Encoded):
+        return np.asarray(packed.images[rows]).reshape(len(rows), -1)
+    parts = []
+    for start in range(0, len(rows), FILES):
+        files = [packed.images.read(row) for row in rows[start : start + FILES]]
+        boxes = torch.tensor(WHOLE).expand(len(files), 4)
+        flips = torch.zeros(len(files), dtype=torch.bool)
+        squares = crop_encoded(files, boxes, flips, SIDE, packed.channels)
+        parts.append(squares.flatten(1).numpy())
+    return np.concatenate(parts)
+
+
 def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Take pixels in [0, 255], shape (N, C, H, W), to (pixels / 255 - mean) / std in float32; mean and std have shape (C,)."""
+    """Turn pixels in [0, 255], (N, C, H, W), into float32 (pixels / 255 - mean) / std.
+
+    Mean and std have shape (C,).
+    """
     mean, std = (moment.to(pixels.device)[:, None, None] for moment in (mean, std))
     return pixels.to(torch.float32, copy=True).div_(255 * std).sub_(mean / std)
 
 
 def augment(
     images: Tensor,
-    strength: Mapping[str, float],
+    strength: Augment,
     generator: torch.Generator,
     std: Tensor | float = 0.5,
 ) -> Tensor:
-    """Change each image of a batch by its own random affine map, then add noise.
+    """Change each image of a batch by a random affine map of its own, then add noise.
 
     Args:
-        images: Shape (N, C, H, W), normalised; or standardised vectors (N, C), which get noise
-            alone.
+        images: Shape (N, C, H, W), normalised; or standardised vectors (N, C), which only get
+            noise.
         strength: Section `augment` of params.yaml: the largest rotation in degrees, zoom, shear and
             shift as shares, and the standard deviation of the noise for pixels in [0, 1].
         generator: On the CPU, so that every device draws the same changes.
-        std: What the pixels were divided by, a number or shape (C,); 0.5 for values in [-1, 1]. The
-            noise of vectors has the deviation asked for whatever they were divided by.
+        std: Divisor of the pixels, a number or shape (C,); 0.5 for values in [-1, 1]. It does not
+            scale the noise of vectors.
 
     Returns:
-        The shape of the images. What comes in from outside repeats the border. Where nothing may
-        change nothing is drawn.
+        The shape of the images. The border is repeated outside the image. Nothing is drawn if
+        nothing may change.
     """
-    if not any(strength.values()):
+    changes = strength.rotate, strength.zoom, strength.shear, strength.shift, strength.noise
+    if not any(changes):
         return images
     if images.ndim == 2:
-        return images + strength["noise"] * torch.randn(images.shape, generator=generator).to(
-            images.device
-        )
+        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        return images + strength.noise * noise
     count = len(images)
 
     def uniform(limit: float, columns: int = 1) -> Tensor:
         """Draw numbers from -limit to limit, (N, columns)."""
         return (torch.rand(count, columns, generator=generator) * 2 - 1) * limit
 
-    angle = uniform(math.radians(strength["rotate"])).squeeze(1)
-    zoom = 1 + uniform(strength["zoom"]).squeeze(1)
-    shear = uniform(strength["shear"]).squeeze(1)
-    shift = 2 * uniform(strength["shift"], 2)  # a grid spans [-1, 1], twice the side
+    angle = uniform(math.radians(strength.rotate)).squeeze(1)
+    zoom = 1 + uniform(strength.zoom).squeeze(1)
+    shear = uniform(strength.shear).squeeze(1)
+    shift = 2 * uniform(strength.shift, 2)  # a grid spans [-1, 1], twice the side
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
-    rows = torch.stack(
-        [torch.stack([cos, shear - sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)],
-        1,
-    )
+    first = torch.stack([cos, shear - sin, shift[:, 0]], 1)
+    second = torch.stack([sin, cos, shift[:, 1]], 1)
+    rows = torch.stack([first, second], 1)  # (N, 2, 3)
     grid = functional.affine_grid(rows.to(images.device), list(images.shape), align_corners=False)
     moved = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    if not strength["noise"]:
+    if not strength.noise:
         return moved
     noise = torch.randn(images.shape, generator=generator).to(images.device)
     spread = torch.as_tensor(std, device=images.device).view(-1, 1, 1)
-    return moved + strength["noise"] / spread * noise
+    return moved + strength.noise / spread * noise

@@ -1,16 +1,13 @@
-"""The table of images and the images themselves: what preprocess writes and every later stage
-reads.
+"""The table of images and the images themselves: what preprocess writes and later stages read.
 
 A packed data set is a folder. `samples.csv` has a row for each image: id, label, the levels of the
-hierarchy from coarse to fine, split, role (query, gallery, or nothing for both) where the data set
-has one, and aspect, the width over the height of the original. `card.json` has counts, shapes,
-hashes and the form of the images:
+hierarchy from coarse to fine, split, role (query, gallery, or nothing for both) if the data set has
+roles, and aspect, the width over the height of the original. `card.json` has counts, shapes, hashes
+and the form of the images:
 
-    decoded    images.npy: uint8, shape (N, side, side, C), the whole images squeezed to squares
-    encoded    images.bin: the original files end to end; offsets.npy: int64, shape (N, 2), begin
-    and end of each
-    vectors    vectors.npy: float32, shape (N, D), no images at all but vectors of the user, without
-    an aspect
+    decoded    images.npy: uint8, (N, side, side, C), the whole images squeezed to squares
+    encoded    images.bin: the original files end to end; offsets.npy: int64, (N, 2), their bounds
+    vectors    vectors.npy: float32, (N, D), vectors of the user in place of images, no aspect
 """
 
 from dataclasses import dataclass
@@ -31,6 +28,8 @@ FORMS = ("decoded", "encoded", "vectors")
 BLOCK = 2**22  # numbers summed at a time
 COLUMNS = ("id", "label", "split")
 CARD = ("dataset", "levels", "image_shape", "sha256", "counts")
+EARLIER = "not found; expected it from an earlier stage (dvc repro)"
+AGAIN = "(dvc repro makes it again)"
 
 
 class Encoded:
@@ -60,47 +59,51 @@ class Packed:
 
     @property
     def form(self) -> str:
-        """How the images are kept: decoded or encoded; or vectors."""
+        """How the images are stored: decoded, encoded, or vectors in place of images."""
         if isinstance(self.images, Encoded):
             return "encoded"
         return "vectors" if self.images.ndim == 2 else "decoded"
 
     @property
+    def raw(self) -> str:
+        """What an encoder is compared with: pixels, or vectors."""
+        return "vectors" if self.form == "vectors" else "pixels"
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the images; 0, 0 where encoded, which have none in common; 1, 1, D of vectors."""
+        """Height, width and channels of the images: 0, 0, C if encoded; 1, 1, D of vectors."""
         height, width, channels = self.card["image_shape"]
         return height, width, channels
 
     @property
     def channels(self) -> int:
-        """Channels of the images as the network sees them, 1 or 3; of vectors D."""
+        """Channels of the images as the network sees them, 1 or 3; D of vectors."""
         return self.image_shape[2]
 
     def rows(self, split: str) -> np.ndarray:
-        """Give the row numbers of a split, in the order of the table, shape (n,)."""
+        """Return the row numbers of a split, in the order of the table, shape (n,)."""
         return np.flatnonzero(self.samples["split"].to_numpy() == split)
 
     def queries(self, split: str) -> np.ndarray:
-        """Give the rows of a split that are searched for: all but those of the gallery alone."""
+        """Return the rows of a split that are queries: all but those of the gallery alone."""
         return self._rows_but(split, "gallery")
 
     def gallery(self, split: str) -> np.ndarray:
-        """Give the rows of a split that are searched in: all but those that are queries alone."""
+        """Return the rows of a split that are searched: all but those that are queries alone."""
         return self._rows_but(split, "query")
 
     @cached_property
     def aspects(self) -> np.ndarray:
-        """Width over height of each original, float64 (N,); 1 where the table has no such column."""
+        """Width over height of each original, float64 (N,); 1 if the table has no such column."""
         if "aspect" not in self.samples:
             return np.ones(len(self.samples))
         return self.samples["aspect"].to_numpy().astype(np.float64)
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and standard deviation of each column of the vectors of train, float64 (D,); nothing
-        for images.
+        """Mean and standard deviation of each column of the train vectors, float64 (D,).
 
-        A column that does not vary, to float32, has the deviation 1.
+        None for images. A column that is constant in float32 has the deviation 1.
         """
         if isinstance(self.images, Encoded) or self.images.ndim != 2:
             return None
@@ -113,9 +116,9 @@ class Packed:
 
     def _rows_but(self, split: str, role: str) -> np.ndarray:
         rows = self.rows(split)
-        return (
-            rows[self.samples["role"].to_numpy()[rows] != role] if "role" in self.samples else rows
-        )
+        if "role" not in self.samples:
+            return rows
+        return rows[self.samples["role"].to_numpy()[rows] != role]
 
 
 def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
@@ -129,83 +132,117 @@ def read_samples(path: Path, levels: list[str]) -> pd.DataFrame:
         A row for each image; all columns are text.
 
     Raises:
-        InputError: If the file or a column is missing, a split has another name than train, val,
-            test, or a role another than query, gallery.
+        InputError: If the file or a column is missing, or a split or role has an unknown name.
     """
     try:
         samples = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: not found; expected it from an earlier stage (dvc repro)"
-        ) from None
+        raise InputError(f"{path}: {EARLIER}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: not a table: {error}") from None
     missing = [column for column in (*COLUMNS, *levels) if column not in samples.columns]
     if missing:
-        raise InputError(
-            f"{path}: found columns {', '.join(samples.columns)}; expected {', '.join(missing)} too"
-        )
+        found = ", ".join(samples.columns)
+        raise InputError(f"{path}: found columns {found}; expected {', '.join(missing)} too")
     for column, names in (("split", SPLITS), ("role", ROLES)):
         unknown = sorted(set(samples.get(column, ())) - {*names, ""})
         if unknown:
-            raise InputError(
-                f"{path}: found {column} {', '.join(unknown)}; expected {', '.join(names)} or nothing"
-            )
+            expected = f"{', '.join(names)} or nothing"
+            raise InputError(f"{path}: found {column} {', '.join(unknown)}; expected {expected}")
     return samples
 
 
 def open_packed(folder: Path) -> Packed:
-    """Open a packed data set and check that its files belong together.
+    """Open a packed data set and check that its files fit together by shape and size.
+
+    The hashes in card.json are left to DVC and to `check_hashes`, which read every byte.
 
     Raises:
         InputError: If a file is missing, damaged, or does not fit the others.
     """
-    card = read_json(folder / "card.json")
-    missing = [key for key in CARD if key not in card]
-    if missing:
-        raise InputError(
-            f"{folder}/card.json: found no {', '.join(missing)}, expected {', '.join(CARD)}"
-        )
+    card = _read_card(folder)
     form = card.get("form", "decoded")
     if form not in FORMS:
         raise InputError(f"{folder}/card.json: found form {form!r}, expected {' or '.join(FORMS)}")
     samples = read_samples(folder / "samples.csv", list(card["levels"]))
-    for name, expected in card["sha256"].items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: not found; expected it from an earlier stage (dvc repro)")
-        found = hash_file(path)
-        if found != expected:
-            raise InputError(
-                f"{path}: damaged: found sha256 {found[:16]}..., expected {expected[:16]}... (dvc repro makes it anew)"
-            )
-    name = "vectors.npy" if form == "vectors" else "images.npy"
-    images = (
-        _open_files(folder)
-        if form == "encoded"
-        else np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    )
-    if len(images) != len(samples):
-        raise InputError(
-            f"{folder}: found {len(images)} images and {len(samples)} rows of samples.csv, expected as many"
-        )
+    for name in card["sha256"]:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: {EARLIER}")
+    _check_counts(folder / "samples.csv", samples, card["counts"])
+    count, shape = len(samples), card["image_shape"]
+    images: np.ndarray | Encoded
+    if form == "encoded":
+        images = _open_files(folder, count)
+    elif form == "vectors":
+        images = _open_array(folder / "vectors.npy", (count, shape[-1]))
+    else:
+        images = _open_array(folder / "images.npy", (count, *shape))
     return Packed(samples, images, card)
 
 
-def _open_files(folder: Path) -> Encoded:
-    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+def check_hashes(folder: Path) -> None:
+    """Compare every file of a packed data set with its SHA-256 in card.json.
+
+    Raises:
+        InputError: If a file is missing or differs.
+    """
+    for name, expected in _read_card(folder)["sha256"].items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: {EARLIER}")
+        found = hash_file(path)
+        if found != expected:
+            hashes = f"found sha256 {found[:16]}..., expected {expected[:16]}..."
+            raise InputError(f"{path}: damaged: {hashes} {AGAIN}")
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = read_json(folder / "card.json")
+    missing = [key for key in CARD if key not in card]
+    if missing:
+        found = ", ".join(missing)
+        raise InputError(f"{folder}/card.json: found no {found}, expected {', '.join(CARD)}")
+    return card
+
+
+def _check_counts(path: Path, samples: pd.DataFrame, counts: dict[str, dict[str, int]]) -> None:
+    """Compare the rows of each split with the first count of the card, of images or vectors."""
+    for split, counted in counts.items():
+        found, expected = int((samples["split"] == split).sum()), next(iter(counted.values()))
+        if found != expected:
+            rows = f"found {found} rows of {split}, expected {expected}"
+            raise InputError(f"{path}: damaged: {rows} {AGAIN}")
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Open an array as a memory map."""
+    try:
+        array: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, ValueError) as error:  # of numpy, for a file that is too short or no array
+        raise InputError(f"{path}: damaged: {error} {AGAIN}") from None
+    length = array.offset + array.nbytes
+    if array.shape != shape or path.stat().st_size != length:
+        found = f"shape {array.shape} in {path.stat().st_size:,} bytes"
+        expected = f"{shape} in {length:,} bytes"
+        raise InputError(f"{path}: damaged: found {found}, expected {expected} {AGAIN}")
+    return array
+
+
+def _open_files(folder: Path, count: int) -> Encoded:
+    path = folder / "offsets.npy"
+    offsets = np.load(path, allow_pickle=False)
     content = np.memmap(folder / "images.bin", np.uint8, "r")
     if offsets.ndim != 2 or offsets.shape[1] != 2 or offsets.dtype != np.int64:
-        raise InputError(
-            f"{folder}/offsets.npy: found {offsets.dtype} of shape {offsets.shape}, expected int64 of (N, 2)"
-        )
-    wrong = np.flatnonzero(
-        (offsets[:, 0] < 0) | (offsets[:, 0] >= offsets[:, 1]) | (offsets[:, 1] > len(content))
-    )
+        found = f"{offsets.dtype} of shape {offsets.shape}"
+        raise InputError(f"{path}: found {found}, expected int64 of (N, 2)")
+    begins, ends = offsets.T
+    wrong = np.flatnonzero((begins < 0) | (begins >= ends) | (ends > len(content)))
     if len(wrong):
-        begin, end = offsets[wrong[0]]
-        raise InputError(
-            f"{folder}/offsets.npy: found bytes {begin} to {end} for row {wrong[0]}, expected some of the {len(content)} bytes"
-            " of images.bin"
-        )
+        row = wrong[0]
+        found = f"bytes {begins[row]} to {ends[row]} for row {row}"
+        expected = f"some of the {len(content)} bytes of images.bin"
+        raise InputError(f"{path}: found {found}, expected {expected}")
+    if len(offsets) != count:
+        found = f"{len(offsets)} images and {count} rows of samples.csv"
+        raise InputError(f"{folder}: found {found}, expected the same number")
     return Encoded(content, offsets)

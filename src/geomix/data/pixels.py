@@ -1,4 +1,7 @@
-"""Images out of their files: upright, 8 bits, grey or colour; every way in which a file can be broken is bad input."""
+"""Images out of their files: upright, 8 bits, grey or colour.
+
+A file can be broken in many ways; each of them is an InputError.
+"""
 
 import io
 
@@ -22,7 +25,7 @@ UPRIGHT = {
 
 
 def open_image(content: bytes) -> Image.Image:
-    """Read the head of an image's file; its pixels are not decoded yet.
+    """Read the head of an image's file without decoding its pixels.
 
     Args:
         content: A JPEG, PNG, BMP, GIF or WebP file.
@@ -34,13 +37,11 @@ def open_image(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise InputError(
-            f"image: found {len(content)} bytes of another kind, expected a {', '.join(FORMATS)}"
-        ) from None
-    except Exception as error:  # Pillow's readers raise whatever a broken file trips over
-        raise InputError(
-            f"image: found a broken file, expected a whole one: {_one_line(error)}"
-        ) from None
+        found, expected = f"{len(content)} bytes of another kind", f"a {', '.join(FORMATS)}"
+        raise InputError(f"image: found {found}, expected {expected}") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads to
+        reason = _one_line(error)
+        raise InputError(f"image: found a broken file, expected a whole one: {reason}") from None
     width, height = image.size
     most = Image.MAX_IMAGE_PIXELS
     if most and width * height > most:
@@ -49,34 +50,34 @@ def open_image(content: bytes) -> Image.Image:
 
 
 def find_orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1, upright, if it is missing or unreadable."""
     try:
         orientation = image.getexif().get(EXIF_ORIENTATION)
-    except Exception:  # a broken EXIF block, common in photographs from the web, does not make the picture unreadable
+    except Exception:  # a broken EXIF block is common on the web, and the picture is still readable
         return 1
     return orientation if orientation in UPRIGHT else 1
 
 
 def load_image(image: Image.Image, channels: int) -> Image.Image:
-    """Decode an opened image: upright, 8 bits, what is transparent on white.
+    """Decode an opened image: upright, 8 bits, transparent parts on white.
 
     Args:
         image: From `open_image`.
         channels: 1 for grey (mode L), 3 for colour (mode RGB).
 
     Raises:
-        InputError: If the file is broken or truncated, or channels is another number.
+        InputError: If the file is broken or truncated.
+        ValueError: On another number of channels.
     """
     if channels not in MODES:
-        raise InputError(f"channels: found {channels}, expected 1 or 3")
+        raise ValueError(f"channels: found {channels}, expected 1 or 3")
     try:
         orientation = find_orientation(image)
         image.load()
         plain = _to_mode(image, MODES[channels])
     except Exception as error:  # as in open_image
-        raise InputError(
-            f"image: found a broken {image.format} file, expected a whole one: {_one_line(error)}"
-        ) from None
+        found, reason = f"a broken {image.format} file", _one_line(error)
+        raise InputError(f"image: found {found}, expected a whole one: {reason}") from None
     return plain.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else plain
 
 

@@ -1,4 +1,4 @@
-"""Work ahead: the next batches are made in a thread while the device works on this one."""
+"""Prefetch: a thread makes the next batches while the device works on this one."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,31 +10,30 @@ import torch
 
 from geomix.data.packed import Packed
 
-AHEAD = 2  # batches that are made or wait beside the one in use
+AHEAD = 2  # batches in the making or waiting, beside the one in use
 
 T = TypeVar("T")
 
 
 def pays(packed: Packed, device: torch.device) -> bool:
-    """Say whether working ahead pays: where files are decoded or another device computes, not within one busy CPU thread."""
+    """Return whether prefetching pays: if files are decoded, or another device computes."""
     return packed.form == "encoded" or device.type != "cpu"
 
 
 @contextmanager
 def prefetch(items: Iterator[T], ahead: bool) -> Iterator[Iterator[T]]:
-    """Give the same items in the same order, made in one thread before they are asked for.
+    """Iterate over the same items in the same order, made in a thread before they are needed.
 
-    All items are made in that thread, one after the other, so that what is drawn in making them is
-    drawn in the same order.
+    That thread makes all items, one after the other, so that their random draws keep their order.
 
     Args:
-        items: None of them None.
-        ahead: Without it each item is made here, when it is asked for.
+        items: None of them is None.
+        ahead: If false, each item is made here when it is needed.
 
     Yields:
-        The items. What goes wrong in making one is raised where that one is asked for. When the
-        context is left, also by an exception or an interrupt, the item in the making is the last,
-        and the thread has ended.
+        An iterator over the items. An exception in making an item is raised when that item is
+        taken. On leaving the context, also by an exception or an interrupt, the thread finishes the
+        item in the making and ends.
     """
     if not ahead:
         yield items

@@ -1,1 +1,1 @@
-"""Geometry: distances, spaces, and geometries as weighted sums of spaces; imports nothing of ours but errors."""
+"""Geometry: distances, spaces, and geometries as weighted sums of spaces."""

@@ -1,14 +1,16 @@
-"""Distances of the flat and the hyperbolic space: formulas; products.py applies them to all pairs.
+"""Distances of the flat and the hyperbolic space, the Poincare distance: all formulas are here.
 
-A point is kept by its tangent vector v at the origin (normal coordinates), in both spaces: |v| is
+pairwise.py applies them to all pairs of points.
+
+A point is kept as its tangent vector v at the origin (normal coordinates) in both spaces: |v| is
 its radius, v / |v| its direction. Coordinates of the ball, tanh(sqrt(c) |v|) v / (sqrt(c) |v|),
 round to the boundary where |v| grows; v does not, so nothing is projected, and no cap on the norm
 can be mistaken for an effect of curvature.
 
 A distance is a function of a gap: |x - y|^2 / 2 in the flat space, A = cosh(sqrt(c) d) - 1 in the
 hyperbolic one. Points are lifted to coordinates whose inner product is the gap, so one matrix
-product gives it for all pairs. Curvature is c > 0: sectional curvature -c, a ball of radius 1 /
-sqrt(c).
+product yields the gaps of all pairs. Curvature is c > 0: sectional curvature -c, a ball of radius
+1 / sqrt(c).
 """
 
 import math
@@ -21,11 +23,11 @@ from geomix.geometry.pairwise import Kernel, pairwise
 
 
 def expmap0(v: Tensor, curvature: float) -> Tensor:
-    """Map tangent vectors of the origin into the Poincare ball: tanh(sqrt(c) |v|) v / (sqrt(c)
-    |v|).
+    """Map tangent vectors at the origin into the Poincare ball.
 
-    For exchange with code that keeps points in the ball; distances here take the tangent vectors
-    themselves.
+        expmap0(v) = tanh(sqrt(c) |v|) v / (sqrt(c) |v|)
+
+    For exchange with code that keeps points in the ball; the distances here take tangent vectors.
 
     Args:
         v: Shape (..., D), float64 for points near the boundary.
@@ -44,15 +46,16 @@ def expmap0(v: Tensor, curvature: float) -> Tensor:
 
 
 def logmap0(x: Tensor, curvature: float) -> Tensor:
-    """Map points of the Poincare ball to tangent vectors of the origin: artanh(sqrt(c) |x|) x /
-    (sqrt(c) |x|).
+    """Map points of the Poincare ball to tangent vectors at the origin: the inverse of `expmap0`.
+
+        logmap0(x) = artanh(sqrt(c) |x|) x / (sqrt(c) |x|)
 
     Args:
         x: Shape (..., D), norms below 1 / sqrt(c).
         curvature: c > 0.
 
     Returns:
-        Shape (..., D); the inverse of `expmap0`.
+        Shape (..., D).
 
     Raises:
         InputError: On c <= 0.
@@ -70,28 +73,33 @@ def flat_distance(
     dtype: torch.dtype = torch.float64,
     onto: Tensor | None = None,
 ) -> Tensor:
-    """Give 2 |x - y| for all pairs, times a factor, from one matrix product.
+    """Return 2 |x - y| for all pairs, times a factor, from one matrix product.
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. The same object as x saves a third of the work.
-        factor: Of the result; here it costs nothing.
+        y: Points (M, D), float64. Passing x itself saves a third of the work.
+        factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
-        onto: A tensor (N, M) to which the result is added instead, in place and without gradient.
+        onto: A tensor (N, M) to which the result is added in place, without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
 
     Raises:
-        InputError: On shapes that do not fit.
+        ValueError: On shapes that do not fit.
 
     Accuracy:
-        Relatively within 1e-16 (D + 16) ((|x| + |y|) / |x - y|)^2, and never worse than 2e-5,
-        however near the points.
+        The relative error is at most 1e-16 (D + 16) ((|x| + |y|) / |x - y|)^2, and never worse than
+        2e-5, however near the points.
         Steps in float32 add 1e-6, and 1e-18. The gradient of a pair, relative to its norm: 1e-15
-        (|x| + |y|) / |x - y|, and the value's; 5e-5 in float32.
+        (|x| + |y|) / |x - y|, and the error of the value; 5e-5 in float32.
     """
     return pairwise(x, y, FLAT, 2.0, factor, dtype, onto)
+
+
+def paired_flat_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Return 2 |x - y| for points side by side, (..., D) and (..., D) -> (...)."""
+    return 2 * torch.linalg.vector_norm(x - y, dim=-1)
 
 
 def hyperbolic_distance(
@@ -102,34 +110,39 @@ def hyperbolic_distance(
     dtype: torch.dtype = torch.float64,
     onto: Tensor | None = None,
 ) -> Tensor:
-    """Give the hyperbolic distance for all pairs, times a factor, from one matrix product.
+    """Return the Poincare distance for all pairs, times a factor, from one matrix product.
 
-        d = arcosh(1 + A) / sqrt(c),  A = cosh(a - b) - 1 + sinh(a) sinh(b) (1 - cos(x, y)),  a = 2
-        sqrt(c) |x|, b = 2 sqrt(c) |y|
+        d = arcosh(1 + A) / sqrt(c),
+        A = cosh(a - b) - 1 + sinh(a) sinh(b) (1 - cos(x, y)),  a = 2 sqrt(c) |x|, b = 2 sqrt(c) |y|
+
+    This is the distance of the points p = expmap0(x) and q = expmap0(y) of the ball, for which
+
+        A = 2 c |p - q|^2 / ((1 - c |p|^2) (1 - c |q|^2))
 
     Args:
-        x: Tangent vectors at the origin, (N, D), float64; `logmap0` gives that of a point of the
+        x: Tangent vectors at the origin, (N, D), float64; `logmap0` returns that of a point of the
             ball.
-        y: Likewise, (M, D). The same object as x saves a third of the work.
+        y: Likewise, (M, D). Passing x itself saves a third of the work.
         curvature: c > 0, or a float64 tensor of one such number, for its gradient.
-        factor: Of the result; here it costs nothing.
+        factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
-        onto: A tensor (N, M) to which the result is added instead, in place and without gradient.
+        onto: A tensor (N, M) to which the result is added in place, without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
 
     Raises:
-        InputError: On c <= 0, or shapes that do not fit.
+        InputError: On c <= 0.
+        ValueError: On shapes that do not fit.
 
     Accuracy:
-        Relatively within 1e-16 (D + 16) (cosh(sqrt(c) d') - 1) / (cosh(sqrt(c) d) - 1), d' = 2 (|x|
-        + |y|) being the distance were they opposite, and never worse than 2e-5, however near the
-        points, up to sqrt(c) |x| = 15. Farther out, to 170, as if the points were moved by 1e-16 of
-        their radius. Steps in float32 add 1e-6, and 1e-18 / sqrt(c).
+        Let d' = 2 (|x| + |y|) be the distance if the points were opposite. Up to sqrt(c) |x| = 15
+        the relative error is at most 1e-16 (D + 16) (cosh(sqrt(c) d') - 1) / (cosh(sqrt(c) d) - 1),
+        and never worse than 2e-5, however near the points. Farther out, to 170, it is as if the
+        points were moved by 1e-16 of their radius. Steps in float32 add 1e-6, and 1e-18 / sqrt(c).
         The gradient of a pair, relative to its norm: 1e-15 cosh(sqrt(c) d') / sinh(sqrt(c) d), and
-        the value's; 5e-5 in float32; never worse than 1e-4 up to sqrt(c) |x| = 7, however near the
-        points.
+        the error of the value; 5e-5 in float32; never worse than 1e-4 up to sqrt(c) |x| = 7,
+        however near the points.
 
     Source:
         Ermolov et al. 2022 (arXiv:2203.10833), eqs. 1 to 5: their Moebius addition is the
@@ -140,15 +153,30 @@ def hyperbolic_distance(
     )
     root = torch.as_tensor(curvature, dtype=x.dtype, device=x.device).sqrt()
     distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype, onto)
-    if (
-        root.requires_grad and onto is None
-    ):  # the value is there; this is the gradient of 1 / sqrt(c)
+    if root.requires_grad and onto is None:
+        # The value has this factor already; multiplying by 1 adds the gradient of 1 / sqrt(c).
         distances = distances * (math.sqrt(c) / root).to(dtype)
     return distances
 
 
+def paired_hyperbolic_distance(x: Tensor, y: Tensor, curvature: float | Tensor) -> Tensor:
+    """Return the Poincare distance of points side by side, from explicit differences.
+
+    Args:
+        x: Tangent vectors at the origin, (..., D).
+        y: Likewise, (..., D).
+        curvature: As for `hyperbolic_distance`.
+
+    Returns:
+        Shape (...).
+    """
+    root = curvature.sqrt() if isinstance(curvature, Tensor) else math.sqrt(curvature)
+    gaps = _hyperbolic_gap(x, y, torch.as_tensor(2 * root, dtype=x.dtype, device=x.device))
+    return torch.log1p(gaps + gaps.sqrt() * (gaps + 2).sqrt()) / root  # arcosh(1 + A) / sqrt(c)
+
+
 def positive_curvature(curvature: float) -> float:
-    """Give a curvature back, or raise InputError unless it is a positive number."""
+    """Return a curvature, or raise InputError unless it is a positive number."""
     if not 0 < curvature < math.inf:
         raise InputError(
             f"curvature: found {curvature}, expected c > 0 (the flat space is the limit c = 0)"
@@ -176,9 +204,8 @@ def _hyperbolic_gap(x: Tensor, y: Tensor, scale: Tensor) -> Tensor:
     norm_x, norm_y = (
         torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(1e-300) for v in (x, y)
     )
-    step = (
-        x - y
-    )  # exact for near points; differences of their norms and of their directions are not
+    # The difference of near points is exact; those of their norms and of their directions are not.
+    step = x - y
     longer = (step * ((x + y) / (norm_x + norm_y))).sum(-1, keepdim=True)  # |x| - |y|
     turn = ((step - longer * (y / norm_y)) / norm_x).square().sum(-1) / 2  # 1 - cos
     a, b, rise = (scale * length.squeeze(-1) for length in (norm_x, norm_y, longer))
@@ -190,9 +217,8 @@ def _hyperbolic_widest(radii: Tensor) -> Tensor:
 
 
 def _hyperbolic_measure(gaps: Tensor, inverses: Tensor) -> Tensor:
-    if (
-        gaps.dtype == torch.float32
-    ):  # sqrt(A (A + 2) / 2), in one root where the product fits, as it does here (SINGLE)
+    # sqrt(A (A + 2) / 2): one root where float32 holds the product (see SINGLE), two elsewhere
+    if gaps.dtype == torch.float32:
         torch.addcmul(gaps, gaps, gaps, value=0.5, out=inverses).sqrt_()
     else:
         torch.add(gaps / 2, 1, out=inverses).sqrt_().mul_(gaps.sqrt())
@@ -225,7 +251,7 @@ def _flat_measure(gaps: Tensor, inverses: Tensor) -> Tensor:
 
 
 def _sinhc(a: Tensor) -> Tensor:
-    """Give sinh(a) / a."""
+    """Return sinh(a) / a."""
     small = a < 1e-4  # 1 + a^2 / 6 + O(a^4)
     safe = torch.where(small, 1, a)
     return torch.where(small, 1 + a.square() / 6, safe.sinh() / safe)

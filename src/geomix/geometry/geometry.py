@@ -1,7 +1,8 @@
-"""A geometry is a weighted sum of spaces over one temperature: logits(x, y) = sum_k weight_k *
-similarity_k(x, y) / tau.
+"""A geometry is a weighted sum of spaces over one temperature.
 
-Nothing outside this file and spaces.py asks which space it is in.
+    logits(x, y) = ( sum_k  weight_k * similarity_k(x, y) ) / tau
+
+Only this file and spaces.py ask which space it is.
 """
 
 import math
@@ -11,13 +12,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from geomix.config import sections
 from geomix.errors import InputError
 from geomix.geometry.learned import Weight
-from geomix.geometry.spaces import Space, Sphere, space_from
-from geomix.geometry.tangent import Ball, Flat
+from geomix.geometry.spaces import Ball, Flat, Space, Sphere, space_from
 
 Points = list[Tensor]  # one tensor (N, D) for each space
-Columns = tuple[int, int]  # of the features, from the first to before the last
+Columns = tuple[int, int]  # of the features: first, and one past the last
 CLIPPED = 1 - 1e-6  # share of the clip radius from which a point counts as clipped
 
 
@@ -39,46 +40,35 @@ class Geometry(nn.Module):
             spaces: K spaces.
             weights: K positive weights; of a learned one, its start.
             tau: Temperature, positive.
-            names: K names of the spaces, for what is said of them; their numbers where there are
-                none.
-            columns: For each space which of the features are its own, or None for all: a head for
-                each space where the columns are apart. None: all for all.
+            names: K names of the spaces for reports; None numbers them.
+            columns: For each space the columns of the features that it uses, or None for all. With
+                disjoint columns each space has a head of its own. None: all columns for all.
             learn_weights: For each space whether its weight is a parameter, kept within a factor of
-                10 of its start. With one space alone it is a learned temperature. None: no weight
-                is.
+                10 of its start. The learned weight of a single space is a learned temperature.
+                None: no weight is learned.
 
         Raises:
-            InputError: If there is no space, or a number is not positive.
+            InputError: If a number is not positive.
+            ValueError: If there is no space, or the arguments differ in length.
         """
         super().__init__()
-        if not spaces or len(spaces) != len(weights):
-            raise InputError(
-                f"geometry: found {len(spaces)} spaces and {len(weights)} weights, expected as many, at least 1"
-            )
         for name, value in (("tau", tau), *(("weight", weight) for weight in weights)):
             if not 0 < value < math.inf:
                 raise InputError(f"geometry: {name}: found {value}, expected a positive number")
         self.spaces = nn.ModuleList(cast(Sequence[nn.Module], spaces))
         self.tau = float(tau)
-        self.names = tuple(names or (str(number) for number in range(len(spaces))))
+        self.names = tuple(names or map(str, range(len(spaces))))
         self.columns = tuple(columns or [None] * len(spaces))
         learn = tuple(learn_weights or [False] * len(spaces))
-        for what, given in (
-            ("names", self.names),
-            ("columns", self.columns),
-            ("learn_weights", learn),
-        ):
-            if len(given) != len(spaces):
-                raise InputError(
-                    f"geometry: found {len(given)} {what} for {len(spaces)} spaces, expected as many"
-                )
-        self.weights = nn.ModuleList(
-            Weight(weight, learned) for weight, learned in zip(weights, learn, strict=True)
-        )
+        lengths = [len(part) for part in (spaces, weights, self.names, self.columns, learn)]
+        if not spaces or len(set(lengths)) > 1:
+            found = "{} spaces, {} weights, {} names, {} columns, {} learn_weights".format(*lengths)
+            raise ValueError(f"geometry: found {found}, expected the same number, at least 1")
+        self.weights = nn.ModuleList(map(Weight, weights, learn))
 
     @property
     def parts(self) -> list[tuple[Space, float]]:
-        """Give the spaces with their weights as they are now."""
+        """Return the spaces with their current weights."""
         return [(space, weight.value) for space, weight in self._weighted]
 
     @property
@@ -95,39 +85,43 @@ class Geometry(nn.Module):
         """Place features (N, D), of any floating type, in every space.
 
         Raises:
-            InputError: If they are not finite numbers of shape (N, D).
+            InputError: If they are not finite.
+            ValueError: On another shape or type.
         """
         if features.ndim != 2 or not features.is_floating_point() or 0 in features.shape:
             found = f"{tuple(features.shape)} {features.dtype}"
-            raise InputError(
-                f"features: found {found}, expected floating-point numbers (N, D) with N, D > 0"
-            )
+            expected = "floating-point numbers (N, D) with N, D > 0"
+            raise ValueError(f"features: found {found}, expected {expected}")
         if not torch.isfinite(features).all():
             raise InputError("features: found values that are not finite, expected finite ones")
         with torch.autocast(features.device.type, enabled=False):
             return [
-                space.place(features if own is None else features[:, slice(*own)])
-                for (space, _), own in zip(self._weighted, self.columns, strict=True)
+                space.place(features if columns is None else features[:, slice(*columns)])
+                for (space, _), columns in zip(self._weighted, self.columns, strict=True)
             ]
 
     def similarity(self, x: Points, y: Points, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Sum the weighted similarities of all pairs, (N, M) of a dtype, larger is closer."""
+        """Sum the weighted similarities of all pairs, (N, M), larger is closer."""
         return self._sum(x, y, 1.0, dtype)
 
     @torch.no_grad()
     def write_similarity(self, x: Points, y: Points, out: Tensor) -> Tensor:
-        """Write the similarities of all pairs into a tensor (N, M), in steps of its type and with no other of its size."""
+        """Write the similarities of all pairs into a tensor (N, M).
+
+        Steps have its type, and no other tensor of its size is made.
+        """
         out.zero_()
         for (space, weight), a, b in zip(self.parts, x, y, strict=True):
             space.similarity(a, b, weight, out.dtype, out)
         return out
 
     def logits(self, x: Points, y: Points) -> Tensor:
-        """Give similarities over temperature, (N, M), float32. The same object as x for y costs
-        half.
+        """Return similarities over temperature, (N, M), float32.
+
+        Passing x itself as y halves the cost.
 
         Accuracy:
-            A distance is relatively within 2e-5 of float64's, however near the points; see
+            A distance is within 2e-5 of float64, relatively, however near the points; see
             `hyperbolic_distance`. A cosine is within 6e-8 (D + 2). Both hold inside autocast too.
         """
         return self._sum(x, y, 1 / self.tau, torch.float32)
@@ -153,7 +147,7 @@ class Geometry(nn.Module):
         return torch.stack(terms).sum(0)
 
     def radii(self, points: Points) -> Tensor | None:
-        """Give the radii (N,) of points in the first space that has radii, or None."""
+        """Return the radii (N,) of points in the first space that has radii, or None."""
         found = (
             space.radii(placed) for (space, _), placed in zip(self._weighted, points, strict=True)
         )
@@ -161,15 +155,13 @@ class Geometry(nn.Module):
 
     @property
     def clip_radius(self) -> float | None:
-        """Give the clip radius of that space, or None where it clips nothing or there is no such space."""
-        return next(
-            (part["clip_radius"] for part in self.describe()["spaces"] if "clip_radius" in part),
-            None,
-        )
+        """Return the clip radius of that space; None if it clips nothing or there is none."""
+        radii = (space.clip_radius for space, _ in self._weighted if isinstance(space, Flat | Ball))
+        return next(radii, None)
 
     @property
     def lowest_logit(self) -> float:
-        """Give the lowest logit that there can be, minus infinity without a bound."""
+        """Return the lowest possible logit, minus infinity if there is no bound."""
         return sum(weight * space.lowest() for space, weight in self.parts) / self.tau
 
     @property
@@ -178,13 +170,11 @@ class Geometry(nn.Module):
         return len(self.spaces) == 1 and isinstance(self.spaces[0], Sphere)
 
     def learned(self) -> dict[str, float]:
-        """Give what training changes, as `<name of the space>.<quantity>`."""
-        parts = zip(self.names, self._weighted, strict=True)
-        found = ((name, space.learned() | weight.learned()) for name, (space, weight) in parts)
+        """Return what training changes, as `<name of the space>.<quantity>`."""
         return {
             f"{name}.{quantity}": value
-            for name, learned in found
-            for quantity, value in learned.items()
+            for name, (space, weight) in zip(self.names, self._weighted, strict=True)
+            for quantity, value in (space.learned() | weight.learned()).items()
         }
 
     def keep_in_range(self) -> None:
@@ -194,114 +184,106 @@ class Geometry(nn.Module):
             weight.keep_in_range()
 
     def describe(self) -> dict[str, Any]:
-        """Say in plain numbers what the geometry became, for geometry.json; `geometry_from` reads it."""
+        """Describe the geometry in plain numbers for geometry.json; `geometry_from` reads it."""
         spaces = []
-        for name, (space, weight), own in zip(self.names, self.parts, self.columns, strict=True):
-            spaces.append(
-                {"name": name, "weight": weight, **space.describe()}
-                | ({"columns": list(own)} if own else {})
-            )
+        for name, (space, weight), columns in zip(
+            self.names, self.parts, self.columns, strict=True
+        ):
+            described = {"name": name, "weight": weight, **space.describe()}
+            spaces.append(described | ({"columns": list(columns)} if columns else {}))
         return {"tau": self.tau, "spaces": spaces}
 
 
 def cosine() -> Geometry:
-    """Give plain cosine, the yardstick beside each geometry's own similarity."""
+    """Return the plain cosine, the yardstick beside each geometry's own similarity."""
     return Geometry([Sphere()], [1.0], 1.0)
 
 
 def build_geometry(
-    parts: Mapping[str, Mapping[str, Any]],
+    parts: Mapping[str, sections.Space],
     *,
     tau: float,
     curvature: float | None,
     lam: float | None,
     dimensions: int,
 ) -> Geometry:
-    """Build a geometry as params.yaml describes it.
+    """Build a geometry from its entry of section `geometry`.
 
     Args:
-        parts: An entry of section `geometry`: by name what each part is, in the terms of
-            params.yaml.
+        parts: The spaces by name.
         tau: Temperature.
         curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit,
-            the flat space. None where there is no such ball.
-        lam: What the weight `lam` stands for. None where no weight is `lam`.
-        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(D), D being those of the
-            space.
+            the flat space. None if there is no such ball.
+        lam: The value of the weight `lam`. None if no weight is `lam`.
+        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(columns of the space).
 
     Raises:
         InputError: If a number is missing or out of range.
     """
-    if curvature is None and any(
-        part["space"] == "ball" and part.get("curvature") is None for part in parts.values()
-    ):
-        raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
-    if lam is None and any(part["weight"] == "lam" for part in parts.values()):
-        raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
-    columns = [_own_columns(name, part, dimensions) for name, part in parts.items()]
-    widths = [dimensions if own is None else own[1] - own[0] for own in columns]
-    spaces = [
-        _build_space(part, curvature, width)
-        for part, width in zip(parts.values(), widths, strict=True)
-    ]
-    weights = [lam or 0.0 if part["weight"] == "lam" else part["weight"] for part in parts.values()]
-    learned = [part.get("learn_weight", False) for part in parts.values()]
+    columns = [_columns_of(name, part, dimensions) for name, part in parts.items()]
+    spaces: list[Space] = []
+    weights: list[float] = []
+    for part, own in zip(parts.values(), columns, strict=True):
+        spaces.append(_build_space(part, curvature, own[1] - own[0] if own else dimensions))
+        weight = lam if part.weight == "lam" else part.weight
+        if weight is None:
+            raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
+        weights.append(weight)
+    learned = [part.learn_weight for part in parts.values()]
     return Geometry(spaces, weights, tau, list(parts), columns, learned)
 
 
-def _own_columns(name: str, part: Mapping[str, Any], dimensions: int) -> Columns | None:
-    own = part.get("columns")
-    if own is None:
+def _columns_of(name: str, part: sections.Space, dimensions: int) -> Columns | None:
+    if part.columns is None:
         return None
-    if not 0 <= own["start"] < own["stop"] <= dimensions:
-        found = f"{own['start']} to {own['stop']}"
-        raise InputError(
-            f"geometry: {name}.columns: found {found}, expected some of the {dimensions} of head.outputs"
-        )
-    return own["start"], own["stop"]
+    start, stop = part.columns.start, part.columns.stop
+    if not 0 <= start < stop <= dimensions:
+        expected = f"some of the {dimensions} of head.outputs"
+        raise InputError(f"geometry: {name}.columns: found {start} to {stop}, expected {expected}")
+    return start, stop
 
 
-def _build_space(part: Mapping[str, Any], curvature: float | None, dimensions: int) -> Space:
-    if part["space"] == "sphere":
+def _build_space(part: sections.Space, curvature: float | None, dimensions: int) -> Space:
+    if isinstance(part, sections.Sphere):
         return Sphere()
-    learned = part["scale"] == "learned"
-    scale = 1 / math.sqrt(dimensions) if learned else part["scale"]
-    clip_radius, normalize = part["clip_radius"], part.get("normalize", False)
-    own = part.get("curvature")
-    bend = curvature if own is None else own
-    if part["space"] == "flat" or not bend:
-        return Flat(scale, clip_radius, learned, normalize)
-    return Ball(bend, scale, clip_radius, learned, normalize, part.get("learn_curvature", False))
+    scale = 1 / math.sqrt(dimensions) if part.scale == "learned" else part.scale
+    scaling = (scale, part.clip_radius, part.scale == "learned", part.normalize)
+    if isinstance(part, sections.Ball):
+        bend = curvature if part.curvature is None else part.curvature
+        if bend is None:
+            raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
+        if bend:
+            return Ball(bend, *scaling, part.learn_curvature)
+    return Flat(*scaling)
 
 
 def geometry_from(description: Mapping[str, Any]) -> Geometry:
-    """Build a geometry from what `Geometry.describe` said of it: all numbers fixed."""
+    """Build a geometry from the result of `Geometry.describe`: all numbers are fixed."""
     parts = description["spaces"]
     others = ("name", "weight", "columns")
-    spaces = [
-        space_from({key: value for key, value in part.items() if key not in others})
-        for part in parts
-    ]
-    columns = [tuple(part["columns"]) if "columns" in part else None for part in parts]
     return Geometry(
-        spaces,
+        [
+            space_from({key: value for key, value in part.items() if key not in others})
+            for part in parts
+        ],
         [part["weight"] for part in parts],
         description["tau"],
         [part["name"] for part in parts],
-        columns,
+        [tuple(part["columns"]) if "columns" in part else None for part in parts],
     )
 
 
 def describe_radii(radii: Tensor | None, clip_radius: float | None) -> dict[str, float]:
-    """Give the share of points at the clip radius, and mean and s.d. of the radii; NaN without a
-    radius.
+    """Return the share of points at the clip radius, and mean and s.d. of the radii.
+
+    All three are NaN without radii.
 
     Args:
         radii: From `Geometry.radii`, (N,).
         clip_radius: From `Geometry.clip_radius`.
     """
     if radii is None:
-        return {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
+        return dict.fromkeys(("clipped_share", "radius_mean", "radius_sd"), math.nan)
     return {
         "clipped_share": float((radii >= CLIPPED * (clip_radius or math.inf)).double().mean()),
         "radius_mean": float(radii.mean()),

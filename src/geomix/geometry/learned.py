@@ -1,4 +1,4 @@
-"""Learned curvatures and weights: kept as the logarithm of their ratio to the start, within a factor of 10 of it."""
+"""Learned curvatures and weights: the logarithm of a ratio to the start, at most a factor of 10."""
 
 import math
 from typing import Any
@@ -11,7 +11,10 @@ RANGE = 10.0  # a learned curvature or weight stays within this factor of its st
 
 
 def limited_ratio(log_ratio: Tensor) -> Tensor:
-    """Give the ratio of a logarithm, a float64 scalar in [1 / 10, 10]; beyond, unlike clamp's, its gradient leads back."""
+    """Return the ratio of a logarithm, a float64 scalar in [1 / 10, 10].
+
+    Beyond that range its gradient, unlike that of clamp, leads back.
+    """
     limit = math.log(RANGE)
     ratio = log_ratio.double()
     return (ratio + (ratio.clamp(-limit, limit) - ratio).detach()).exp()
@@ -19,17 +22,17 @@ def limited_ratio(log_ratio: Tensor) -> Tensor:
 
 @torch.no_grad()
 def bring_into_range(log_ratio: Tensor) -> None:
-    """Bring the logarithm of a ratio, in place, back into its range; call it after each step."""
+    """Clamp the logarithm of a ratio to its range, in place; call it after each step."""
     log_ratio.clamp_(-math.log(RANGE), math.log(RANGE))
 
 
 class Weight(nn.Module):
     """The weight of a space in a sum, fixed or learned.
 
-    Of a space alone, a learned weight is a learned temperature: only its ratio to tau counts.
+    The learned weight of a single space is a learned temperature: only its ratio to tau counts.
 
     Args:
-        start: Positive; where the weight is learned, its start.
+        start: Positive; if the weight is learned, its start.
         learn: Whether it is a parameter.
     """
 
@@ -40,21 +43,24 @@ class Weight(nn.Module):
 
     @property
     def value(self) -> float:
-        """Give the weight as it is now."""
+        """Return the current weight."""
         if self.log_ratio is None:
             return self.start
         with torch.no_grad():
             return self.start * float(limited_ratio(self.log_ratio))
 
     def trace(self, weighted: Tensor) -> Tensor:
-        """Give a tensor that has this weight as a factor back, with the gradient of a learned weight; no pass over memory."""
+        """Return a tensor that has this weight as a factor, with the gradient of a learned weight.
+
+        This costs no pass over memory.
+        """
         if self.log_ratio is None or not torch.is_grad_enabled():
             return weighted
         traced: Tensor = _Traced.apply(weighted, self.log_ratio)
         return traced
 
     def learned(self) -> dict[str, float]:
-        """Give the weight, if it is learned."""
+        """Return the weight, if it is learned."""
         return {} if self.log_ratio is None else {"weight": self.value}
 
     def keep_in_range(self) -> None:
@@ -64,18 +70,21 @@ class Weight(nn.Module):
 
 
 class _Traced(torch.autograd.Function):
-    """A tensor w s for the logarithm of w: of that the derivative is w s, so the product is never made again."""
+    """A tensor w s as a function of log w: its derivative is w s itself."""
 
     @staticmethod
     def forward(ctx: Any, weighted: Tensor, log_ratio: Tensor) -> Tensor:
-        """Give the tensor itself."""
+        """Return the tensor itself."""
         ctx.save_for_backward(weighted, log_ratio)
         return weighted.view_as(weighted)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Hand the gradient on, and give that of the logarithm: rows in their own type, their sum in float64."""
+        """Pass the gradient on, and return that of the logarithm.
+
+        Rows are summed in their own type, the sums of rows in float64.
+        """
         weighted, log_ratio = ctx.saved_tensors
         rows = torch.linalg.vecdot(torch.atleast_1d(grad), torch.atleast_1d(weighted))
         return grad, rows.sum(dtype=torch.float64).to(log_ratio.dtype)

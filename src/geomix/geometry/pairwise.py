@@ -1,10 +1,10 @@
-"""All pairs of points by one matrix product, with the backward written out.
+"""All pairs of points by one matrix product, with the backward pass written out.
 
-Products are float64, since in float32 they lose near pairs; the few pairs that even float64 cannot
-tell from a gap of 0 are taken from explicit differences, and so are their gradients. Plain autograd
-would give 0 * inf where points coincide. The steps after the product lose nothing in float32, nor
-do the products of the backward where no pair is near. Passes over (N, M) and fresh memory, not
-products, are what costs: hence blocks, steps in place, and few tensors of that size.
+Products are float64, because near pairs are lost in float32. The few pairs that even float64 cannot
+tell from a gap of 0 are computed from explicit differences, and so are their gradients; plain
+autograd would yield 0 * inf where points coincide. The steps after the product lose nothing in
+float32, nor do the products of the backward pass if no pair is near. Passes over (N, M) and fresh
+memory cost more than products: hence blocks, steps in place, and few tensors of that size.
 """
 
 import math
@@ -16,53 +16,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.errors import InputError
-
-NEAR = 1e-9  # share of its largest terms up to which a gap is taken from explicit differences: rounding is 1e-5 of it there
+# Up to this share of its largest terms a gap comes from explicit differences: at that share the
+# rounding of the product is 1e-5 of the gap.
+NEAR = 1e-9
 BLOCK = 2**19  # elements of a block on the CPU: 4 MiB in float64
-SPREAD = (
-    2**-8
-)  # products of the backward are float32 on the CPU where slopes differ by less: errors stay below 5e-5
+# On the CPU the products of the backward pass are float32 if slopes differ by less than this:
+# errors stay below 5e-5.
+SPREAD = 2**-8
 PAIRS = 2**14  # explicit differences at a time
-SINGLE = 1e-18, 1e18  # float32 holds a gap's square where the largest gap is between these
-TINY = 2e-38  # gaps below count as this in float32, which has no inverse of theirs
+SINGLE = 1e-18, 1e18  # float32 holds a gap's square if the largest gap is between these
+TINY = 2e-38  # smaller gaps count as this in float32, which cannot hold their inverse
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What makes a distance: functions of points (n, D) in normal coordinates, of the scale they
-    are taken at, and of gaps.
+    """What defines a distance: functions of points (n, D) in normal coordinates, and of gaps.
 
-    A point x is lifted to a height h and coordinates s = stretch x: the gap of two is h + h' + bend
-    h h' - <s, s'>.
+    A point x is lifted to a height h and coordinates s = stretch x: the gap of two points is
+    h + h' + bend h h' - <s, s'>. Both depend on the scale at which points are taken.
     """
 
     lift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    """Give heights (n, 1) and stretches (n, 1) of points from their norms (n, 1) and the scale."""
+    """Heights (n, 1) and stretches (n, 1) of points, from their norms (n, 1) and the scale."""
     drop: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-    """The backward: give the gradients of points and scale from points, norms, scale, and those of h and s (overwritten)."""
+    """The backward pass of lift: gradients of points and scale.
+
+    Takes points, norms, scale, and the gradients of h and of s; the last one is overwritten.
+    """
     bend: float
     """1 in the hyperbolic space, 0 in the flat one."""
     gap: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """Give the gaps of points that stand beside each other, (..., D) and (..., D) -> (...), from explicit differences."""
+    """Gaps of points side by side, (..., D) and (..., D) -> (...), from explicit differences."""
     widest: Callable[[Tensor], Tensor]
-    """Give the gap of opposite points from the sum of their scaled radii: the size of the terms that make a gap."""
+    """Gap of opposite points, from the sum of their scaled radii: the size of a gap's terms."""
     measure: Callable[[Tensor, Tensor], Tensor]
-    """Put f in the place of gaps (n, m), which is given back, and what is inverse to its slope into a second tensor."""
+    """Replace gaps (n, m) by f(gap), and write the inverse of the slope of f to a second tensor."""
     unit: float
-    """Times f is the distance."""
+    """unit * f is the distance."""
     slope: float
-    """Over that inverse is the slope of the distance."""
+    """slope over that inverse is the slope of the distance."""
 
     def as_row(self, points: Tensor, height: Tensor, stretch: Tensor) -> Tensor:
-        """Give coordinates (n, D + 2) whose product with those of `as_column` is the gap."""
+        """Return coordinates (n, D + 2) whose product with those of `as_column` is the gap."""
         row = points.new_empty(len(points), points.shape[1] + 2)
         row[:, :1], row[:, 1] = height, 1
         torch.mul(points, stretch, out=row[:, 2:])
         return row
 
     def as_column(self, points: Tensor, height: Tensor, stretch: Tensor) -> Tensor:
-        """Give coordinates (n, D + 2) of the other side of that product."""
+        """Return coordinates (n, D + 2) of the other side of that product."""
         column = points.new_empty(len(points), points.shape[1] + 2)
         column[:, :1], column[:, 1:2] = 1 + self.bend * height, height
         torch.mul(points, -stretch, out=column[:, 2:])
@@ -78,29 +80,27 @@ def pairwise(
     dtype: torch.dtype = torch.float64,
     onto: Tensor | None = None,
 ) -> Tensor:
-    """Give the distances of all pairs, times a factor.
+    """Return the distances of all pairs, times a factor.
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. The same object as x saves a third of the work, forward and
-            backward.
+        y: Points (M, D), float64. Passing x itself saves a third of the work, forward and backward.
         kernel: The distance.
         scale: Positive, at which the points are taken; a float64 tensor for its gradient.
-        factor: Of the result; here it costs no pass over memory.
+        factor: Of the result; it costs no pass over memory.
         dtype: Of the result and of the steps after the product.
-        onto: A tensor (N, M) to which the result is added instead, in place and without gradient; y
-            is not x then.
+        onto: A tensor (N, M) to which the result is added in place, without gradient; y must not be
+            x then.
 
     Returns:
         Shape (N, M). A pair with gap 0 has distance 0 and gradient 0.
 
     Raises:
-        InputError: On shapes that do not fit, or no points.
+        ValueError: On shapes that do not fit, or no points.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not len(x) or not len(y):
-        raise InputError(
-            f"distances: found points {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D), N, M > 0"
-        )
+        found = f"points {tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"distances: found {found}, expected (N, D) and (M, D), N, M > 0")
     with torch.autocast(x.device.type, enabled=False):
         scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
         if onto is not None:
@@ -125,7 +125,7 @@ class _Pairwise(torch.autograd.Function):
         dtype: torch.dtype,
         onto: Tensor | None = None,
     ) -> Tensor:
-        """Give the distances (N, M); keep what is inverse to their slopes, and the near pairs."""
+        """Return the distances (N, M); keep the inverses of their slopes, and the near pairs."""
         norms_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         norms_y = norms_x if same else torch.linalg.vector_norm(y, dim=-1, keepdim=True)
         radii_x, radii_y = (norms.squeeze(1) * scale for norms in (norms_x, norms_y))
@@ -136,8 +136,9 @@ class _Pairwise(torch.autograd.Function):
         largest = kernel.widest(radii_x.max() + farthest)
         steps = dtype if SINGLE[0] < largest < SINGLE[1] else torch.float64
         bounds = (
-            (NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)).to(steps).clamp_min(TINY)
+            NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)
         )  # rounding hides no near pair
+        bounds = bounds.to(steps).clamp_min(TINY)
         learns = ctx is not None and any(ctx.needs_input_grad)
         blocks = _blocks(x, y, same)
         height = len(x) if onto is None else blocks[0][0].stop
@@ -153,7 +154,7 @@ class _Pairwise(torch.autograd.Function):
             gaps = values if exact is None else exact[: values.numel()].view(values.shape)
             torch.mm(rows[block], columns[right].T, out=gaps)
             if same:
-                gaps.fill_diagonal_(torch.inf)  # it has a slope of 0
+                gaps.fill_diagonal_(torch.inf)  # a slope of 0
             if exact is not None:
                 values.copy_(gaps)
             lowest = values.amin(1)
@@ -177,7 +178,7 @@ class _Pairwise(torch.autograd.Function):
             if found and learns:
                 apart = explicit > 0
                 near.append((i[apart] + block.start, j[apart] + right.start, inverse[i, j][apart]))
-                inverse[i, j] = torch.inf  # the backward takes them one by one
+                inverse[i, j] = torch.inf  # the backward pass takes them one by one
             if onto is not None:
                 onto[block].add_(values)
             if same:
@@ -204,11 +205,9 @@ class _Pairwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of the lifted points, and those of the points and the scale by which near pairs pull."""
+        """Return the gradients of the points and the scale; near pairs are added one by one."""
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "distances: found a derivative to be differentiated again, expected first derivatives only"
-            )
+            raise RuntimeError("distances: differentiated twice, expected first derivatives only")
         rows, columns, inverses, x, norms_x, y, norms_y, scale, *near = ctx.saved_tensors
         rows, columns = rows.to(ctx.products), columns.to(ctx.products)
         by_rows, by_columns = torch.zeros_like(rows), torch.zeros_like(columns)
@@ -218,11 +217,8 @@ class _Pairwise(torch.autograd.Function):
             inverse = inverses[block, right]
             pulls = memory[: inverse.numel()].view(inverse.shape)
             if ctx.same:  # gaps are symmetric: all of the gradient goes through the rows
-                pulls = (
-                    torch.add(grad[block, right], grad[right, block].T, out=pulls)
-                    .div_(inverse)
-                    .to(ctx.products)
-                )
+                torch.add(grad[block, right], grad[right, block].T, out=pulls)
+                pulls = pulls.div_(inverse).to(ctx.products)
                 by_rows[block.stop :].addmm_(pulls[:, len(pulls) :].T, columns[block])
             else:
                 pulls = torch.div(grad[block], inverse, out=pulls).to(ctx.products)
@@ -233,10 +229,8 @@ class _Pairwise(torch.autograd.Function):
         grad_y = None
         if not ctx.same:
             by_columns = by_columns.mul_(ctx.factor).to(y.dtype)
-            height, place = (
-                ctx.kernel.bend * by_columns[:, :1] + by_columns[:, 1:2],
-                by_columns[:, 2:].neg_(),
-            )
+            height = ctx.kernel.bend * by_columns[:, :1] + by_columns[:, 1:2]
+            place = by_columns[:, 2:].neg_()
             grad_y, more = ctx.kernel.drop(y, norms_y, scale, height, place)
             grad_scale += more
         if near:
@@ -245,7 +239,7 @@ class _Pairwise(torch.autograd.Function):
 
 
 def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
-    """Cut the matrix into blocks of rows, and, where it is symmetric, of the columns from the diagonal on."""
+    """Cut the matrix into blocks of rows; if it is symmetric, of columns from the diagonal on."""
     count = math.ceil(len(x) * len(y) / BLOCK) if x.device.type == "cpu" else 1
     step = math.ceil(len(x) / count)
     return [
@@ -255,7 +249,10 @@ def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
 
 
 def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Give rows and columns of what is true in a mask; on the CPU by numpy, several times faster where it is little."""
+    """Return the rows and columns of the true elements of a mask.
+
+    On the CPU numpy does it, several times faster if they are few.
+    """
     if mask.device.type != "cpu":
         first, second = mask.nonzero(as_tuple=True)
         return first, second
@@ -272,7 +269,7 @@ def _explicit_gaps(
     j: Tensor,
     kernel: Kernel,
 ) -> Tensor:
-    """Give the gaps (P,) of pairs, from explicit differences where rounding may have made the product."""
+    """Return the gaps (P,) of pairs, from explicit differences where rounding may dominate."""
     near = gaps <= NEAR * kernel.widest(radii[0][i] + radii[1][j])
     first, second = i[near], j[near]
     parts = zip(first.split(PAIRS), second.split(PAIRS), strict=True)
@@ -283,11 +280,11 @@ def _explicit_gaps(
 def _pull_near(
     ctx: Any, grad: Tensor, totals: tuple[Tensor, Tensor, Tensor], near: list[Tensor]
 ) -> None:
-    """Add, in place, what near pairs pull to the gradients of x, y and the scale: products would lose it."""
+    """Add the pull of near pairs to the gradients of x, y and the scale, in place."""
     first, second, inverses = near
     x, y, scale = (ctx.saved_tensors[place] for place in (3, 5, 7))
     upstream = grad[first, second]
-    if ctx.same:  # a pair of a block on the diagonal is there twice
+    if ctx.same:  # a pair of a diagonal block occurs twice
         upstream = torch.where(first < second, upstream + grad[second, first], 0)
     weights = upstream.to(x.dtype) / inverses * ctx.factor
     for i, j, weight in zip(*(part.split(PAIRS) for part in (first, second, weights)), strict=True):

@@ -1,1 +1,1 @@
-"""Network: a Vision Transformer or an MLP with a linear head, its first weights, and embedding with it."""
+"""Network: a Vision Transformer or an MLP with a linear head, its weights, and embeddings."""

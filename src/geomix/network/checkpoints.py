@@ -1,4 +1,7 @@
-"""Weights from elsewhere: a checkpoint on disk or timm's file on the Hugging Face hub, read as tensors and never unpickled."""
+"""Weights from elsewhere: a checkpoint on disk, or timm's file on the Hugging Face hub.
+
+They are read as tensors and never unpickled.
+"""
 
 import argparse
 import pickle
@@ -19,24 +22,16 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.files import hash_file
 
-CONTAINERS = (
-    "state_dict",
-    "model",
-    "teacher",
-    "encoder",
-)  # of training scripts; the last two: DINO, I-JEPA
+CONTAINERS = ("state_dict", "model", "teacher", "encoder")  # the last two: DINO, I-JEPA
 PREFIXES = ("module.", "backbone.", "model.")  # of wrappers around the network
-CLASSIFIERS = (
-    "head.",
-    "head_dist.",
-)  # of timm's Vision Transformers, DINO's projection, and our own head
+CLASSIFIERS = ("head.", "head_dist.")  # of timm's models; DINO's projection; our own head
 HUB_FILE = "model.safetensors"
 SHOWN = 5  # keys named in a message
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors by their name in the network, without classifiers, and where they are from (for geometry.json)."""
+    """Tensors by their name in the network, without classifiers, and their origin."""
 
     tensors: dict[str, Tensor]
     origin: dict[str, str]
@@ -46,7 +41,7 @@ def load_checkpoint(path: str | Path) -> Weights:
     """Read a checkpoint: safetensors, or a file of torch.save that holds tensors and no code.
 
     Containers (state_dict, model, teacher, encoder) are opened, prefixes of wrappers (module.,
-    backbone., model.) stripped and classifiers left out.
+    backbone., model.) are stripped, and classifiers are left out.
 
     Args:
         path: Relative to the root of the repository, where stages run, or absolute.
@@ -59,12 +54,10 @@ def load_checkpoint(path: str | Path) -> Weights:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(
-            f"backbone.checkpoint: found no file {path}, expected one (relative to the root of the repository)"
-        )
-    return Weights(
-        _read_tensors(path), {"source": "checkpoint", "file": path.name, "sha256": hash_file(path)}
-    )
+        expected = "one (relative to the root of the repository)"
+        raise InputError(f"backbone.checkpoint: found no file {path}, expected {expected}")
+    origin = {"source": "checkpoint", "file": path.name, "sha256": hash_file(path)}
+    return Weights(_read_tensors(path), origin)
 
 
 def load_pretrained(name: str) -> Weights:
@@ -78,29 +71,30 @@ def load_pretrained(name: str) -> Weights:
         the file's SHA-256.
 
     Raises:
-        InputError: If timm publishes none, or they can be had neither from the cache nor from the
-            network: the message names the file, where it was looked for and how to supply it by
-                hand.
+        InputError: If timm publishes none, or neither the cache nor the network has them. The
+            message names the file, the places searched, and how to supply it by hand.
     """
     published = timm.get_pretrained_cfg(name)
     repository = published.hf_hub_id if published else None
     if not repository:
         tags = timm.list_models(f"{name.partition('.')[0]}.*", pretrained=True)
-        others = [
-            tag for tag in tags if (other := timm.get_pretrained_cfg(tag)) and other.hf_hub_id
-        ]
-        names = f"one of {', '.join(others)}, or " if others else ""
+        configs = {tag: timm.get_pretrained_cfg(tag) for tag in tags}
+        others = [tag for tag, config in configs.items() if config and config.hf_hub_id]
+        expected = f"one of {', '.join(others)}, or " if others else ""
         raise InputError(
-            f"backbone.pretrained: found no weights of {name} on the hub, expected {names}backbone.checkpoint"
+            f"backbone.pretrained: found no weights of {name} on the hub,"
+            f" expected {expected}backbone.checkpoint"
         )
     try:
         path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILE))
-    except Exception as error:  # the hub's errors share no base class: HTTP, offline, gated, full disk, broken cache
+    except Exception as error:
+        # The hub's errors share no base class: HTTP, offline, gated, full disk, broken cache.
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        url = huggingface_hub.hf_hub_url(repository, HUB_FILE)
         raise InputError(
-            f"backbone.pretrained: found no {HUB_FILE} of {repository}, neither in {HF_HUB_CACHE} nor at "
-            f"{huggingface_hub.hf_hub_url(repository, HUB_FILE)} ({reason}); expected it in one of them: "
-            "or download it by hand, and set backbone.checkpoint to its path and backbone.pretrained to false"
+            f"backbone.pretrained: found no {HUB_FILE} of {repository}, neither in {HF_HUB_CACHE}"
+            f" nor at {url} ({reason}); expected it in one of them: or download it by hand, and set"
+            " backbone.checkpoint to its path and backbone.pretrained to false"
         ) from None
     origin = {"source": repository}
     if path.parent.parent.name == "snapshots":
@@ -109,20 +103,15 @@ def load_pretrained(name: str) -> Weights:
 
 
 def describe_shape(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read off the weights what they say about their network: channels, width, patch (pixels),
-    depth (blocks).
+    """Read the channels, width, patch (pixels) and depth (blocks) of a network off its weights.
 
-    What cannot be told is left out: a patch embedding stored as a matrix has no patch and no
-    channels.
+    Unknown ones are left out: a patch embedding stored as a matrix tells no patch and no channels.
     """
     shape: dict[str, int] = {}
     embedding = tensors.get("patch_embed.proj.weight")
     if embedding is not None and embedding.ndim == 4:
-        shape |= {
-            "width": embedding.shape[0],
-            "channels": embedding.shape[1],
-            "patch": embedding.shape[-1],
-        }
+        width, channels, _, patch = embedding.shape
+        shape = {"width": width, "channels": channels, "patch": patch}
     blocks = [int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))]
     if blocks:
         shape["depth"] = 1 + max(blocks)
@@ -130,24 +119,24 @@ def describe_shape(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def describe_mismatch(message: str) -> str:
-    """Put the many lines of torch's strict load_state_dict into one: missing, unexpected and
-    misshapen keys.
+    """Shorten the message of torch's strict load_state_dict to one line.
 
     Args:
         message: Of the RuntimeError.
 
     Returns:
-        Counts and the first keys of each kind; for a message of another form its first line.
+        Counts and first names of missing, unexpected and misshapen keys; the first line of a
+        message of another form.
     """
     parts = []
     for kind in ("Missing", "Unexpected"):
         if listed := re.search(rf'{kind} key\(s\) in state_dict: ((?:"[^"]+"(?:, )?)+)', message):
             parts.append(_enumerate(kind.lower(), re.findall(r'"([^"]+)"', listed[1])))
     sizes = r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\) from checkpoint.*?Size\(\[(.*?)\]\)"
-    if misshapen := [
-        f"{key} ({found} for {expected})" for key, found, expected in re.findall(sizes, message)
-    ]:
-        parts.append(_enumerate("misshapen", misshapen))
+    misshapen = re.findall(sizes, message)
+    if misshapen:
+        keys = [f"{key} ({found} for {expected})" for key, found, expected in misshapen]
+        parts.append(_enumerate("misshapen", keys))
     return "; ".join(parts) or f"what timm cannot convert ({message.partition(chr(10))[0]})"
 
 
@@ -161,38 +150,39 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path, device="cpu")
         else:
-            with torch.serialization.safe_globals(
-                [argparse.Namespace]
-            ):  # the options DINO and timm keep beside the weights
+            # DINO and timm keep their options, a Namespace, beside the weights.
+            with torch.serialization.safe_globals([argparse.Namespace]):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        raise InputError(
-            f"{path}: found damaged safetensors ({error}), expected a whole file"
-        ) from None
+        found = f"damaged safetensors ({error})"
+        raise InputError(f"{path}: found {found}, expected a whole file") from None
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         found = f"a pickle that needs code ({code[1]})" if code else "no checkpoint of torch.save"
-        raise InputError(
-            f"{path}: found {found}, expected tensors alone, as safetensors or pth; nothing was run"
-        ) from None
-    except Exception as error:  # torch.load raises whatever the damaged byte leads to: EOFError, RuntimeError, KeyError ...
-        raise InputError(
-            f"{path}: found a damaged file ({type(error).__name__}), expected safetensors or pth"
-        ) from None
-    while isinstance(content, Mapping) and (
-        inner := [content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)]
-    ):
-        content = inner[0]
-    tensors = _strip_names(content, path) if isinstance(content, Mapping) else {}
+        expected = "tensors alone, as safetensors or pth; nothing was run"
+        raise InputError(f"{path}: found {found}, expected {expected}") from None
+    except Exception as error:
+        # torch.load raises whatever the damaged byte leads to: EOFError, RuntimeError, KeyError ...
+        found = f"a damaged file ({type(error).__name__})"
+        raise InputError(f"{path}: found {found}, expected safetensors or pth") from None
+    tensors = _strip_names(_open_containers(content), path)
     if not tensors:
-        raise InputError(
-            f"{path}: found no tensors by name, expected the weights of a Vision Transformer"
-        )
+        expected = "the weights of a Vision Transformer"
+        raise InputError(f"{path}: found no tensors by name, expected {expected}")
     return tensors
 
 
+def _open_containers(content: Any) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        return {}
+    for key in CONTAINERS:
+        if isinstance(content.get(key), Mapping):
+            return _open_containers(content[key])
+    return content
+
+
 def _strip_names(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Strip prefixes and leave out classifiers, and all that is no tensor."""
+    """Strip prefixes, and leave out classifiers and everything that is not a tensor."""
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
     tensors: dict[str, Tensor] = {}
     for key, tensor in content.items():
@@ -200,8 +190,7 @@ def _strip_names(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
         if not isinstance(tensor, Tensor) or name.startswith(CLASSIFIERS):
             continue
         if name in tensors:
-            raise InputError(
-                f"{path}: found {name} twice, under several prefixes, expected one network"
-            )
+            found = f"{name} twice, under several prefixes"
+            raise InputError(f"{path}: found {found}, expected one network")
         tensors[name] = tensor
     return tensors

@@ -10,7 +10,7 @@ from geomix.data.prefetch import pays, prefetch
 from geomix.network.encoder import Encoder
 
 BATCH = 512
-PIXELS = 2**23  # of one channel in a batch, at most: 167 images of 224 x 224
+PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
 
 
 @torch.inference_mode()
@@ -23,9 +23,9 @@ def embed(
         encoder: On the device.
         packed: The data set.
         split: Its name.
-        centre: Share of the shorter side that is seen; 1 for the largest square, of a square image
-            the whole.
-        device: Where to compute.
+        centre: Share of the shorter side that is seen; 1 is the largest square, all of a square
+            image.
+        device: On which to compute.
 
     Returns:
         `<split>_backbone`, shape (n, width), and `<split>_head`, shape (n, outputs), in the order

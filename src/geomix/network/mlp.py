@@ -1,21 +1,19 @@
-"""A backbone for vectors: residual blocks, each the part of a Transformer's that is no attention."""
-
-from collections.abc import Mapping
-from typing import Any
+"""A backbone for vectors: residual blocks, each a Transformer block without its attention."""
 
 import torch
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
+from geomix.config.sections import Backbone
 from geomix.errors import InputError
 
 NAME = "mlp"  # of the backbone in params.yaml
-WIDTH, DEPTH = 256, 2  # where params.yaml has null
-RATIO = 4  # of a block's inner width to its outer
+WIDTH, DEPTH = 256, 2  # if params.yaml has null
+RATIO = 4  # of a block's inner width to its outer width
 
 
 class Block(nn.Module):
-    """Features (N, width) plus what LayerNorm, Linear, GELU and Linear make of them."""
+    """Features (N, width) plus the result of LayerNorm, Linear, GELU and Linear on them."""
 
     def __init__(self, width: int, drop_path: float) -> None:
         super().__init__()
@@ -24,18 +22,18 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add the block's own to the features."""
+        """Add the block's output to its input."""
         return features + self.drop_path(self.mlp(self.norm(features)))
 
 
-def build_mlp(backbone: Mapping[str, Any], inputs: int, seed: int) -> tuple[nn.Sequential, int]:
+def build_mlp(backbone: Backbone, inputs: int, seed: int) -> tuple[nn.Sequential, int]:
     """Build an untrained backbone for standardised vectors; the same seed gives the same weights.
 
-    A linear map comes first, without a norm before it, which would leave nothing of a vector of one
-    number; a norm comes last.
+    A linear map comes first. A norm before it would leave nothing of a vector of one number. A norm
+    comes last.
 
     Args:
-        backbone: Section `backbone` of params.yaml; width (null: 256), depth (null: 2) and
+        backbone: Section `backbone` of params.yaml, of which width (null: 256), depth (null: 2) and
             drop_path, which rises linearly over the blocks, are used.
         inputs: D of the vectors.
         seed: Of the initial weights.
@@ -47,12 +45,11 @@ def build_mlp(backbone: Mapping[str, Any], inputs: int, seed: int) -> tuple[nn.S
         InputError: If weights from elsewhere are asked for.
     """
     for key in ("pretrained", "checkpoint"):
-        if backbone.get(key):
-            raise InputError(
-                f"backbone.{key}: found {backbone[key]}, expected none: {NAME} starts from scratch"
-            )
-    width, depth = backbone.get("width") or WIDTH, backbone.get("depth") or DEPTH
+        if found := getattr(backbone, key):
+            expected = f"none: {NAME} starts from scratch"
+            raise InputError(f"backbone.{key}: found {found}, expected {expected}")
+    width, depth = backbone.width or WIDTH, backbone.depth or DEPTH
     torch.manual_seed(seed)
-    drops = torch.linspace(0, backbone.get("drop_path", 0), depth).tolist()
+    drops = torch.linspace(0, backbone.drop_path, depth).tolist()
     blocks = [Block(width, drop) for drop in drops]
     return nn.Sequential(nn.Linear(inputs, width), *blocks, nn.LayerNorm(width)), width
