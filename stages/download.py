@@ -1,4 +1,4 @@
-"""Download one data set: nothing -> data/raw/<dataset> (images as they come, manifest.json)."""
+"""Download one data set: nothing -> data/raw/<dataset> (raw files as they come, manifest.json)."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,36 +8,22 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
+from geomix.config.stages import DownloadParams
 from stages import Arguments, run
 
 
 def main() -> None:
-    """Draw, copy or fetch the data set."""
-    params = load("download", "folder", "embeddings")
+    """Obtain the raw files from where the data set says."""
+    params = load(DownloadParams)
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
-    if given.dataset == "glyphs":
-        from geomix.download.glyphs import save_glyphs
+    from geomix.datasets import load_dataset
+    from geomix.download.obtain import obtain
 
-        save_glyphs(given.out)
-    elif given.dataset == "folder":
-        from geomix.download.folder import save_folder
-
-        save_folder(Path(params["folder"]["path"]), params["folder"]["table"], given.out)
-    elif given.dataset == "embeddings":
-        from geomix.download.embeddings import save_embeddings
-
-        save_embeddings(
-            Path(params["embeddings"]["path"]), params["embeddings"]["table"], given.out
-        )
-    else:
-        from geomix.download.fetch import fetch
-
-        mirror = params["download"]["mirror"]
-        fetch(given.dataset, given.out, Path(mirror).resolve() if mirror else None)
+    obtain(given.dataset, load_dataset(given.dataset).SOURCE, params, given.out)
 
 
 if __name__ == "__main__":

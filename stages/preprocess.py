@@ -1,4 +1,4 @@
-"""Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (images, samples.csv, card.json)."""
+"""Preprocess one data set: data/raw/<dataset> -> data/packed/<dataset> (samples with a table)."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,37 +8,24 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
+from geomix.config.stages import PreprocessParams
 from stages import Arguments, run
 
 
 def main() -> None:
-    """Decode, split and pack; vectors of the user are split and kept."""
-    load()
+    """Split the classes, decode the images and pack them."""
+    params = load(PreprocessParams)
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
-    arguments.add_argument(
-        "--instead", help="key of params.yaml with sections in place of those at its top"
-    )
     arguments.add_argument("--raw", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    params = load("split", "images", instead=given.instead)
 
-    if given.dataset == "embeddings":
-        from geomix.datasets.embeddings import pack_embeddings
+    from geomix.datasets import load_dataset
+    from geomix.preprocess.pack import pack
 
-        pack_embeddings(given.raw, given.out, params["split"])
-    else:
-        from geomix.datasets.readers import READERS
-        from geomix.preprocess.pack import pack
-
-        pack(
-            given.dataset,
-            READERS[given.dataset](given.raw),
-            given.out,
-            params["split"],
-            params["images"],
-        )
+    listing = load_dataset(given.dataset).read(given.raw)
+    pack(given.dataset, listing, given.out, params.split, params.images)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ WriteZip = Callable[[Path, Mapping[str, bytes]], Path]
 
 @pytest.fixture
 def write_zip() -> WriteZip:
-    """Give the function that writes a zip of files, in the given order."""
+    """Return the function that writes a zip of files, in the given order."""
 
     def write(path: Path, files: Mapping[str, bytes]) -> Path:
         with zipfile.ZipFile(path, "w") as archive:

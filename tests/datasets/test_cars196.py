@@ -1,4 +1,4 @@
-"""Cars-196: classes are numbered by the .mat file's own list of names, which is in no alphabetical order."""
+"""Cars-196: the .mat file numbers the classes, and not in alphabetical order."""
 
 import io
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from geomix.datasets.cars196 import list_cars196, make_of
+from geomix.datasets import cars196
 from geomix.errors import InputError
 
 NAMES = [f"Make{number} Model 2012" for number in range(196, 0, -1)]
@@ -19,7 +19,7 @@ FIELDS = ["relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class
 
 
 def annotations(class_of: dict[int, int]) -> bytes:
-    """Give the .mat file: a row of structs for the images, a row of cells for the names."""
+    """Return the .mat file: a row of structs for the images, a row of cells for the names."""
     table = np.zeros((1, len(class_of)), dtype=[(field, object) for field in FIELDS])
     for column, (image, number) in enumerate(class_of.items()):
         box = [np.uint16(edge) for edge in (30, 52, 246, 147)]
@@ -32,7 +32,7 @@ def annotations(class_of: dict[int, int]) -> bytes:
 
 
 def members(top: str = "") -> dict[str, bytes]:
-    """Give the members of the archive."""
+    """Return the members of the archive."""
     images = {
         f"{top}car_ims/{image:06}.jpg": f"car {image}".encode() for image in reversed(CLASS_OF)
     }
@@ -44,7 +44,7 @@ def test_the_first_98_names_are_train_and_the_others_test(
     tmp_path: Path, write_zip: Callable[..., Path], top: str
 ) -> None:
     write_zip(tmp_path / "CARS196.zip", members(top))
-    listing = list_cars196(tmp_path, GATES)
+    listing = cars196.read(tmp_path, GATES)
     assert listing.samples.to_numpy().tolist() == [
         ["car_ims/000001.jpg", "Make1 Model 2012", "Make1", "test"],
         ["car_ims/000002.jpg", "Land Rover LR2 SUV 2012", "Land Rover", "train"],
@@ -66,7 +66,7 @@ def test_the_first_98_names_are_train_and_the_others_test(
     ],
 )
 def test_a_make_is_one_word_or_two(label: str, make: str) -> None:
-    assert make_of(label) == make
+    assert cars196.make_of(label) == make
 
 
 def test_a_class_without_a_name_is_refused(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
@@ -74,7 +74,7 @@ def test_a_class_without_a_name_is_refused(tmp_path: Path, write_zip: Callable[.
         tmp_path / "CARS196.zip", members() | {"cars_annos.mat": annotations(CLASS_OF | {3: 197})}
     )
     with pytest.raises(InputError, match=r"cars_annos\.mat: found class 197, expected 1 to 196"):
-        list_cars196(tmp_path, GATES)
+        cars196.read(tmp_path, GATES)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_annotations_that_are_none_are_refused(
 ) -> None:
     write_zip(tmp_path / "CARS196.zip", members() | {"cars_annos.mat": content})
     with pytest.raises(InputError, match=r"cars_annos\.mat: found no annotations and class_names"):
-        list_cars196(tmp_path, GATES)
+        cars196.read(tmp_path, GATES)
 
 
 def test_a_missing_photograph_is_named(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
@@ -95,7 +95,7 @@ def test_a_missing_photograph_is_named(tmp_path: Path, write_zip: Callable[..., 
     with pytest.raises(
         InputError, match=r"CARS196\.zip: found no car_ims/000004\.jpg; expected the 5 files"
     ):
-        list_cars196(tmp_path, GATES)
+        cars196.read(tmp_path, GATES)
 
 
 def test_a_part_of_the_set_is_refused(tmp_path: Path, write_zip: Callable[..., Path]) -> None:
@@ -104,4 +104,4 @@ def test_a_part_of_the_set_is_refused(tmp_path: Path, write_zip: Callable[..., P
         InputError,
         match="found 3 train images, .*; expected 8054 train images, 8131 test images, 98 train",
     ):
-        list_cars196(tmp_path)
+        cars196.read(tmp_path)

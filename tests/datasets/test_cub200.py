@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from geomix.datasets.cub200 import genus_of, list_cub200
+from geomix.datasets import cub200
 from geomix.errors import InputError
 
 SPECIES = {
@@ -19,7 +19,7 @@ GATES = {"train images": 4, "test images": 4, "train classes": 2, "test classes"
 
 
 def members() -> dict[str, bytes]:
-    """Give the files of the archive: two photographs of each of four species."""
+    """Return the files of the archive: two photographs of each of four species."""
     images = [
         (number, f"{name}/{name[4:]}_{shot:04}_{number}.jpg")
         for number, name in SPECIES.items()
@@ -55,7 +55,7 @@ def write_tar(raw: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_the_first_hundred_classes_are_train_and_the_others_test(tmp_path: Path) -> None:
-    samples = list_cub200(write_tar(tmp_path, members()), GATES).samples
+    samples = cub200.read(write_tar(tmp_path, members()), GATES).samples
     assert samples.drop(columns="id").drop_duplicates().to_numpy().tolist() == [
         ["001.Black_footed_Albatross", "Albatross", "train"],
         ["100.Brown_Pelican", "Pelican", "train"],
@@ -66,7 +66,7 @@ def test_the_first_hundred_classes_are_train_and_the_others_test(tmp_path: Path)
 
 
 def test_each_row_gets_its_photograph_and_macos_none(tmp_path: Path) -> None:
-    listing = list_cub200(write_tar(tmp_path, members()), GATES)
+    listing = cub200.read(write_tar(tmp_path, members()), GATES)
     assert dict(listing.images()) == {
         row: name.encode() for row, name in enumerate(listing.samples["id"])
     }
@@ -82,7 +82,7 @@ def test_each_row_gets_its_photograph_and_macos_none(tmp_path: Path) -> None:
     ],
 )
 def test_the_genus_is_the_last_word(label: str, genus: str) -> None:
-    assert genus_of(label) == genus
+    assert cub200.genus_of(label) == genus
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_lists_that_do_not_fit_are_refused(
         old.encode(), new.encode()
     )
     with pytest.raises(InputError, match=message):
-        list_cub200(write_tar(tmp_path, files), GATES)
+        cub200.read(write_tar(tmp_path, files), GATES)
 
 
 def test_a_part_of_the_set_is_refused(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_a_part_of_the_set_is_refused(tmp_path: Path) -> None:
         InputError,
         match="found 4 train images, .*; expected 5864 train images, 5924 test images, 100 train",
     ):
-        list_cub200(write_tar(tmp_path, members()))
+        cub200.read(write_tar(tmp_path, members()))

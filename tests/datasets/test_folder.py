@@ -1,12 +1,261 @@
-"""The user's own images: the table that download stored, with any levels."""
+"""The user's own images: class folders or a table become one zip with one table, read as listed."""
 
+import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from geomix.datasets.folder import list_folder
+from geomix.config.sections import Download, Embeddings, Folder
+from geomix.config.stages import DownloadParams
+from geomix.datasets import folder as module
+from geomix.download.obtain import obtain
 from geomix.errors import InputError
+from geomix.files import hash_file, read_json
+
+PARAMS = DownloadParams(
+    download=Download(mirror=None),
+    folder=Folder(path=None, table=None),
+    embeddings=Embeddings(path=None, table=None),
+)
+
+
+def save_folder(path: Path, table: str | None, out: Path) -> None:
+    params = PARAMS.model_copy(update={"folder": Folder(path=str(path), table=table)})
+    obtain("folder", module.SOURCE, params, out)
+
+
+def write(folder: Path, names: list[str]) -> Path:
+    """Write files whose content is their name."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return folder
+
+
+def stored(out: Path) -> dict[str, str]:
+    """Return for each stored image its label, once its content is what was there."""
+    table = pd.read_csv(out / "table.csv", dtype=str, keep_default_na=False)
+    with zipfile.ZipFile(out / "images.zip") as archive:
+        assert archive.namelist() == table["path"].tolist()
+        assert all(archive.read(name) == name.encode() for name in archive.namelist())
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    return dict(zip(table["path"], table["label"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {"cat/1.jpg": "cat", "cat/2.PNG": "cat", "dog/1.jpg": "dog", "owl/1.webp": "owl"},
+        {"猫/喵.jpg": "猫", "Löwe/é è.jpg": "Löwe", "a, 'b'/\"c\".jpg": "a, 'b'"},
+        {
+            "cat/indoors/1.jpg": "cat",
+            "cat/outdoors/1.jpg": "cat",
+            "NA/1.jpg": "NA",
+            "01/1.jpg": "01",
+        },
+    ],
+)
+def test_a_class_is_a_folder(tmp_path: Path, images: dict[str, str]) -> None:
+    save_folder(write(tmp_path / "own", list(images)), None, tmp_path / "raw")
+    assert stored(tmp_path / "raw") == images
+    manifest = read_json(tmp_path / "raw" / "manifest.json")
+    assert (manifest["images"], manifest["classes"], manifest["ignored"]) == (
+        len(images),
+        len(set(images.values())),
+        0,
+    )
+    assert manifest["files"]["images.zip"]["sha256"] == hash_file(tmp_path / "raw" / "images.zip")
+    assert str(tmp_path) not in (tmp_path / "raw" / "manifest.json").read_text()
+
+
+def test_ten_thousand_classes(tmp_path: Path) -> None:
+    save_folder(
+        write(tmp_path / "own", [f"{label:05}/a.jpg" for label in range(10_000)]),
+        None,
+        tmp_path / "raw",
+    )
+    table = pd.read_csv(tmp_path / "raw" / "table.csv", dtype=str)
+    assert table["label"].tolist() == [f"{label:05}" for label in range(10_000)]
+
+
+def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
+    others = [
+        "README.md",
+        "cat/notes.txt",
+        "cat/._1.jpg",
+        "cat/.thumbnails/1.jpg",
+        "empty/notes.txt",
+        ".git/1.jpg",
+    ]
+    save_folder(
+        write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others]), None, tmp_path / "raw"
+    )
+    assert stored(tmp_path / "raw") == {"cat/1.jpg": "cat", "dog/1.jpg": "dog"}
+    assert read_json(tmp_path / "raw" / "manifest.json")["ignored"] == 5  # .git is not looked into
+
+
+def test_the_same_files_give_the_same_bytes_whatever_their_times_and_order(tmp_path: Path) -> None:
+    names = [f"{label}/{index}.jpg" for label in "abcde" for index in range(10, 30)]
+    for place, order in (("one", names), ("two", names[::-1])):
+        folder = write(tmp_path / place, order)
+        os.utime(
+            folder / "a" / "10.jpg",
+            (1_000_000_000, 1_000_000_000 if place == "one" else 1_500_000_000),
+        )
+        (folder / "a" / "11.jpg").chmod(0o600 if place == "one" else 0o644)
+        save_folder(folder, None, tmp_path / f"raw {place}")
+    assert list(stored(tmp_path / "raw one")) == names
+    for name in ("images.zip", "table.csv", "manifest.json"):
+        assert hash_file(tmp_path / "raw one" / name) == hash_file(tmp_path / "raw two" / name)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["1.jpg", "2.jpg", "cat/1.jpg"], "own: found 1.jpg, 2.jpg outside class folders"),
+        (
+            ["train/cat/1.jpg", "Test/cat/1.jpg"],
+            "own: found folders Test, train, expected class folders",
+        ),
+        (["cat/1.txt"], "own: found no images, expected class folders of .bmp"),
+    ],
+)
+def test_a_folder_of_another_form_is_refused(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    try:
+        write(tmp_path / "own" / "cat", ["1.jpg"]).joinpath("1.jpg").rename(
+            tmp_path / "own" / "cat" / "\udcff.jpg"
+        )
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    with pytest.raises(
+        InputError, match=r"own: found name 'cat/\\udcff.jpg', expected names in UTF-8"
+    ):
+        save_folder(tmp_path / "own", None, tmp_path / "raw")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="folder.path: found no folder .*own, expected the folder of your images"
+    ):
+        save_folder(tmp_path / "own", None, tmp_path / "raw")
+
+
+NAMES = [f"{index}.jpg" for index in range(1, 9)]
+
+
+def save_table(tmp_path: Path, text: str) -> pd.DataFrame:
+    """Save eight images with a table and give the table that was stored."""
+    (write(tmp_path / "own", NAMES) / "my.csv").write_text(text, encoding="utf-8")
+    save_folder(tmp_path / "own", "my.csv", tmp_path / "raw")
+    return pd.read_csv(tmp_path / "raw" / "table.csv", dtype=str, keep_default_na=False)
+
+
+def test_a_table_says_which_images_there_are(tmp_path: Path) -> None:
+    table = save_table(
+        tmp_path, "\ufeffgenus,path,label\nPanthera,./2.jpg,Löwe\nFelis, 1.jpg, NA\n"
+    )
+    assert table.to_dict("list") == {
+        "genus": ["Panthera", "Felis"],
+        "path": ["2.jpg", "1.jpg"],
+        "label": ["Löwe", "NA"],
+    }
+    assert stored(tmp_path / "raw") == {"2.jpg": "Löwe", "1.jpg": "NA"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label,split\n1.jpg,a,train\n2.jpg,b,query\n3.jpg,b,gallery\n4.jpg,c,\n",
+        "path,label,split,role\n1.jpg,a,train,\n2.jpg,b,test,query\n3.jpg,b,test,gallery\n4.jpg,c,,\n",
+    ],
+)
+def test_query_and_gallery_are_splits_or_roles(tmp_path: Path, text: str) -> None:
+    table = save_table(tmp_path, text)
+    assert table["split"].tolist() == ["train", "test", "test", ""]
+    assert table["role"].tolist() == ["", "query", "gallery", ""]
+
+
+def test_columns_without_a_value_are_as_good_as_none(tmp_path: Path) -> None:
+    assert list(save_table(tmp_path, "path,label,split,role\n1.jpg,a,,\n")) == ["path", "label"]
+    assert list(save_table(tmp_path, "path,label,split\n1.jpg,a,train\n")) == [
+        "path",
+        "label",
+        "split",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,class\n1.jpg,a\n", "found columns path, class; expected label too"),
+        ("path;label\n1.jpg;a\n", "found columns path;label; expected path, label too"),
+        ("path,label,id\n1.jpg,a,7\n", "found column id, expected another name for a level"),
+        ("path,label\n", "found no rows, expected one for each image"),
+        ("", "found no table"),
+        (
+            "path,label\n1.jpg,a\n2.jpg,a,b,c,d\n",
+            r"found no table \(.*line 3.*\), expected CSV in UTF-8",
+        ),
+        ("path,label\n1.jpg,\n,b\n", "found no path or no label in row 1, 2, expected both"),
+        (
+            "path,label\n../1.jpg,a\n/etc/hosts,b\n",
+            r"found path \.\./1\.jpg, /etc/hosts, expected paths inside",
+        ),
+        ("path,label\n1.jpg,a\n./1.jpg,b\n", r"found path 1\.jpg twice, expected each once"),
+        ("path,label\n1.jpg,a\nx.jpg,a\n", r"found no file x\.jpg, expected 2 files in"),
+        (
+            "path,label\n" + "".join(f"{n}.png,a\n" for n in range(9)),
+            "found no file 0.png, .*, 4.png and 4 more, expected 9",
+        ),
+        (
+            "path,label,split\n1.jpg,a,Train\n2.jpg,a,valid\n",
+            "found split Train, valid; expected train, val, test, query",
+        ),
+        (
+            "path,label,split,role\n1.jpg,a,query,query\n",
+            "found split query; expected train, val, test or nothing",
+        ),
+        (
+            "path,label,role\n1.jpg,a,probe\n",
+            "found role probe; expected query, gallery or nothing",
+        ),
+        (
+            "path,label,kind\n1.jpg,a,x\n2.jpg,a,y\n",
+            "found class a with several values of kind, expected one value for each class",
+        ),
+    ],
+)
+def test_a_table_that_is_no_good_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        save_table(tmp_path, text)
+    assert str(raised.value).startswith(f"{tmp_path}/own/my.csv: ")
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"folder\.table: found no file .*other\.csv, expected a CSV"
+    ):
+        save_folder(write(tmp_path / "own", NAMES), "other.csv", tmp_path / "raw")
+    (tmp_path / "own" / "my.csv").write_bytes("path,label\n1.jpg,Löwe\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"my\.csv: found no table .*, expected CSV in UTF-8"):
+        save_folder(tmp_path / "own", "my.csv", tmp_path / "raw")
+
 
 TABLE = """\
 path,label,kind,family,split,role
@@ -24,7 +273,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 
 
 def test_every_column_stays_text_and_every_other_column_is_a_level(raw: Path) -> None:
-    listing = list_folder(raw)
+    listing = module.read(raw)
     assert listing.levels == ("kind", "family")
     assert listing.samples.to_dict("records") == [
         {
@@ -50,7 +299,7 @@ def test_every_column_stays_text_and_every_other_column_is_a_level(raw: Path) ->
 
 def test_path_and_label_are_enough(raw: Path) -> None:
     (raw / "table.csv").write_text("path,label\na/1.jpg,a\n")
-    listing = list_folder(raw)
+    listing = module.read(raw)
     assert (listing.levels, list(listing.samples)) == ((), ["id", "label"])
 
 
@@ -59,10 +308,10 @@ def test_a_table_that_does_not_fit_is_refused(raw: Path) -> None:
     with pytest.raises(
         InputError, match=r"table\.csv: found columns path, class; expected label too"
     ):
-        list_folder(raw)
+        module.read(raw)
     (raw / "table.csv").write_text("path,label\na/1.jpg,a\na/2.jpg,a\n")
     with pytest.raises(InputError, match=r"images\.zip: found no a/2\.jpg; expected the 2 files"):
-        list_folder(raw)
+        module.read(raw)
     (raw / "table.csv").unlink()
     with pytest.raises(InputError, match=r"table\.csv: not found"):
-        list_folder(raw)
+        module.read(raw)

@@ -1,15 +1,16 @@
-"""GroceryStore: three levels, classes split by us, queries from the official test images and gallery from those of train."""
+"""GroceryStore: three levels, classes split by us, queries and gallery from the official split."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from geomix.datasets.grocerystore import assign_roles, list_grocerystore
+from geomix.datasets import grocerystore
 from geomix.errors import InputError
 
 CLASSES = """\
-Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Iconic Image Path (str)\r
+Class Name (str),Class ID (int),Coarse Class Name (str),\
+Coarse Class ID (int),Iconic Image Path (str)\r
 Royal-Gala,0,Apple,0,/iconic/Royal-Gala.jpg\r
 Pink-Lady,1,Apple,0,/iconic/Pink-Lady.jpg\r
 Oatly-Oat-Milk,2,Oat-Milk,1,/iconic/Oatly-Oat-Milk.jpg\r
@@ -39,7 +40,7 @@ TOP = "GroceryStoreDataset-master/dataset"
 
 
 def members() -> dict[str, bytes]:
-    """Give the members of the archive, with one of the iconic images that are not in the lists."""
+    """Return the members of the archive, with an iconic image that is not in the lists."""
     lists = {split: [f"{split}/{line}" for line in lines] for split, lines in IMAGES.items()}
     names = [line.partition(",")[0] for lines in lists.values() for line in lines]
     return {
@@ -60,7 +61,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 
 
 def test_each_image_has_its_kind_coarse_class_and_class(raw: Path) -> None:
-    listing = list_grocerystore(raw, GATES)
+    listing = grocerystore.read(raw, GATES)
     assert listing.levels == ("kind", "coarse")
     assert listing.samples.iloc[[0, 3, 7]].to_numpy().tolist() == [
         ["train/Fruit/Apple/Royal-Gala/a.jpg", "Royal-Gala", "Fruit", "Apple"],
@@ -75,11 +76,11 @@ def test_each_image_has_its_kind_coarse_class_and_class(raw: Path) -> None:
 def test_held_out_classes_are_searched_across_official_lists_and_train_classes_leave_out_test(
     raw: Path,
 ) -> None:
-    samples = list_grocerystore(raw, GATES).samples
+    samples = grocerystore.read(raw, GATES).samples
     split = samples["label"].map(
         {"Royal-Gala": "train", "Pink-Lady": "val", "Oatly-Oat-Milk": "test"}
     )
-    assigned = assign_roles(samples.assign(split=split))
+    assigned = grocerystore.assign_roles(samples.assign(split=split))
     assert assigned[["id", "split", "role"]].to_numpy().tolist() == [
         ["train/Fruit/Apple/Royal-Gala/a.jpg", "train", ""],
         ["train/Fruit/Apple/Pink-Lady/a.jpg", "val", "gallery"],
@@ -93,13 +94,13 @@ def test_held_out_classes_are_searched_across_official_lists_and_train_classes_l
 
 
 def test_classes_that_the_shares_leave_over_are_not_used(raw: Path) -> None:
-    assigned = assign_roles(list_grocerystore(raw, GATES).samples.assign(split=""))
+    assigned = grocerystore.assign_roles(grocerystore.read(raw, GATES).samples.assign(split=""))
     assert set(assigned["split"]) == set(assigned["role"]) == {""}
 
 
 def test_the_listing_hands_the_rule_on(raw: Path) -> None:
-    listing = list_grocerystore(raw, GATES)
-    assert listing.assign is assign_roles
+    listing = grocerystore.read(raw, GATES)
+    assert listing.assign is grocerystore.assign_roles
     assert "split" not in listing.samples
 
 
@@ -145,7 +146,7 @@ def test_lists_that_do_not_fit_are_refused(
     files[f"{TOP}/{name}"] = files[f"{TOP}/{name}"].replace(old.encode(), new.encode())
     write_zip(raw / "any name.zip", files)
     with pytest.raises(InputError, match=message):
-        list_grocerystore(raw, GATES)
+        grocerystore.read(raw, GATES)
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
@@ -153,10 +154,10 @@ def test_a_part_of_the_set_is_refused(raw: Path) -> None:
         InputError,
         match="found 3 train images, .* expected 2640 train images, 296 val images, 2485 test",
     ):
-        list_grocerystore(raw)
+        grocerystore.read(raw)
 
 
 def test_one_archive_is_expected(raw: Path, write_zip: Callable[..., Path]) -> None:
     write_zip(raw / "another.zip", {})
     with pytest.raises(InputError, match="found 2 zip files, expected one"):
-        list_grocerystore(raw, GATES)
+        grocerystore.read(raw, GATES)

@@ -1,11 +1,11 @@
-"""In-Shop: a list with two header lines says which images train, which are queries and which the gallery."""
+"""In-Shop: a list with two header lines names the images of train, query and gallery."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from geomix.datasets.inshop import list_inshop
+from geomix.datasets import inshop
 from geomix.errors import InputError
 
 LIST = """\
@@ -28,7 +28,7 @@ GATES = {
 
 
 def images() -> dict[str, bytes]:
-    """Give the members of img.zip."""
+    """Return the members of img.zip."""
     names = [line.split()[0] for line in LIST.splitlines()[2:]]
     return {name: name.encode() for name in reversed(names)}
 
@@ -41,7 +41,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 
 
 def test_query_and_gallery_are_roles_of_test_and_labels_are_bare_items(raw: Path) -> None:
-    listing = list_inshop(raw, GATES)
+    listing = inshop.read(raw, GATES)
     assert listing.samples.drop(columns="id").to_numpy().tolist() == [
         ["id_00000002", "WOMEN", "Dresses", "train", ""],
         ["id_00000002", "WOMEN", "Skirts", "train", ""],
@@ -56,7 +56,7 @@ def test_query_and_gallery_are_roles_of_test_and_labels_are_bare_items(raw: Path
 
 def test_each_row_gets_its_photograph(raw: Path, write_zip: Callable[..., Path]) -> None:
     write_zip(raw / "img.zip", {f"In-shop/{name}": content for name, content in images().items()})
-    listing = list_inshop(raw, GATES)
+    listing = inshop.read(raw, GATES)
     assert dict(listing.images()) == {
         row: name.encode() for row, name in enumerate(listing.samples["id"])
     }
@@ -69,12 +69,14 @@ def test_each_row_gets_its_photograph(raw: Path, write_zip: Callable[..., Path])
         (
             "6\n",
             "",
-            r"list_eval_partition\.txt: found second line 'img/WOMEN/.*', expected 'image_name item_id",
+            r"list_eval_partition\.txt: found second line 'img/WOMEN/.*', "
+            "expected 'image_name item_id",
         ),
         (
             LIST,
             "",
-            r"list_eval_partition\.txt: found second line '', expected 'image_name item_id evaluation_status'",
+            r"list_eval_partition\.txt: found second line '', "
+            "expected 'image_name item_id evaluation_status'",
         ),
         (
             "query",
@@ -101,7 +103,7 @@ def test_each_row_gets_its_photograph(raw: Path, write_zip: Callable[..., Path])
 def test_lists_that_do_not_fit_are_refused(raw: Path, old: str, new: str, message: str) -> None:
     (raw / "list_eval_partition.txt").write_text(LIST.replace(old, new))
     with pytest.raises(InputError, match=message):
-        list_inshop(raw, GATES)
+        inshop.read(raw, GATES)
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_part_of_the_set_is_refused(raw: Path) -> None:
         InputError,
         match="expected 25882 train images, 3997 train classes, 3985 test classes, 14218 query",
     ):
-        list_inshop(raw)
+        inshop.read(raw)
     (raw / "list_eval_partition.txt").unlink()
     with pytest.raises(InputError, match=r"list_eval_partition\.txt: not found"):
-        list_inshop(raw, GATES)
+        inshop.read(raw, GATES)

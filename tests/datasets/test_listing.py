@@ -1,4 +1,4 @@
-"""Listings: images come from their archives in one pass, each to its row; what is missing or odd is named in one line."""
+"""Listings: images come from their archives in one pass, each to its row; damage is named."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,11 +14,10 @@ from geomix.datasets.listing import (
     count_parts,
     find_top,
     images_in,
+    join_names,
     raw_file,
     read_rows,
     read_texts,
-    some,
-    visible,
 )
 from geomix.errors import InputError
 
@@ -46,8 +45,8 @@ def test_a_member_that_the_archive_lacks_is_named(
 
 
 def test_at_most_five_names_are_listed() -> None:
-    assert some("abcde") == "a, b, c, d, e"
-    assert some("abcdefg") == "a, b, c, d, e and 2 more"
+    assert join_names("abcde") == "a, b, c, d, e"
+    assert join_names("abcdefg") == "a, b, c, d, e and 2 more"
 
 
 def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -55,13 +54,6 @@ def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert raw_file(tmp_path, "a.zip") == tmp_path / "a.zip"
     with pytest.raises(InputError, match=r"b\.zip: not found; expected it from an earlier stage"):
         raw_file(tmp_path, "b.zip")
-
-
-def test_files_of_macos_are_not_seen() -> None:
-    assert visible(["a/b.jpg", "a/._b.jpg", "._a/b.jpg", "__MACOSX/a/b.jpg", "a._/b"]) == [
-        "a/b.jpg",
-        "a._/b",
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Omniglot: two archives of alphabets are train and test, and every character has its 20 drawings."""
+"""Omniglot: two archives of alphabets are train and test; every character has its 20 drawings."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from geomix.datasets.omniglot import list_omniglot
+from geomix.datasets import omniglot
 from geomix.errors import InputError
 
 CHARACTERS = {
@@ -19,7 +19,7 @@ GATES = {
 
 
 def drawings(folder: str) -> dict[str, bytes]:
-    """Give the members of an archive: the first number counts characters through, the second their drawings."""
+    """Return the members of an archive, numbered by character and by drawing."""
     return {
         f"{folder}/{character}/{number:04}_{drawing:02}.png": f"{character} {drawing}".encode()
         for number, character in enumerate(CHARACTERS[folder], 709)
@@ -35,7 +35,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 
 
 def test_background_is_train_and_evaluation_is_test(raw: Path) -> None:
-    samples = list_omniglot(raw, GATES).samples
+    samples = omniglot.read(raw, GATES).samples
     assert samples.groupby("split")["label"].unique().map(sorted).to_dict() == {
         "train": sorted(CHARACTERS["images_background"]),
         "test": sorted(CHARACTERS["images_evaluation"]),
@@ -46,7 +46,7 @@ def test_background_is_train_and_evaluation_is_test(raw: Path) -> None:
 
 
 def test_each_row_gets_its_drawing(raw: Path) -> None:
-    listing = list_omniglot(raw, GATES)
+    listing = omniglot.read(raw, GATES)
     contents = dict(listing.images())
     assert sorted(contents) == list(range(100))
     for row, (name, label) in enumerate(
@@ -56,7 +56,7 @@ def test_each_row_gets_its_drawing(raw: Path) -> None:
 
 
 def test_drawings_are_small_grey_squares(raw: Path) -> None:
-    listing = list_omniglot(raw, GATES)
+    listing = omniglot.read(raw, GATES)
     assert (listing.form, listing.side, listing.channels, listing.levels) == (
         "decoded",
         32,
@@ -66,14 +66,14 @@ def test_drawings_are_small_grey_squares(raw: Path) -> None:
 
 
 def test_the_order_of_storage_does_not_matter(raw: Path, write_zip: Callable[..., Path]) -> None:
-    before = list_omniglot(raw, GATES).samples
+    before = omniglot.read(raw, GATES).samples
     folder = "images_background"
     members = dict(reversed(drawings(folder).items()))
     write_zip(
         raw / f"{folder}.zip",
         {"__MACOSX/images_background/._Greek": b"", f"{folder}/Greek/._a.png": b""} | members,
     )
-    assert list_omniglot(raw, GATES).samples.equals(before)
+    assert omniglot.read(raw, GATES).samples.equals(before)
 
 
 def test_a_missing_drawing_is_named(raw: Path, write_zip: Callable[..., Path]) -> None:
@@ -84,7 +84,7 @@ def test_a_missing_drawing_is_named(raw: Path, write_zip: Callable[..., Path]) -
         InputError,
         match=r"images_evaluation\.zip: found 19 of Angelic/character02; expected 20 drawings",
     ):
-        list_omniglot(raw, GATES)
+        omniglot.read(raw, GATES)
 
 
 def test_a_drawing_in_another_place_is_named(raw: Path, write_zip: Callable[..., Path]) -> None:
@@ -95,13 +95,13 @@ def test_a_drawing_in_another_place_is_named(raw: Path, write_zip: Callable[...,
     with pytest.raises(
         InputError, match=r"images_evaluation\.zip: found a\.png, expected <alphabet>"
     ):
-        list_omniglot(raw, GATES)
+        omniglot.read(raw, GATES)
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
     message = "found 2 alphabets, 3 characters; expected 30 alphabets, 964 characters"
     with pytest.raises(InputError, match=rf"images_background\.zip: {message}"):
-        list_omniglot(raw)
+        omniglot.read(raw)
     (raw / "images_evaluation.zip").unlink()
     with pytest.raises(InputError, match=r"images_evaluation\.zip: not found"):
-        list_omniglot(raw, GATES)
+        omniglot.read(raw, GATES)

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from geomix.datasets.sop import list_sop
+from geomix.datasets import sop
 from geomix.errors import InputError
 
 HEADER = "image_id class_id super_class_id path\n"
 LISTS = {
-    "Ebay_train.txt": "1 1 1 bicycle_final/111_0.JPG\n2 1 1 bicycle_final/111_1.JPG\n3 2 4 coffee_maker_final/222_0.JPG\n",
-    "Ebay_test.txt": "59552 11319 1 bicycle_final/333_0.JPG\n59553 11320 12 toaster_final/444_0.JPG\n",
+    "Ebay_train.txt": (
+        "1 1 1 bicycle_final/111_0.JPG\n"
+        "2 1 1 bicycle_final/111_1.JPG\n"
+        "3 2 4 coffee_maker_final/222_0.JPG\n"
+    ),
+    "Ebay_test.txt": (
+        "59552 11319 1 bicycle_final/333_0.JPG\n59553 11320 12 toaster_final/444_0.JPG\n"
+    ),
 }
 GATES = {
     "train images": 3,
@@ -24,7 +30,7 @@ TOP = "Stanford_Online_Products"
 
 
 def members() -> dict[str, bytes]:
-    """Give the members of the archive."""
+    """Return the members of the archive."""
     images = [line.split()[-1] for text in LISTS.values() for line in text.splitlines()]
     return {f"{TOP}/{image}": image.encode() for image in reversed(images)} | {
         f"{TOP}/{name}": f"{HEADER}{text}".encode() for name, text in LISTS.items()
@@ -38,7 +44,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 
 
 def test_each_product_has_its_category_and_the_split_of_its_list(raw: Path) -> None:
-    listing = list_sop(raw, GATES)
+    listing = sop.read(raw, GATES)
     assert listing.samples.to_numpy().tolist() == [
         ["bicycle_final/111_0.JPG", "1", "bicycle", "train"],
         ["bicycle_final/111_1.JPG", "1", "bicycle", "train"],
@@ -58,7 +64,8 @@ def test_each_product_has_its_category_and_the_split_of_its_list(raw: Path) -> N
         (
             HEADER,
             "",
-            r"Ebay_train\.txt: found first line '1 1 1 bicycle_final/111_0\.JPG', expected 'image_id class_id",
+            r"Ebay_train\.txt: found first line '1 1 1 bicycle_final/111_0\.JPG', "
+            "expected 'image_id class_id",
         ),
         (
             HEADER + LISTS["Ebay_train.txt"],
@@ -68,7 +75,8 @@ def test_each_product_has_its_category_and_the_split_of_its_list(raw: Path) -> N
         (
             "111_1",
             "111_9",
-            r"zip: found no Stanford_Online_Products/bicycle_final/111_9\.JPG; expected the 5 files",
+            r"zip: found no Stanford_Online_Products/bicycle_final/111_9\.JPG; "
+            "expected the 5 files",
         ),
         (
             "111_1",
@@ -91,7 +99,7 @@ def test_odd_lists_are_refused(
     )
     write_zip(raw / "Stanford_Online_Products.zip", files)
     with pytest.raises(InputError, match=message):
-        list_sop(raw, GATES)
+        sop.read(raw, GATES)
 
 
 def test_a_part_of_the_set_is_refused(raw: Path) -> None:
@@ -99,4 +107,4 @@ def test_a_part_of_the_set_is_refused(raw: Path) -> None:
         InputError,
         match="found 3 train images, .*; expected 59551 train images, 60502 test images, 11318",
     ):
-        list_sop(raw)
+        sop.read(raw)

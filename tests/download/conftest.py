@@ -14,7 +14,7 @@ from geomix.download import http
 
 @dataclass
 class Site:
-    """What the server has and how it behaves; `asked` keeps the Range of each request, `only_if` its If-Range."""
+    """What the server has and how it behaves; `asked` keeps each Range, `only_if` each If-Range."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give a running server."""
+    """Return a running server."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(http, "PAUSE", 0)
     site = Site()

@@ -1,4 +1,4 @@
-"""Fetching: from the mirror or the network, verified before it appears; on any error all stays as it was."""
+"""Fetching: from the mirror or the network, all of it verified before any of it appears."""
 
 import gzip
 import hashlib
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from geomix.config.sections import Download, Embeddings, Folder
+from geomix.config.stages import DownloadParams
 from geomix.data.archives import open_archive
-from geomix.datasets.sources import SOURCES, File, Source
+from geomix.datasets.sources import File, Source
 from geomix.download import http
-from geomix.download.fetch import digest_content, fetch
+from geomix.download.fetch import digest_content
+from geomix.download.obtain import obtain
 from geomix.errors import InputError
 from geomix.files import read_json
 
@@ -75,29 +78,32 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.fixture
-def file(site: "Site", monkeypatch: pytest.MonkeyPatch) -> File:
-    """Give the one file of a data set `tiny` that the server has."""
-    file = File(
+def file(site: "Site") -> File:
+    """Return the one file of a data set `tiny` that the server has."""
+    site.files["a.zip"] = ORIGINAL
+    return File(
         "a.zip",
         urls=(f"{site.url}/first/a.zip", f"{site.url}/a.zip"),
         other_names=("sub/b.zip",),
         md5=hashlib.md5(ORIGINAL, usedforsecurity=False).hexdigest(),
         counts={"*images/*.png": 3},
     )
-    site.files["a.zip"] = ORIGINAL
-    put(monkeypatch, file)
-    return file
 
 
-def put(monkeypatch: pytest.MonkeyPatch, *files: File) -> None:
-    monkeypatch.setitem(
-        SOURCES, "tiny", Source(files, licence="MIT", by_hand="https://example.org")
+def fetch(out: Path, mirror: Path | None, *files: File) -> None:
+    """Obtain the files of a data set `tiny`."""
+    params = DownloadParams(
+        download=Download(mirror=str(mirror) if mirror else None),
+        folder=Folder(path=None, table=None),
+        embeddings=Embeddings(path=None, table=None),
     )
+    source = Source(files=files, licence="MIT", by_hand="https://example.org")
+    obtain("tiny", source, params, out)
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Give an output that is there already."""
+    """Return an output that is there already."""
     out = tmp_path / "raw" / "tiny"
     out.mkdir(parents=True)
     (out / "old").write_text("old")
@@ -105,10 +111,10 @@ def out(tmp_path: Path) -> Path:
 
 
 def assert_refused(
-    message: str, out: Path, mirror: Path | None, kept: tuple[str, ...] = ()
+    message: str, out: Path, mirror: Path | None, *files: File, kept: tuple[str, ...] = ()
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        fetch("tiny", out, mirror)
+        fetch(out, mirror, *files)
     assert len(str(caught.value).splitlines()) == 1
     assert sorted(path.name for path in out.parent.iterdir()) == sorted([out.name, *kept])
     assert [path.read_text() for path in out.iterdir()] == ["old"]
@@ -117,7 +123,7 @@ def assert_refused(
 def test_a_download_takes_the_first_url_that_has_the_file(
     file: File, site: "Site", out: Path
 ) -> None:
-    fetch("tiny", out, None)
+    fetch(out, None, file)
     assert sorted(path.name for path in out.iterdir()) == ["a.zip", "manifest.json"]
     assert (out / "a.zip").read_bytes() == ORIGINAL
     assert read_json(out / "manifest.json") == {
@@ -143,7 +149,7 @@ def test_a_mirror_comes_before_the_network(
     path.parent.mkdir(parents=True)
     path.write_bytes(packed_anew)
     path.chmod(0o444)
-    fetch("tiny", out, tmp_path / "mirror")
+    fetch(out, tmp_path / "mirror", file)
     assert (out / path.name).read_bytes() == packed_anew
     manifest = read_json(out / "manifest.json")
     assert manifest["files"][path.name]["source"] == "mirror"
@@ -153,7 +159,7 @@ def test_a_mirror_comes_before_the_network(
 
 def test_what_a_mirror_lacks_is_downloaded(file: File, out: Path, tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
-    fetch("tiny", out, tmp_path / "mirror")
+    fetch(out, tmp_path / "mirror", file)
     assert (out / "a.zip").read_bytes() == ORIGINAL
 
 
@@ -163,7 +169,7 @@ def test_a_broken_file_of_the_mirror_is_refused(
 ) -> None:
     content, message = BROKEN[case]
     (tmp_path / "a.zip").write_bytes(content)
-    assert_refused(f"^{tmp_path}/a.zip: {message}", out, tmp_path)
+    assert_refused(f"^{tmp_path}/a.zip: {message}", out, tmp_path, file)
     assert not site.asked
 
 
@@ -173,41 +179,26 @@ def test_a_broken_download_is_refused_and_removed(
 ) -> None:
     content, message = BROKEN[case]
     site.files["a.zip"] = content
-    assert_refused(
-        f"^tiny/a.zip: found it nowhere .*/first/a.zip: found status 404.*{site.url}/a.zip: {message}",
-        out,
-        None,
-    )
+    nowhere = "^tiny/a.zip: found it nowhere .*/first/a.zip: found status 404"
+    assert_refused(f"{nowhere}.*{site.url}/a.zip: {message}", out, None, file)
 
 
 @pytest.mark.parametrize("name", ["md5", "sha256"])
-def test_a_download_of_another_checksum_is_refused(
-    name: str, file: File, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_of_another_checksum_is_refused(name: str, file: File, out: Path) -> None:
     expected = hashlib.new(name, b"another").hexdigest()
-    put(
-        monkeypatch,
-        replace(file, md5=expected) if name == "md5" else replace(file, md5="", sha256=expected),
-    )
-    assert_refused(
-        f"a.zip: found {name} {hashlib.new(name, ORIGINAL).hexdigest()}, expected {expected}",
-        out,
-        None,
-    )
+    found = hashlib.new(name, ORIGINAL).hexdigest()
+    other = replace(file, **{"md5": "", name: expected})  # type: ignore[arg-type]
+    assert_refused(f"a.zip: found {name} {found}, expected {expected}", out, None, other)
 
 
 @pytest.mark.parametrize("name", ["md5", "sha256"])
 def test_what_has_the_published_checksum_is_the_original_whatever_is_in_it(
-    name: str, file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, file: File, out: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.zip").write_bytes(ORIGINAL)
     checksum = hashlib.new(name, ORIGINAL).hexdigest()
-    other = replace(file, md5="", counts={"*": 99})
-    put(
-        monkeypatch,
-        replace(other, md5=checksum) if name == "md5" else replace(other, sha256=checksum),
-    )
-    fetch("tiny", out, tmp_path)
+    other = replace(file, counts={"*": 99}, **{"md5": "", name: checksum})  # type: ignore[arg-type]
+    fetch(out, tmp_path, other)
     assert (out / "a.zip").read_bytes() == ORIGINAL
 
 
@@ -217,10 +208,10 @@ def test_a_download_that_breaks_off_waits_for_the_next_run(
     site.breaks = [50_000]
     with monkeypatch.context() as patch:
         patch.setattr(http, "TRIES", 1)
-        assert_refused("a.zip: found .*IncompleteRead", out, None, kept=(".tiny.partial",))
+        assert_refused("a.zip: found .*IncompleteRead", out, None, file, kept=(".tiny.partial",))
     shutil.rmtree(out)  # as DVC does before a stage
     site.asked.clear()
-    fetch("tiny", out, None)
+    fetch(out, None, file)
     assert (out / "a.zip").read_bytes() == ORIGINAL
     assert site.asked == [None, "bytes=50000-"]
     assert list(out.parent.iterdir()) == [out]
@@ -231,31 +222,30 @@ def test_a_file_nowhere_is_named_with_every_place_and_the_way_by_hand(
 ) -> None:
     site.files.clear()
     assert_refused(
-        f"^tiny/a.zip: found it nowhere \\({tmp_path}/tiny/a.zip: not there; {site.url}/first/a.zip: found status 404 .*; "
-        f"{site.url}/a.zip: found status 404 .*\\); expected it from there, or put by hand into {tmp_path}/tiny/a.zip with "
+        f"^tiny/a.zip: found it nowhere \\({tmp_path}/tiny/a.zip: not there; "
+        f"{site.url}/first/a.zip: found status 404 .*; {site.url}/a.zip: found status 404 .*\\); "
+        f"expected it from there, or put by hand into {tmp_path}/tiny/a.zip with "
         f"download.mirror: {tmp_path} \\(from https://example.org\\)$",
         out,
         tmp_path,
+        file,
     )
 
 
-def test_a_file_for_people_only_says_so(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, File("a.zip", counts={"*": 1}))
-    assert_refused(
-        "download.mirror: not set; no url, it is for people to download.*put by hand into FOLDER/tiny/a.zip",
-        out,
-        None,
-    )
+def test_a_file_for_people_only_says_so(out: Path) -> None:
+    reasons = "download.mirror: not set; no url, it is for people to download"
+    file = File("a.zip", counts={"*": 1})
+    assert_refused(f"{reasons}.*put by hand into FOLDER/tiny/a.zip", out, None, file)
 
 
 def test_a_file_that_fails_keeps_the_whole_of_the_others_for_later(
-    file: File, site: "Site", out: Path, monkeypatch: pytest.MonkeyPatch
+    file: File, site: "Site", out: Path
 ) -> None:
-    put(monkeypatch, file, replace(file, name="z.zip", urls=(f"{site.url}/z.zip",)))
-    assert_refused("tiny/z.zip: found it nowhere", out, None, kept=(".tiny.partial",))
+    files = file, replace(file, name="z.zip", urls=(f"{site.url}/z.zip",))
+    assert_refused("tiny/z.zip: found it nowhere", out, None, *files, kept=(".tiny.partial",))
     site.files["z.zip"] = ORIGINAL
     site.asked.clear()
-    fetch("tiny", out, None)
+    fetch(out, None, *files)
     assert len(site.asked) == 2  # first/a.zip, which is not there, and z.zip
     assert list(read_json(out / "manifest.json")["files"]) == ["a.zip", "z.zip"]
 
@@ -282,29 +272,25 @@ def test_other_content_is_refused(
     file: File,
     out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "a.zip").write_bytes(pack())
-    put(monkeypatch, replace(file, md5="", **change))  # type: ignore[arg-type]
-    assert_refused(f"a.zip: {message}", out, tmp_path)
+    other = replace(file, md5="", **change)  # type: ignore[arg-type]
+    assert_refused(f"a.zip: {message}", out, tmp_path, other)
 
 
-def test_files_of_macos_do_not_count(
-    file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_macos_do_not_count(file: File, out: Path, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(
         pack(IMAGES | {"images/._a.png": b"", "__MACOSX/images/a.png": b""})
     )
-    fetch("tiny", out, tmp_path)
+    fetch(out, tmp_path, file)
     assert (out / "a.zip").is_file()
 
 
 def test_more_than_the_table_lists_is_allowed_where_said(
-    file: File, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: File, out: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.zip").write_bytes(pack())
-    put(monkeypatch, replace(file, counts={"*images/*.png": 2}, more=True))
-    fetch("tiny", out, tmp_path)
+    fetch(out, tmp_path, replace(file, counts={"*images/*.png": 2}, more=True))
     assert (out / "a.zip").is_file()
 
 
@@ -321,10 +307,9 @@ def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
     assert digests == {hashlib.sha256("".join(lines).encode()).hexdigest()}
 
 
-def test_a_table_must_have_the_rows_it_says(
-    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(monkeypatch, File("list.txt", rows=2))
+def test_a_table_must_have_the_rows_it_says(out: Path, tmp_path: Path) -> None:
+    file = File("list.txt", rows=2)
+    message = "list.txt: found .* lines, the first .*; expected 2, a header and 2 rows"
     for content in (
         b"<html>",
         b"",
@@ -332,27 +317,15 @@ def test_a_table_must_have_the_rows_it_says(
         TABLE.replace(b"2\n", b"3\n", 1),
     ):
         (tmp_path / "list.txt").write_bytes(content)
-        assert_refused(
-            "list.txt: found .* lines, the first .*; expected 2, a header and as many rows",
-            out,
-            tmp_path,
-        )
+        assert_refused(message, out, tmp_path, file)
     (tmp_path / "list.txt").write_bytes(TABLE)
-    fetch("tiny", out, tmp_path)
+    fetch(out, tmp_path, file)
     assert (out / "list.txt").read_bytes() == TABLE
 
 
 def test_a_mirror_that_is_not_there_is_a_mistake(file: File, out: Path, tmp_path: Path) -> None:
-    assert_refused(
-        "download.mirror: found no folder .*/nowhere, expected one", out, tmp_path / "nowhere"
-    )
-
-
-def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="dataset: found mnist, expected one of omniglot, grocerystore, cub200"
-    ):
-        fetch("mnist", tmp_path / "out", None)
+    message = "download.mirror: found no folder .*/nowhere, expected one"
+    assert_refused(message, out, tmp_path / "nowhere", file)
 
 
 def test_a_copy_that_differs_from_what_was_verified_is_refused(
@@ -360,4 +333,4 @@ def test_a_copy_that_differs_from_what_was_verified_is_refused(
 ) -> None:
     (tmp_path / "a.zip").write_bytes(ORIGINAL)
     monkeypatch.setattr("geomix.download.fetch.verify", lambda file, path, exact: "0" * 64)
-    assert_refused("a.zip: found sha256 .* as a moment before", out, tmp_path)
+    assert_refused("a.zip: found sha256 .* as a moment before", out, tmp_path, file)

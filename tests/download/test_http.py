@@ -1,4 +1,4 @@
-"""Downloads go on where they broke off, never mix two files, and say in one line why they failed."""
+"""Downloading over HTTP: a broken transfer is resumed, and what is not the file is refused."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Decoding: every kind of file comes out as upright pixels of 8 bits, and what is broken is refused."""
+"""Decoding: every kind of file becomes upright pixels of 8 bits, and broken ones are refused."""
 
 import io
 from typing import Any
@@ -137,7 +137,7 @@ def test_too_many_pixels_are_refused(
 
 
 def test_other_numbers_of_channels_are_refused() -> None:
-    with pytest.raises(InputError, match="channels: found 4, expected 1 or 3"):
+    with pytest.raises(ValueError, match="channels: found 4, expected 1 or 3"):
         decode(save(Image.fromarray(PIXELS)), 4)
 
 
@@ -173,11 +173,15 @@ def test_an_image_is_prepared_with_its_proportions() -> None:
 
 
 def test_a_broken_image_does_not_stop_the_others() -> None:
-    first, second, third, fourth = prepare_all(
-        [save(Image.fromarray(PIXELS)), b"GIF89a", PIXELS, PIXELS[:, :, :1]], 3, 4
-    )
+    files: list[bytes | np.ndarray] = [save(Image.fromarray(PIXELS)), b"GIF89a", PIXELS]
+    first, second, third = prepare_all(files, 3, 4)
     assert not isinstance(first, str)
     assert not isinstance(third, str)
     assert isinstance(second, str)
     assert second.startswith("image: found")
-    assert fourth == "image: found uint8 of shape (5, 7, 1), expected uint8 of (H, W, 3)"
+
+
+def test_pixels_of_another_shape_are_a_defect() -> None:
+    message = r"image: found uint8 of shape \(5, 7, 1\), expected uint8 of \(H, W, 3\)"
+    with pytest.raises(ValueError, match=message):
+        prepare_all([PIXELS, PIXELS[:, :, :1]], 3, 4)

@@ -1,4 +1,4 @@
-"""Packing: a table, images and a card that fit each other, the same bytes every time, broken images named."""
+"""Packing: table, images and card fit each other, bytes repeat, broken images are named."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -12,26 +12,34 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from geomix.config.sections import Download, Embeddings, Folder, Images, Split
+from geomix.config.stages import DownloadParams
 from geomix.data.packed import Encoded, open_packed
-from geomix.datasets.glyphs import list_glyphs
+from geomix.datasets import embeddings, glyphs
 from geomix.datasets.listing import Listing
-from geomix.download.glyphs import save_glyphs
+from geomix.download.obtain import obtain
 from geomix.errors import InputError
 from geomix.files import hash_file
 from geomix.preprocess import pack as module
 from geomix.preprocess.decode import decode, prepare_all, squeeze
 from geomix.preprocess.pack import pack
 
-SPLIT = {"seed": 0, "train": 0.375, "val": 0.125, "test": 0.5}
-THIRDS = {"seed": 0, "train": 0.34, "val": 0.33, "test": 0.33}
-IMAGES: dict[str, Any] = {"form": "auto", "side": None, "broken": 0}
+SPLIT = Split(seed=0, train=0.375, val=0.125, test=0.5)
+THIRDS = Split(seed=0, train=0.34, val=0.33, test=0.33)
+QUARTERS = Split(seed=0, train=0.5, val=0.25, test=0.25)
+IMAGES = Images(form="auto", side=None, broken=0)
+PARAMS = DownloadParams(
+    download=Download(mirror=None),
+    folder=Folder(path=None, table=None),
+    embeddings=Embeddings(path=None, table=None),
+)
 CLASSES, EACH = 6, 4
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("glyphs") / "raw"
-    save_glyphs(folder)
+    obtain("glyphs", glyphs.SOURCE, PARAMS, folder)
     return folder
 
 
@@ -66,7 +74,7 @@ def listing_of(files: list[bytes], **changes: Any) -> Listing:
 
 
 def test_the_card_counts_what_is_there(raw: Path, tmp_path: Path) -> None:
-    pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT, IMAGES)
+    pack("glyphs", glyphs.read(raw), tmp_path / "packed", SPLIT, IMAGES)
     packed = open_packed(tmp_path / "packed")
     assert packed.card["counts"]["train"]["classes"] == 456
     assert packed.card["image_shape"] == [32, 32, 1]
@@ -82,7 +90,7 @@ def test_the_card_counts_what_is_there(raw: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_every_time_as_numpy_would_write(raw: Path, tmp_path: Path) -> None:
-    listing = list_glyphs(raw)
+    listing = glyphs.read(raw)
     for name in ("a", "b"):
         pack("glyphs", listing, tmp_path / name, SPLIT, IMAGES)
     for name in ("images.npy", "samples.csv", "card.json"):
@@ -93,7 +101,13 @@ def test_the_same_bytes_every_time_as_numpy_would_write(raw: Path, tmp_path: Pat
 
 def test_a_data_set_too_small_to_split_leaves_nothing(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="split.val: found 1 of 1216 classes"):
-        pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT | {"val": 0.001}, IMAGES)
+        pack(
+            "glyphs",
+            glyphs.read(raw),
+            tmp_path / "packed",
+            SPLIT.model_copy(update={"val": 0.001}),
+            IMAGES,
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +135,7 @@ def test_decoded_squares_stand_at_their_rows(tmp_path: Path, side: int | None) -
         listing_of(files),
         tmp_path / "packed",
         THIRDS,
-        IMAGES | {"form": "decoded", "side": side},
+        IMAGES.model_copy(update={"form": "decoded", "side": side}),
     )
     packed = open_packed(tmp_path / "packed")
     assert isinstance(packed.images, np.ndarray)
@@ -139,9 +153,21 @@ def test_workers_do_not_change_a_byte(
             module, "ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers)
         )
     monkeypatch.setattr(module, "CHUNK_IMAGES", 5)
-    pack("colours", listing_of(draw_files()), tmp_path / "alone", THIRDS, IMAGES | {"form": form})
+    pack(
+        "colours",
+        listing_of(draw_files()),
+        tmp_path / "alone",
+        THIRDS,
+        IMAGES.model_copy(update={"form": form}),
+    )
     monkeypatch.setattr(module, "FEW", 0)
-    pack("colours", listing_of(draw_files()), tmp_path / "workers", THIRDS, IMAGES | {"form": form})
+    pack(
+        "colours",
+        listing_of(draw_files()),
+        tmp_path / "workers",
+        THIRDS,
+        IMAGES.model_copy(update={"form": form}),
+    )
     names = sorted(path.name for path in (tmp_path / "alone").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "workers").iterdir())
     assert all(
@@ -185,7 +211,8 @@ def test_broken_images_are_named_and_nothing_is_written(tmp_path: Path, form: st
     files = draw_files()
     files[3], files[17] = files[3][: len(files[3]) // 2], b"<html>"
     message = (
-        r"images.broken: found 2 broken of 24 images, expected at most 1: image 3 \(found .*\); image 17 \(found 6 bytes"
+        "images.broken: found 2 broken of 24 images, expected at most 1: "
+        r"image 3 \(found .*\); image 17 \(found 6 bytes"
         " of another kind, .*"
     )
     with pytest.raises(InputError, match=message):
@@ -194,7 +221,7 @@ def test_broken_images_are_named_and_nothing_is_written(tmp_path: Path, form: st
             listing_of(files),
             tmp_path / "packed",
             THIRDS,
-            IMAGES | {"form": form, "broken": 1},
+            IMAGES.model_copy(update={"form": form, "broken": 1}),
         )
     assert not list(tmp_path.iterdir())
 
@@ -216,7 +243,7 @@ def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) 
         listing_of(files),
         tmp_path / "packed",
         THIRDS,
-        IMAGES | {"form": form, "broken": 2},
+        IMAGES.model_copy(update={"form": form, "broken": 2}),
     )
     packed = open_packed(tmp_path / "packed")
     kept = [row for row in range(24) if row not in (0, 17)]
@@ -236,11 +263,13 @@ def test_broken_images_that_are_allowed_are_left_out(tmp_path: Path, form: str) 
     [
         (
             range(20, 24),
-            r"1 classes in the gallery \(4 samples of 1 classes, after 4 broken images were left out\)",
+            r"1 classes in the gallery \(4 samples of 1 classes, "
+            r"after 4 broken images were left out\)",
         ),
         (
             [17, 18, 19, 20, 21, 22],
-            r"2 samples of 2 classes \(class 4, class 5, after 6 broken .*\) and no query with another",
+            r"2 samples of 2 classes \(class 4, class 5, after 6 broken .*\) "
+            "and no query with another",
         ),
     ],
 )
@@ -250,14 +279,24 @@ def test_a_split_that_broken_images_leave_too_small_is_refused(
     listing = listing_of([b"" if row in broken else file for row, file in enumerate(draw_files())])
     listing.samples["split"] = ["train"] * 8 + ["val"] * 8 + ["test"] * 8
     with pytest.raises(InputError, match=f"^split.test: found {found}"):
-        pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES | {"broken": 10})
+        pack(
+            "colours",
+            listing,
+            tmp_path / "packed",
+            THIRDS,
+            IMAGES.model_copy(update={"broken": 10}),
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_data_set_of_broken_images_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found 24 broken of 24 images"):
         pack(
-            "colours", listing_of([b""] * 24), tmp_path / "packed", THIRDS, IMAGES | {"broken": 100}
+            "colours",
+            listing_of([b""] * 24),
+            tmp_path / "packed",
+            THIRDS,
+            IMAGES.model_copy(update={"broken": 100}),
         )
 
 
@@ -309,13 +348,23 @@ def test_pixels_have_no_files_to_keep(raw: Path, tmp_path: Path) -> None:
         InputError,
         match="images.form: found encoded, expected decoded: glyphs has pixels and no files",
     ):
-        pack("glyphs", list_glyphs(raw), tmp_path / "packed", SPLIT, IMAGES | {"form": "encoded"})
+        pack(
+            "glyphs",
+            glyphs.read(raw),
+            tmp_path / "packed",
+            SPLIT,
+            IMAGES.model_copy(update={"form": "encoded"}),
+        )
 
 
 def test_files_that_are_kept_have_no_side(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="images.side: found 64, expected null"):
         pack(
-            "colours", listing_of(draw_files()), tmp_path / "packed", THIRDS, IMAGES | {"side": 64}
+            "colours",
+            listing_of(draw_files()),
+            tmp_path / "packed",
+            THIRDS,
+            IMAGES.model_copy(update={"side": 64}),
         )
 
 
@@ -325,5 +374,95 @@ def test_files_that_are_kept_have_no_side(tmp_path: Path) -> None:
 def test_each_row_has_one_image(tmp_path: Path, rows: Any, found: str) -> None:
     files = draw_files()
     listing = listing_of(files, images=lambda: ((row, files[row]) for row in rows))
-    with pytest.raises(InputError, match=found):
+    with pytest.raises(ValueError, match=found):
         pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    """Return the folder of 24 vectors in 8 classes, as download stores them."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(24, 5)))
+    rows = [{"id": f"{row}", "label": f"{row // 3:03}", "kind": "NA"} for row in range(24)]
+    pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def test_vectors_are_packed_as_they_are_and_opened_in_place(vectors: Path, tmp_path: Path) -> None:
+    pack("embeddings", embeddings.read(vectors), tmp_path / "packed", QUARTERS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    assert isinstance(packed.images, np.memmap)
+    assert packed.images.dtype == np.float32
+    assert np.array_equal(packed.images, np.load(vectors / "vectors.npy").astype(np.float32))
+    assert (packed.form, packed.image_shape, packed.channels) == ("vectors", (1, 1, 5), 5)
+    assert packed.card["levels"] == ["kind"]
+    assert packed.card["counts"]["val"] == {"vectors": 6, "classes": 2, "kind": 1}
+
+
+def test_a_class_of_vectors_is_in_one_split_only(vectors: Path, tmp_path: Path) -> None:
+    pack("embeddings", embeddings.read(vectors), tmp_path / "packed", QUARTERS, IMAGES)
+    samples = open_packed(tmp_path / "packed").samples
+    assert samples.groupby("label")["split"].nunique().eq(1).all()
+    assert samples["split"].value_counts().to_dict() == {"train": 12, "val": 6, "test": 6}
+    pack("embeddings", embeddings.read(vectors), tmp_path / "again", QUARTERS, IMAGES)
+    pack(
+        "embeddings",
+        embeddings.read(vectors),
+        tmp_path / "other",
+        QUARTERS.model_copy(update={"seed": 1}),
+        IMAGES,
+    )
+    tables = [
+        (tmp_path / name / "samples.csv").read_bytes() for name in ("packed", "again", "other")
+    ]
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_an_official_split_and_roles_of_vectors_are_kept(vectors: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(vectors / "table.csv", dtype=str, keep_default_na=False)
+    table["split"] = ["train"] * 12 + ["val"] * 6 + ["test"] * 6
+    table["role"] = [""] * 18 + ["query", "gallery", "gallery"] * 2
+    table.to_csv(vectors / "table.csv", index=False)
+    pack("embeddings", embeddings.read(vectors), tmp_path / "packed", QUARTERS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    assert packed.queries("test").tolist() == [18, 21]
+    assert packed.gallery("test").tolist() == [19, 20, 22, 23]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"label": [*"aaabbbcccdddeeefff", *"ghijkl"]},
+            "split.test: found 6 samples of 6 classes .* and no query with another",
+        ),
+        (
+            {"role": [""] * 18 + ["gallery"] * 6},
+            "split.test: found 6 samples of 2 classes .* and no query with another sample",
+        ),
+        ({"role": [""] * 18 + ["query"] * 6}, "split.test: found 0 classes in the gallery"),
+        (
+            {"role": [""] * 18 + ["query", "gallery", ""] * 2},
+            "split.test: found roles, but none for 20, 23",
+        ),
+    ],
+)
+def test_vectors_that_cannot_be_searched_are_refused(
+    vectors: Path, tmp_path: Path, change: dict[str, list[str]], message: str
+) -> None:
+    table = pd.read_csv(vectors / "table.csv", dtype=str, keep_default_na=False)
+    official = {"split": ["train"] * 12 + ["val"] * 6 + ["test"] * 6}
+    table.assign(**official | change).to_csv(vectors / "table.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        pack("embeddings", embeddings.read(vectors), tmp_path / "packed", QUARTERS, IMAGES)
+    assert not (tmp_path / "packed").exists()
+
+
+def test_settings_of_images_do_not_touch_vectors(vectors: Path, tmp_path: Path) -> None:
+    listing = embeddings.read(vectors)
+    pack("embeddings", listing, tmp_path / "packed", QUARTERS, IMAGES)
+    squares = IMAGES.model_copy(update={"form": "decoded", "side": 8, "broken": 3})
+    pack("embeddings", listing, tmp_path / "other", QUARTERS, squares)
+    cards = [(tmp_path / name / "card.json").read_bytes() for name in ("packed", "other")]
+    assert cards[0] == cards[1]

@@ -5,11 +5,13 @@ import re
 import pandas as pd
 import pytest
 
+from geomix.config.sections import Split
 from geomix.errors import InputError
 from geomix.preprocess.split import check_queries, split_classes, split_listing
 
 LABELS = [f"class {index % 40}" for index in range(120)]
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.2}
+SPLIT = Split(seed=0, train=0.5, val=0.2, test=0.2)
 
 
 def classes_of(splits: list[str]) -> dict[str, set[str]]:
@@ -58,9 +60,10 @@ def test_a_split_of_one_class_is_refused() -> None:
 @pytest.mark.parametrize("classes", [1, 3, 5])
 def test_too_few_classes_for_any_shares_are_refused_with_the_smallest_number(classes: int) -> None:
     labels = LABELS[:classes] * 2
-    message = f"split: found {classes} classes for train, val, test, expected at least 6, 2 for each: train needs negatives"
+    expected = "expected at least 6, 2 for each: train needs negatives"
+    message = f"split: found {classes} classes for train, val, test, {expected}"
     with pytest.raises(InputError, match=message) as caught:
-        split_listing(pd.DataFrame({"label": labels}), SHARES, 0)
+        split_listing(pd.DataFrame({"label": labels}), SPLIT)
     assert "\n" not in str(caught.value)
 
 
@@ -70,20 +73,20 @@ def test_the_smallest_number_of_classes_is_enough() -> None:
 
 
 def official(split: str) -> pd.DataFrame:
-    """Give a table of 40 classes with 3 images of each: the first 15 test, 5 unused, the others as asked for."""
+    """Return 40 classes with 3 images of each: 15 test, 5 unused, 16 train, 4 as asked for."""
     splits = ["test"] * 15 + [""] * 5 + ["train"] * 16 + [split] * 4
     return pd.DataFrame({"label": LABELS, "split": [splits[index % 40] for index in range(120)]})
 
 
 def test_without_an_official_split_all_classes_are_divided() -> None:
-    assert split_listing(pd.DataFrame({"label": LABELS}), SHARES, 3) == split_classes(
-        LABELS, SHARES, 3
-    )
+    assert split_listing(
+        pd.DataFrame({"label": LABELS}), SPLIT.model_copy(update={"seed": 3})
+    ) == split_classes(LABELS, SHARES, 3)
 
 
 def test_official_test_stays_and_official_train_is_divided_by_its_shares() -> None:
     samples = official("train")
-    found = classes_of(split_listing(samples, SHARES, 0))
+    found = classes_of(split_listing(samples, SPLIT))
     assert {split: len(classes) for split, classes in found.items()} == {
         "train": 14,
         "val": 6,
@@ -93,19 +96,23 @@ def test_official_test_stays_and_official_train_is_divided_by_its_shares() -> No
     assert found["test"] == {f"class {index}" for index in range(15)}
     assert found["train"] | found["val"] == {f"class {index}" for index in range(20, 40)}
     assert not found["train"] & found["val"]
-    assert split_listing(samples, SHARES, 0) != split_listing(samples, SHARES, 1)
-    assert split_listing(samples, SHARES, 0) == split_listing(samples, SHARES | {"test": 0.01}, 0)
+    assert split_listing(samples, SPLIT) != split_listing(
+        samples, SPLIT.model_copy(update={"seed": 1})
+    )
+    assert split_listing(samples, SPLIT) == split_listing(
+        samples, SPLIT.model_copy(update={"test": 0.01})
+    )
 
 
 def test_an_official_val_is_kept() -> None:
     samples = official("val")
-    assert split_listing(samples, SHARES, 0) == samples["split"].tolist()
+    assert split_listing(samples, SPLIT) == samples["split"].tolist()
 
 
 def test_some_images_of_a_class_may_be_unused() -> None:
     samples = official("train")
     samples.loc[0, "split"] = ""
-    assert split_listing(samples, SHARES, 0)[0] == ""
+    assert split_listing(samples, SPLIT)[0] == ""
 
 
 def test_a_class_in_two_official_splits_is_refused() -> None:
@@ -114,7 +121,7 @@ def test_a_class_in_two_official_splits_is_refused() -> None:
     with pytest.raises(
         InputError, match="split: found class class 0, class 1 in more than one split"
     ):
-        split_listing(samples, SHARES, 0)
+        split_listing(samples, SPLIT)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +140,11 @@ def test_an_official_split_of_too_few_classes_is_refused(
     labels = samples.loc[samples["split"] == split, "label"].unique()[kept:]
     samples.loc[samples["label"].isin(labels), "split"] = ""
     with pytest.raises(InputError, match=message):
-        split_listing(samples, SHARES, 0)
+        split_listing(samples, SPLIT)
 
 
 def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
-    """Give a table whose test has the rows asked for, a class and a role each, and whose val finds all it looks for."""
+    """Return a table whose test has these rows of class and role, and whose val can be searched."""
     val = [("v", ""), ("v", ""), ("w", "")]
     table = [(*row, split) for split, part in (("val", val), ("test", rows)) for row in part]
     return pd.DataFrame(table, columns=["label", "role", "split"]).assign(
@@ -173,7 +180,8 @@ def test_a_split_whose_queries_have_nothing_to_find_is_refused_with_its_classes(
     rows: list[tuple[str, str]],
 ) -> None:
     classes = sorted({label for label, _ in rows})
-    found = rf"{len(rows)} samples of {len(classes)} classes \({', '.join(classes)}\) and no query with another sample of its class"
+    counted = rf"{len(rows)} samples of {len(classes)} classes \({', '.join(classes)}\)"
+    found = f"{counted} and no query with another sample of its class"
     with pytest.raises(
         InputError, match=f"^split.test: found {found} in the gallery, expected at least one$"
     ):
@@ -212,7 +220,8 @@ def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_the
     samples = scored([("v", ""), ("v", ""), ("w", "")])
     samples.loc[samples["split"].eq(split) & samples["label"].eq("w"), "role"] = role
     ids = "0, 1" if split == "val" else "3, 4"
-    message = f"^split.{split}: found roles, but none for {ids}; expected query or gallery for all, or none$"
+    expected = "expected query or gallery for all, or none"
+    message = f"^split.{split}: found roles, but none for {ids}; {expected}$"
     with pytest.raises(InputError, match=message):
         check_queries(samples)
     check_queries(samples.assign(role=""))

@@ -1,68 +1,321 @@
-"""Pack the user's own vectors: vectors.npy and table.csv as download stored them -> vectors.npy, samples.csv, card.json."""
+"""The user's own vectors: a .npy with a table of labels, or one .parquet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import compute, parquet
 
-from geomix.data.packed import SPLITS
-from geomix.datasets.listing import raw_file
+from geomix.config.stages import DownloadParams
+from geomix.datasets.listing import (
+    Listing,
+    check_keys,
+    name_levels,
+    raw_file,
+    read_csv,
+    read_stored,
+    require_columns,
+    settle_splits,
+)
+from geomix.datasets.sources import USER, Source, describe_files
 from geomix.errors import InputError
-from geomix.files import hash_file, new_folder, write_json
-from geomix.preprocess.pack import count_split
-from geomix.preprocess.split import check_queries, split_listing
 
-COLUMNS = ("id", "label", "split", "role")  # every other column is a level
-BLOCK = 2**22  # numbers converted at a time
+VECTOR = "vector"  # column of lists in a .parquet; or else v0, v1, ...
+REQUIRED = ("id", "label")
+KINDS = ("float16", "float32", "float64")
+EXPECTED = " or ".join(KINDS)
+BLOCK = 2**22  # numbers checked or copied at a time
 
 
-def pack_embeddings(raw: Path, out: Path, split: Mapping[str, Any]) -> None:
-    """Split the classes of the user's vectors and write the packed data set, in the form `vectors`.
+def write_embeddings(folder: Path, params: DownloadParams) -> dict[str, Any]:
+    """Store the user's own vectors, with the precision they came in, and their labels.
+
+    Args:
+        folder: The target folder, for vectors.npy and table.csv.
+        params: `embeddings.path` is a .npy of N vectors, float16, float32 or float64 of shape
+            (N, D), or a .parquet with a column `vector` of lists of the same number of floats, or
+            columns v0, v1, ... of floats, beside label and the other columns of a table.
+            `embeddings.table` of a .npy is the CSV or .parquet in the same folder with a row for
+            each vector (see `read_labels`); a .parquet has none.
+
+    Raises:
+        InputError: If a file is missing or of another form, a number is not finite in float32, the
+            table does not have N rows, or one of its values is wrong.
+    """
+    path, table = Path(params.embeddings.path or "null"), params.embeddings.table
+    if not path.is_file() or path.suffix not in (".npy", ".parquet"):
+        found = f"no file {path} ending in .npy or .parquet"
+        raise InputError(f"embeddings.path: found {found}, expected one of vectors")
+    if (path.suffix == ".npy") != bool(table):
+        expected = (
+            "a table of labels beside a .npy"
+            if path.suffix == ".npy"
+            else "null beside a .parquet, which has labels"
+        )
+        raise InputError(f"embeddings.table: found {table or 'nothing'}, expected {expected}")
+    if table:
+        vectors = open_array(path)
+        shape, dtype = vectors.shape, vectors.dtype
+        blocks = cut_blocks(vectors)
+    else:
+        file = _open_parquet(path, "embeddings.path")
+        shape, dtype = measure_columns(path, file)
+        blocks = read_columns(path, file, shape[1])
+    rows = read_labels(path.parent / table if table else path, shape[0])
+    files = folder / "vectors.npy", folder / "table.csv"
+    write_blocks(path, blocks, np.lib.format.open_memmap(files[0], "w+", dtype, shape))
+    rows.to_csv(files[1], index=False)
+    return {
+        "vectors": shape[0],
+        "dimensions": shape[1],
+        "classes": rows["label"].nunique(),
+        "files": describe_files(*files),
+    }
+
+
+SOURCE = Source(licence=USER, write=write_embeddings)
+
+
+def read(raw: Path) -> Listing:
+    """List the user's own vectors; columns but id, label, split and role are levels.
 
     Args:
         raw: The folder of vectors.npy, floats of shape (N, D), and table.csv.
-        out: Where the packed folder shall be: vectors.npy is float32, image_shape in card.json is
-            [1, 1, D].
-        split: Section `split` of params.yaml.
+
+    Returns:
+        Vectors, which are read from the file when they are needed.
 
     Raises:
-        InputError: If a file is missing, vectors and table do not fit, there are too few classes to
-            split, or val or test cannot be searched (see `check_queries`); nothing is written then.
+        InputError: If a file is missing, or vectors and table have different lengths.
     """
-    samples = pd.read_csv(
-        raw_file(raw, "table.csv"), dtype=str, keep_default_na=False, encoding="utf-8"
-    )
+    _, samples = read_stored(raw)
     vectors = np.load(raw_file(raw, "vectors.npy"), mmap_mode="r", allow_pickle=False)
     if len(vectors) != len(samples):
-        raise InputError(
-            f"{raw}: found {len(vectors)} vectors and {len(samples)} rows of table.csv, expected as many"
-        )
-    levels = tuple(column for column in samples.columns if column not in COLUMNS)
-    samples["split"] = split_listing(samples, {name: split[name] for name in SPLITS}, split["seed"])
-    check_queries(samples)
+        found = f"{len(vectors)} vectors and {len(samples)} rows of table.csv"
+        raise InputError(f"{raw}: found {found}, expected the same number")
+    levels = name_levels(samples, REQUIRED)
+    dimensions = vectors.shape[1]
+    return Listing(samples, levels, lambda: enumerate(vectors), dimensions, form="vectors")
+
+
+def open_array(path: Path) -> np.memmap:
+    """Open a .npy of vectors as a memory map, never unpickled.
+
+    Raises:
+        InputError: If it is not a .npy, or not an array of floats with two axes.
+    """
+    try:
+        vectors: np.memmap = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError) as error:
+        found = f"no array ({_line(error)})"
+        raise InputError(f"{path}: found {found}, expected a .npy of numbers") from None
+    if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.name not in KINDS:
+        found = f"{vectors.dtype.name} of shape {vectors.shape}"
+        raise InputError(f"{path}: found {found}, expected {EXPECTED} of shape (N, D)")
+    return vectors
+
+
+def cut_blocks(vectors: np.memmap) -> Iterator[np.ndarray]:
+    """Cut vectors (N, D) into blocks (n, D) that are read when they are needed."""
     step = max(1, BLOCK // vectors.shape[1])
-    with new_folder(out) as folder:
-        packed = np.lib.format.open_memmap(
-            folder / "vectors.npy", "w+", np.dtype(np.float32), vectors.shape
+    for start in range(0, len(vectors), step):
+        yield vectors[start : start + step]
+
+
+def measure_columns(path: Path, file: parquet.ParquetFile) -> tuple[tuple[int, int], np.dtype]:
+    """Return the shape and the type of the vectors in a .parquet, from schema and first row.
+
+    Raises:
+        InputError: If it has no rows, neither a column `vector` nor columns v0, v1, ..., values
+            that are not floats, or damage.
+    """
+    names = vector_columns(file.schema_arrow)
+    count = file.metadata.num_rows
+    if not names or not count:
+        found = f"{count} rows and columns {', '.join(file.schema_arrow.names)}"
+        expected = f"a column {VECTOR} of lists, or columns v0, v1, ... of floats"
+        raise InputError(f"{path}: found {found}; expected {expected}")
+    kinds = [file.schema_arrow.field(name).type for name in names]
+    if names == [VECTOR]:
+        nested = (
+            pa.types.is_list(kinds[0])
+            or pa.types.is_large_list(kinds[0])
+            or pa.types.is_fixed_size_list(kinds[0])
         )
-        for start in range(0, len(vectors), step):
-            packed[start : start + step] = vectors[start : start + step]
-        packed.flush()
-        samples.to_csv(folder / "samples.csv", index=False)
-        card = {
-            "dataset": "embeddings",
-            "form": "vectors",
-            "levels": list(levels),
-            "image_shape": [1, 1, vectors.shape[1]],
-            "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
-            "counts": {name: _count(samples[samples["split"] == name], levels) for name in SPLITS},
-        }
-        write_json(folder / "card.json", card)
+        kinds = [kinds[0].value_type if nested else kinds[0]]
+        with _refuse_damage(path):
+            first = next(file.iter_batches(1, columns=names)).column(0)
+        width = compute.list_value_length(first)[0].as_py() or 0 if nested else 0
+    else:
+        width = len(names)
+    wrong = [kind for kind in kinds if not pa.types.is_floating(kind)]
+    if wrong or not width:
+        columns = VECTOR if names == [VECTOR] else "v0, v1, ..."
+        found = f"{(wrong or kinds)[0]} in {columns}"
+        expected = f"{EXPECTED}, in lists of one length in {VECTOR}"
+        raise InputError(f"{path}: found {found}, expected {expected}")
+    return (count, width), np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
 
 
-def _count(samples: pd.DataFrame, levels: tuple[str, ...]) -> dict[str, int]:
-    """Count the vectors, the classes and the groups of each level."""
-    counts = count_split(samples, levels)
-    return {"vectors": counts.pop("images"), **counts}
+def vector_columns(schema: pa.Schema) -> list[str]:
+    """Name the columns of a .parquet that hold the vectors: `vector`, or v0, v1, ..., or none."""
+    if VECTOR in schema.names:
+        return [VECTOR]
+    numbered = [f"v{number}" for number in range(len(schema.names))]
+    return [
+        name
+        for place, name in enumerate(numbered)
+        if set(numbered[: place + 1]) <= set(schema.names)
+    ]
+
+
+def read_columns(path: Path, file: parquet.ParquetFile, width: int) -> Iterator[np.ndarray]:
+    """Read the vectors of a .parquet in blocks.
+
+    Args:
+        path: Of the file, for the message.
+        file: The open file.
+        width: D, the length of each vector.
+
+    Yields:
+        Arrays of shape (n, D), missing numbers as NaN.
+
+    Raises:
+        InputError: If a vector is missing or of another length, or the file is damaged.
+    """
+    names = vector_columns(file.schema_arrow)
+    done = 0
+    batches = file.iter_batches(max(1, BLOCK // width), columns=names)
+    while True:
+        with _refuse_damage(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        if names == [VECTOR]:
+            lists = batch.column(0)
+            lengths = compute.fill_null(compute.list_value_length(lists), 0).to_numpy(
+                zero_copy_only=False
+            )
+            wrong = np.flatnonzero(lengths != width)
+            if len(wrong):
+                found = f"{lengths[wrong[0]]} numbers in row {done + wrong[0]}"
+                expected = f"{width} as in the first"
+                raise InputError(
+                    f"{path}: found {found} (the first is 0) of {VECTOR}, expected {expected}"
+                )
+            block = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        else:
+            block = np.stack(
+                [batch.column(name).to_numpy(zero_copy_only=False) for name in names], 1
+            )
+        yield block
+        done += len(block)
+
+
+def write_blocks(path: Path, blocks: Iterator[np.ndarray], target: np.memmap) -> None:
+    """Check blocks of vectors and copy them, one after the other.
+
+    Args:
+        path: Their file, for the message.
+        blocks: Arrays of shape (n, D).
+        target: Shape (N, D).
+
+    Raises:
+        InputError: Naming the first number that is not finite in float32.
+    """
+    start = 0
+    for block in blocks:
+        with np.errstate(over="ignore"):
+            wrong = np.argwhere(~np.isfinite(block.astype(np.float32)))
+        if len(wrong):
+            row, column = wrong[0]
+            found = f"{block[row, column]} in row {start + row}, column {column} (the first are 0)"
+            raise InputError(f"{path}: found {found}, expected numbers that are finite in float32")
+        target[start : start + len(block)] = block
+        start += len(block)
+    target.flush()
+
+
+def read_labels(path: Path, count: int) -> pd.DataFrame:
+    """Read the table of vectors: label, optionally id, split and role; other columns are levels.
+
+    Args:
+        path: A CSV, or a .parquet whose columns of vectors are left out; split and role as in
+            `settle_splits`, levels coarse to fine.
+        count: N, the number of vectors.
+
+    Returns:
+        The table, all text. Where it has no ids, the number of a row is its id; the first is 0.
+
+    Raises:
+        InputError: If the file or a column is missing, the rows are not N, or a value is wrong.
+    """
+    rows = (
+        _read_parquet(path)
+        if path.suffix == ".parquet"
+        else read_csv(path, "embeddings.table", REQUIRED[1:])
+    )
+    if len(rows) != count:
+        raise InputError(f"{path}: found {len(rows)} rows, expected {count}, one for each vector")
+    if "aspect" in rows:
+        raise InputError(f"{path}: found column aspect, expected another name for a level")
+    if "id" not in rows:
+        rows.insert(0, "id", [str(row) for row in range(count)])
+    check_keys(path, rows, "id")
+    return settle_splits(path, rows, REQUIRED)
+
+
+def _open_parquet(path: Path, key: str) -> parquet.ParquetFile:
+    try:
+        return parquet.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise InputError(f"{key}: found no file {path}, expected a .parquet") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: found no table ({_line(error)}), expected a .parquet") from None
+
+
+@contextmanager
+def _refuse_damage(path: Path) -> Iterator[None]:
+    """Turn what pyarrow says of pages that it cannot decode or verify into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        found = f"damaged data ({_line(error)})"
+        raise InputError(f"{path}: found {found}, expected a whole .parquet") from None
+
+
+def _line(error: Exception) -> str:
+    """Return a message without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read the columns of a .parquet that are not vectors, as text; missing values are empty.
+
+    An index that pandas stored is left out.
+    """
+    file = _open_parquet(path, "embeddings.table")
+    vectors = vector_columns(file.schema_arrow)
+    names = [
+        name
+        for name in file.schema_arrow.names
+        if name not in vectors and not name.startswith("__index_level_")
+    ]
+    require_columns(path, names, REQUIRED[1:])
+    with _refuse_damage(path):
+        table = file.read(names)
+    columns = {}
+    for name, column in zip(names, table.columns, strict=True):
+        try:
+            columns[name] = compute.fill_null(column.cast(pa.string()), "").to_pylist()
+        except UnicodeDecodeError:
+            found = f"damaged text in column {name}"
+            raise InputError(f"{path}: found {found}, expected UTF-8") from None
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            found = f"{column.type} in column {name}"
+            raise InputError(f"{path}: found {found}, expected text or numbers") from None
+    return pd.DataFrame(columns, dtype=str)

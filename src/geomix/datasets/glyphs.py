@@ -1,17 +1,172 @@
-"""Read the drawn letters: sheets of data/raw/glyphs -> a table and its images."""
+"""Glyphs: letters of the DejaVu fonts that ship inside matplotlib, drawn here without a download.
+
+Twelve faces of one font family, 32 x 32 grey, one class for each letter: real shapes, many
+fine-grained classes and natural hard negatives (e-acute, e-grave, e-circumflex).
+
+`LETTERS` are those that all faces have (categories Ll, Lu, Lt, Lo; five scripts), except every
+letter whose drawing equals that of an earlier one in some face (Latin A, Greek Alpha, Cyrillic A).
+They are listed rather than derived, so that the data set does not change with the Unicode tables of
+Python; a test derives them anew and compares.
+"""
 
 import hashlib
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image
+from matplotlib.ft2font import FT2Font
+from PIL import Image, ImageDraw, ImageFont
 
-from geomix.datasets.listing import Listing
+from geomix.config.stages import DownloadParams
+from geomix.datasets.listing import Listing, raw_file
+from geomix.datasets.sources import Source
 from geomix.errors import InputError
 from geomix.files import read_json
 
 LEVELS = ("script", "base")
+SIDE = 32  # pixels
+COLUMNS = 38  # letters in a row of a sheet: 1,216 of them make 32 full rows
+POINTS, BASELINE = 20, 23  # at this size, on this row of pixels, every letter of every face fits
+FACES = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSans-BoldOblique",
+    "DejaVuSansMono",
+    "DejaVuSansMono-Bold",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSansMono-BoldOblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif-BoldItalic",
+)
+LETTERS = """
+ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzÀÁÂÃÄÅÆÇÈÉÊË
+ÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿĀāĂăĄąĆćĈĉĊċČč
+ĎďđĒēĔĕĖėĘęĚěĜĝĞğĠġĢģĤĥĦħĨĩĪīĬĭĮįİıĲĳĴĵĶķĸĹĺĻļĽľĿŀŁłŃńŅņŇňŉŊŋŌōŎ
+ŏŐőŒœŔŕŖŗŘřŚśŜŝŞşŠšŢţŤťŦŧŨũŪūŬŭŮůŰűŲųŴŵŶŷŸŹźŻżŽžſƀƁƂƃƄƅƆƇƈƊƋƌƍƎƏ
+ƐƑƒƓƔƕƖƗƘƙƚƛƜƝƞƟƠơƢƣƤƥƦƧƨƩƪƫƬƭƮƯưƱƲƳƴƵƶƷƸƹƺƻƼƽƾƿǀǁǂǃǍǎǏǐǑǒǓǔǕǖǗǘ
+ǙǚǛǜǝǟǠǡǢǣǦǧǨǩǪǫǬǭǮǯǴǵǶǸǹǼǽǾǿȀȁȂȃȄȅȆȇȈȉȊȋȌȍȎȏȐȑȒȓȔȕȖȗȘșȚțȜȝȞȟȡȤȥ
+ȦȧȨȩȪȫȬȭȮȯȰȱȲȳȴȵȶȷȸȹȺȻȼȽȾȿɀɁɃɄɅɌɍɐɑɒɓɔɕɖɗɘɚɛɜɝɞɟɠɡɢɣɤɥɦɧɨɩɪɫɬɭɮɯ
+ɰɱɲɳɴɵɶɷɸɹɺɻɼɽɾɿʀʁʂʃʄʅʆʇʈʉʊʋʌʍʎʏʐʑʒʓʔʕʖʗʘʙʚʛʜʝʞʟʠʡʢʣʤʥʦʧʨʩʪʫʬʭʮʯ
+ΆΈΉΊΌΎΏΐΓΔΘΞΠΦΨΩάέήίΰβγδζθλμνξπρςστυφχψωϊϋύώϐϑϒϓϔϖϗϘϙϚϛϝϞϟϠϡϰϱϵϺ
+ϻϼϾϿЂЃЄЉЊЋЌЍЎЏДЖЗИЙЛУФЦЧШЩЪЫЬЭЮЯбгджйлмфцчшщъыьэюяђѓљњћќѝўџѢѣҐґҒ
+ғҔҕҖҗҘҙҚқҢңҤҥҬҭүҰұҲҳҺӁӂӃӄӇӈӋӌӚӛӜӝӞӟӢӣӤӥӪӫӬӭӮӰӲӳӴӵӶӷӸӹԱԲԳԴԵԶԷԸԹԺԻ
+ԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՎՏՐՑՒՓՔՖաբգդեզէըթժիլխծկձղճմնշչպջռվտրցւփքֆևაბგდე
+ვზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺᴂᴈᴉᴔᴖᴗᴝᴞᴟᵷᵻᶅḀḁḂḃḄḅḆḇḈḉḊḋḌḍ
+ḎḏḐḑḒḓḘḙḚḛḜḝḞḟḠḡḢḣḤḥḦḧḨḩḪḫḬḭḰḱḲḳḴḵḶḷḸḹḺḻḼḽḾḿṀṁṂṃṄṅṆṇṈṉṊṋṌṍṔṕṖṗṘṙ
+ṚṛṜṝṞṟṠṡṢṣṨṩṪṫṬṭṮṯṰṱṲṳṴṵṶṷṸṹṼṽṾṿẀẁẂẃẄẅẆẇẈẉẊẋẌẍẎẏẐẑẒẓẔẕẖẗẘẙẛẠạẬậẰ
+ằẶặẸẹẼẽỆệỊịỌọỘộỚớỜờỠỡỢợỤụỨứỪừỮữỰựỲỳỴỵỸỹἀἁἂἃἄἅἆἇἈἉἊἋἌἍἎἏἐἑἒἓἔἕἘἙἚ
+ἛἜἝἠἡἢἣἤἥἦἧἨἩἪἫἬἭἮἯἰἱἲἳἴἵἶἷἸἹἺἻἼἽἾἿὀὁὂὃὄὅὈὉὊὋὌὍὐὑὒὓὔὕὖὗὙὛὝὟὠὡὢὣὤ
+ὥὦὧὨὩὪὫὬὭὮὯὰὲὴὶὺὼᾀᾁᾂᾃᾄᾅᾆᾇᾈᾉᾊᾋᾌᾍᾎᾏᾐᾑᾒᾓᾔᾕᾖᾗᾘᾙᾚᾛᾜᾝᾞᾟᾠᾡᾢᾣᾤᾥᾦᾧᾨᾩᾪᾫᾬᾭᾮ
+ᾯᾰᾱᾲᾳᾴᾶᾷᾺᾼιῂῃῄῆῇῈῊῌῐῑῒῖῗῚῠῡῢῤῥῦῧῨῪῬῲῳῴῶῷῸῺῼⱤⱭⱮⱯⱰⱵⱶⱷⱹⱺⱾⱿꜦꜧꞋꞌꞐꞑꞪﬁﬂ
+""".replace("\n", "")
+
+
+def fonts_folder() -> Path:
+    """Return the folder of the DejaVu fonts inside matplotlib."""
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def script_of(letter: str) -> str:
+    """Return the script of a letter, the first word of its Unicode name."""
+    return unicodedata.name(letter).split()[0]
+
+
+def base_of(letter: str) -> str:
+    """Return the letter without its marks, the first character of its canonical decomposition."""
+    return unicodedata.normalize("NFD", letter)[0]
+
+
+def open_faces(folder: Path) -> dict[str, Path]:
+    """Return the file of each face.
+
+    Raises:
+        InputError: Naming the fonts that are not there.
+    """
+    paths = {face: folder / f"{face}.ttf" for face in FACES}
+    missing = [face for face, path in paths.items() if not path.is_file()]
+    if missing:
+        expected = "the 12 DejaVu faces of matplotlib"
+        raise InputError(f"{folder}: found no font {', '.join(missing)}; expected {expected}")
+    return paths
+
+
+def draw_face(path: Path, letters: Sequence[str]) -> np.ndarray:
+    """Draw letters in one face, white on black, on one baseline as in a line of text, and centred.
+
+    Args:
+        path: A TrueType file.
+        letters: L letters.
+
+    Returns:
+        Grey images, uint8, shape (L, SIDE, SIDE).
+
+    Raises:
+        InputError: Naming the letters that the font lacks.
+    """
+    codes = FT2Font(path).get_charmap()
+    missing = [f"{letter} (U+{ord(letter):04X})" for letter in letters if ord(letter) not in codes]
+    if missing:
+        expected = f"all {len(letters)} of the data set"
+        raise InputError(f"{path.name}: found no letter {', '.join(missing)}; expected {expected}")
+    font = ImageFont.truetype(path, POINTS, layout_engine=ImageFont.Layout.BASIC)
+    images = np.zeros((len(letters), SIDE, SIDE), np.uint8)
+    for image, letter in zip(images, letters, strict=True):
+        canvas = Image.new("L", (SIDE, SIDE), 0)
+        pen = ImageDraw.Draw(canvas)
+        box = pen.textbbox((0, 0), letter, font=font, anchor="ls")
+        left, right = int(box[0]), int(box[2])
+        place = ((SIDE - (right - left)) // 2 - left, BASELINE)
+        pen.text(place, letter, fill=255, font=font, anchor="ls")
+        image[:] = np.asarray(canvas)
+    return images
+
+
+def draw_glyphs(folder: Path, letters: Sequence[str]) -> dict[str, np.ndarray]:
+    """Draw all letters in all faces.
+
+    Returns:
+        The images of each face, uint8, shape (L, SIDE, SIDE).
+
+    Raises:
+        InputError: If a font or a letter is missing, or two letters have the same drawing.
+    """
+    drawings = {face: draw_face(path, letters) for face, path in open_faces(folder).items()}
+    for face, images in drawings.items():
+        seen: dict[bytes, str] = {}
+        for letter, image in zip(letters, images, strict=True):
+            twin = seen.setdefault(image.tobytes(), letter)
+            if twin != letter:
+                found = f"one drawing for {twin} and {letter}"
+                raise InputError(f"{face}: found {found}, expected another for each class")
+    return drawings
+
+
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lay images out on one sheet, row by row, and fill the last row up with black.
+
+    Args:
+        images: Shape (L, H, W).
+        columns: Images in a row of the sheet.
+
+    Returns:
+        The sheet, shape (ceil(L / columns) * H, columns * W).
+    """
+    count, height, width = images.shape
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width), images.dtype)
+    sheet[:count] = images
+    return (
+        sheet.reshape(rows, columns, height, width)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width)
+    )
 
 
 def untile(sheet: np.ndarray, side: int, count: int) -> np.ndarray:
@@ -20,7 +175,7 @@ def untile(sheet: np.ndarray, side: int, count: int) -> np.ndarray:
     Args:
         sheet: Shape (rows * side, columns * side).
         side: Pixels.
-        count: Images on the sheet; what is left over at its end is dropped.
+        count: Images on the sheet; the rest of its last row is dropped.
 
     Returns:
         Shape (count, side, side).
@@ -33,9 +188,68 @@ def untile(sheet: np.ndarray, side: int, count: int) -> np.ndarray:
     )
 
 
-def list_glyphs(raw: Path) -> Listing:
-    """List the drawn letters: script -> base letter -> letter; class by class, the faces of a
-    letter one after the other.
+def write_glyphs(folder: Path, params: DownloadParams) -> dict[str, Any]:
+    """Draw the data set: a sheet for each face, and letters.csv in the order of the tiles.
+
+    Raises:
+        InputError: As `draw_glyphs`.
+    """
+    drawings = draw_glyphs(fonts_folder(), LETTERS)
+    for face, images in drawings.items():
+        Image.fromarray(tile(images, COLUMNS)).save(folder / f"{face}.png")
+    rows = [(letter, script_of(letter), base_of(letter)) for letter in LETTERS]
+    pd.DataFrame(rows, columns=["letter", *LEVELS]).to_csv(folder / "letters.csv", index=False)
+    return {
+        "classes": len(LETTERS),
+        "images": len(LETTERS) * len(drawings),
+        "side": SIDE,
+        "pixels_sha256": {face: hash_pixels(images) for face, images in drawings.items()},
+    }
+
+
+SOURCE = Source(
+    licence="Bitstream Vera and DejaVu font licences (free use and redistribution)",
+    write=write_glyphs,
+    origin="DejaVu fonts inside matplotlib, drawn with FreeType",
+)
+
+
+def hash_pixels(images: np.ndarray) -> str:
+    """Return the SHA-256 of images in hexadecimal."""
+    return hashlib.sha256(images.tobytes()).hexdigest()
+
+
+def read_sheet(path: Path, side: int, count: int, expected: str) -> np.ndarray:
+    """Read the images of one face.
+
+    Args:
+        path: The sheet.
+        side: Of an image, in pixels.
+        count: Images on the sheet.
+        expected: The SHA-256 of their pixels.
+
+    Returns:
+        uint8, shape (count, side, side).
+
+    Raises:
+        InputError: If the sheet is damaged or has other pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            sheet = np.asarray(image)
+    except OSError as error:
+        raise InputError(f"{path}: not a whole image: {error}") from None
+    images = untile(sheet, side, count)
+    found = hash_pixels(images)
+    if found != expected:
+        raise InputError(
+            f"{path}: found pixels of sha256 {found[:16]}..., expected {expected[:16]}..."
+        )
+    return images
+
+
+def read(raw: Path) -> Listing:
+    """List the drawn letters: script -> base letter -> letter; all faces of a letter together.
 
     Returns:
         Decoded grey images, uint8, shape (side, side, 1).
@@ -44,45 +258,19 @@ def list_glyphs(raw: Path) -> Listing:
         InputError: If a file is missing or its pixels are not those of the manifest.
     """
     manifest = read_json(raw / "manifest.json")
-    for name in ("letters.csv", *(f"{face}.png" for face in manifest["pixels_sha256"])):
-        if not (raw / name).is_file():
-            raise InputError(
-                f"{raw / name}: not found; expected it from an earlier stage (dvc repro)"
-            )
-    letters = pd.read_csv(raw / "letters.csv", dtype=str, keep_default_na=False)
+    side, sheets = manifest["side"], manifest["pixels_sha256"]
+    paths = {face: raw_file(raw, f"{face}.png") for face in sheets}
+    table = raw_file(raw, "letters.csv")
+    letters = pd.read_csv(table, dtype=str, keep_default_na=False)
     if len(letters) != manifest["classes"] or list(letters.columns) != ["letter", *LEVELS]:
-        raise InputError(
-            f"{raw}/letters.csv: found {len(letters)} rows of {', '.join(letters.columns)}, expected {manifest['classes']}"
-        )
-    faces, columns = [], []
-    for face, expected in manifest["pixels_sha256"].items():
-        path = raw / f"{face}.png"
-        try:
-            with Image.open(path) as image:
-                sheet = np.asarray(image)
-        except OSError as error:
-            raise InputError(f"{path}: not a whole image: {error}") from None
-        images = untile(sheet, manifest["side"], len(letters))
-        found = hashlib.sha256(images.tobytes()).hexdigest()
-        if found != expected:
-            raise InputError(
-                f"{path}: found pixels of sha256 {found[:16]}..., expected {expected[:16]}..."
-            )
-        faces.append(face)
-        columns.append(images)
-    images = np.stack(columns, axis=1).reshape(-1, manifest["side"], manifest["side"], 1)
-    table = pd.DataFrame(
-        [
-            {
-                "id": f"U+{ord(row.letter):04X}-{face}",
-                "label": row.letter,
-                "script": row.script,
-                "base": row.base,
-            }
-            for row in letters.itertuples()
-            for face in faces
-        ]
-    )
-    return Listing(
-        table, LEVELS, lambda: enumerate(images), channels=1, form="decoded", side=manifest["side"]
-    )
+        found = f"{len(letters)} rows of {', '.join(letters.columns)}"
+        raise InputError(f"{table}: found {found}, expected {manifest['classes']}")
+    faces = [read_sheet(path, side, len(letters), sheets[face]) for face, path in paths.items()]
+    images = np.stack(faces, axis=1).reshape(-1, side, side, 1)
+    rows = [
+        (f"U+{ord(letter):04X}-{face}", letter, *levels)
+        for letter, *levels in letters.to_numpy()
+        for face in sheets
+    ]
+    samples = pd.DataFrame(rows, columns=["id", "label", *LEVELS])
+    return Listing(samples, LEVELS, lambda: enumerate(images), channels=1, side=side)

@@ -1,4 +1,4 @@
-"""Read GroceryStore: photographs of groceries in 3 kinds, 43 coarse and 81 fine classes."""
+"""GroceryStore: photographs of groceries in 3 kinds, 43 coarse and 81 fine classes."""
 
 import io
 from collections.abc import Mapping
@@ -15,9 +15,34 @@ from geomix.datasets.listing import (
     images_in,
     read_rows,
     read_texts,
+    require_columns,
 )
+from geomix.datasets.sources import File, Source
 from geomix.errors import InputError
 
+SOURCE = Source(
+    files=(
+        File(
+            "GroceryStoreDataset-master.zip",
+            urls=(
+                "https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip",
+            ),
+            other_names=("GroceryStoreDataset-128px.zip", "GroceryStoreDataset.zip"),
+            # GitHub packs a branch anew now and then, so no checksum of the archive lasts.
+            counts={
+                "*dataset/train/*.jpg": 2640,
+                "*dataset/val/*.jpg": 296,
+                "*dataset/test/*.jpg": 2485,
+                "*dataset/train.txt": 1,
+                "*dataset/val.txt": 1,
+                "*dataset/test.txt": 1,
+                "*dataset/classes.csv": 1,
+            },
+        ),
+    ),
+    licence="MIT",
+    by_hand="https://github.com/marcusklasson/GroceryStoreDataset, Code, Download ZIP",
+)
 LISTS = ("train.txt", "val.txt", "test.txt")
 COLUMNS = ["Class ID (int)", "Class Name (str)", "Coarse Class ID (int)", "Coarse Class Name (str)"]
 GATES = {
@@ -31,31 +56,26 @@ GATES = {
 
 
 def find_zip(raw: Path) -> Path:
-    """Find the one zip file of a raw folder: the archive's name depends on where it was downloaded.
+    """Find the only zip file of a raw folder; its name depends on where it was downloaded.
 
     Raises:
         InputError: If there is none or more than one.
     """
     paths = sorted(raw.glob("*.zip"))
     if len(paths) != 1:
-        raise InputError(
-            f"{raw}: found {len(paths)} zip files, expected one from an earlier stage (dvc repro)"
-        )
+        expected = "one from an earlier stage (dvc repro)"
+        raise InputError(f"{raw}: found {len(paths)} zip files, expected {expected}")
     return paths[0]
 
 
 def read_classes(place: str, text: str) -> dict[str, list[str]]:
-    """Read classes.csv: for each fine id the name of the class, the coarse id and its name.
+    """Read classes.csv: the name of the class, the coarse id and its name, by fine id.
 
     Raises:
         InputError: If a column is missing.
     """
     table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise InputError(
-            f"{place}: found columns {', '.join(table.columns)}; expected {', '.join(missing)} too"
-        )
+    require_columns(place, table, COLUMNS)
     return {fine: rest for fine, *rest in table[COLUMNS].to_numpy().tolist()}
 
 
@@ -63,10 +83,9 @@ def assign_roles(samples: pd.DataFrame) -> pd.DataFrame:
     """Turn the official split of the images into roles, once the classes are split.
 
     Every class is in every official list, and shots of one list are near copies of each other. So
-    classes held out are
-    searched across lists: queries are the official test images, the gallery the official train
-    images, and the official val images are not used. Classes of train take the official train and
-    val images; their test images are not used.
+    classes held out are searched across lists: queries are the official test images, the gallery
+    is the official train images, and the official val images are not used. Classes of train take
+    the official train and val images; their test images are not used.
 
     Args:
         samples: The table, with the split of each image's class; an id begins with the official
@@ -85,16 +104,17 @@ def assign_roles(samples: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(split=split, role=role)
 
 
-def list_grocerystore(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
-    """List GroceryStore: kind -> coarse -> class. Classes are split by us; `assign_roles` then uses
-    the official split.
+def read(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
+    """List GroceryStore: kind -> coarse -> class.
+
+    Classes are split by us; `assign_roles` then uses the official split.
 
     Args:
         raw: The folder of the one archive, whatever its name and top folder.
-        gates: Images, kinds, coarse classes and classes there must be.
+        gates: The numbers of images, kinds, coarse classes and classes that it must have.
 
     Returns:
-        Photographs; decoded by default. An id is the path that the lists give.
+        Photographs; encoded by default. An id is the path that the lists give.
 
     Raises:
         InputError: If the archive is incomplete, or its lists do not fit classes.csv.
@@ -130,4 +150,4 @@ def list_grocerystore(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
         path, found | {name: samples[column].nunique() for name, column in levels.items()}, gates
     )
     images = images_in(path, names, [f"{top}{image}" for image in samples["id"]])
-    return Listing(samples, ("kind", "coarse"), images, assign=assign_roles)
+    return Listing(samples, ("kind", "coarse"), images, form="encoded", assign=assign_roles)

@@ -1,4 +1,4 @@
-"""Read In-Shop Clothes Retrieval (DeepFashion): photographs of 7,982 pieces of clothing."""
+"""In-Shop Clothes Retrieval (DeepFashion): photographs of 7,982 pieces of clothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +15,28 @@ from geomix.datasets.listing import (
     raw_file,
     read_rows,
 )
+from geomix.datasets.sources import RESEARCH, File, Source
 from geomix.errors import InputError
 
 LIST = "list_eval_partition.txt"
+IMAGES = 25882 + 14218 + 12612
+SOURCE = Source(
+    files=(
+        File(LIST, other_names=(f"Eval/{LIST}",), rows=IMAGES),
+        File(
+            "img.zip",
+            other_names=("Img/img.zip",),
+            counts={"*img/*.jpg": IMAGES},
+            more=True,  # the table says which count
+        ),
+    ),
+    licence=RESEARCH,
+    by_hand=(
+        "the authors' Drive folder, by way of "
+        "mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html: "
+        "Img/img.zip and Eval/list_eval_partition.txt, not the password-protected img_highres.zip"
+    ),
+)
 HEADER = ["image_name", "item_id", "evaluation_status"]
 ROLE_OF = {"train": "", "query": "query", "gallery": "gallery"}
 GATES = {
@@ -30,42 +49,39 @@ GATES = {
 
 
 def read_partition(path: Path) -> list[list[str]]:
-    """Read the list of images: a line with their number, a header, then path, item and status of
-    each.
+    """Read the path, the item and the status of each image.
+
+    The first line is the number of images, the second the header.
 
     Raises:
-        InputError: If the number or the header does not fit, or a status is none of train, query,
+        InputError: If the number or the header does not fit, or a status is not train, query or
             gallery.
     """
     try:
         first, _, rest = path.read_text(encoding="utf-8-sig").partition("\n")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: found no UTF-8 ({error.reason}), expected the list as text"
-        ) from None
+        found = f"no UTF-8 ({error.reason})"
+        raise InputError(f"{path}: found {found}, expected the list as text") from None
     header, *rows = read_rows(path, rest, len(HEADER)) or [[]]
     if header != HEADER:
-        raise InputError(
-            f"{path}: found second line {' '.join(header)!r}, expected {' '.join(HEADER)!r}"
-        )
+        found = f"second line {' '.join(header)!r}"
+        raise InputError(f"{path}: found {found}, expected {' '.join(HEADER)!r}")
     if first.strip() != str(len(rows)):
-        raise InputError(
-            f"{path}: found {len(rows)} images, expected {first.strip()[:80]!r}, its first line"
-        )
+        expected = f"{first.strip()[:80]!r}, its first line"
+        raise InputError(f"{path}: found {len(rows)} images, expected {expected}")
     odd = next((row for row in rows if row[2] not in ROLE_OF or row[0].count("/") != 4), None)
     if odd:
-        raise InputError(
-            f"{path}: found {' '.join(odd)}; expected img/<gender>/<category>/<item>/<file>, the item, {', '.join(ROLE_OF)}"
-        )
+        expected = f"img/<gender>/<category>/<item>/<file>, the item, {', '.join(ROLE_OF)}"
+        raise InputError(f"{path}: found {' '.join(odd)}; expected {expected}")
     return rows
 
 
-def list_inshop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
+def read(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
     """List In-Shop: gender -> category -> item; test has queries and a gallery.
 
     Args:
         raw: The folder of img.zip and list_eval_partition.txt.
-        gates: Images and classes of train, query and gallery there must be.
+        gates: The numbers of images and classes that train, query and gallery must have.
 
     Returns:
         Photographs; encoded by default. An id is the path that the list gives, a label the bare

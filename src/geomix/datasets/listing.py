@@ -1,4 +1,8 @@
-"""A data set before it is packed: the table of its images, and the images one by one as they are stored."""
+"""A data set before it is packed: the table of its samples, and the samples as they are stored.
+
+Below the listing itself: what readers of archives share, and what readers of the user's own tables
+share.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,8 +13,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from geomix.data.archives import Archive, open_archive
+from geomix.data.archives import Archive, open_archive, visible
+from geomix.data.packed import ROLES, SPLITS
 from geomix.errors import InputError
+
+OFFICIAL = ("split", "role")  # columns of a table that are neither named by its reader nor a level
 
 
 @dataclass(frozen=True)
@@ -18,39 +25,39 @@ class Listing:
     """What a data set has, and how it wants to be packed.
 
     Attributes:
-        samples: A row for each image, all text: id (unique), label, the levels; split ("train",
+        samples: A row for each sample, all text: id (unique), label, the levels; split ("train",
             "val", "test", or "" for not used) where the data set has an official one; role ("query"
             or "gallery", or "" for both, which is for a whole split) where it has roles.
-        levels: Names of the hierarchy's columns, coarse to fine.
-        images: Gives each row once, in the order of storage: its number, and the file's bytes or
-            decoded pixels, uint8, shape (H, W, C).
-        channels: 3, or 1 for grey images.
-        form: Packed by default as squares of pixels (decoded) or as the files themselves (encoded).
+        levels: Names of the columns of the hierarchy, coarse to fine.
+        images: Yields each row once, in the order of storage: its number, and the bytes of its
+            file, its decoded pixels, uint8, shape (H, W, C), or its vector, shape (D,).
+        channels: 3, or 1 for grey images; D of vectors.
+        form: How samples are packed by default: as squares of pixels (decoded), as the files
+            themselves (encoded), or always as vectors.
         side: Pixels of those squares by default.
         assign: Where splits and roles depend on which classes were held out: takes the table with
-            its column split filled in, gives it with split and role as they shall be, the same rows
-            in the same order.
+            its column split filled in, and returns the same rows in the same order with the final
+            split and role.
     """
 
     samples: pd.DataFrame
     levels: tuple[str, ...]
     images: Callable[[], Iterator[tuple[int, bytes | np.ndarray]]]
     channels: int = 3
-    form: Literal["decoded", "encoded"] = "decoded"
+    form: Literal["decoded", "encoded", "vectors"] = "decoded"
     side: int = 64
     assign: Callable[[pd.DataFrame], pd.DataFrame] | None = None
 
 
-def some(names: Iterable[str], most: int = 5) -> str:
-    """Give the first names of many as text, and how many more there are."""
+def join_names(names: Iterable[str], most: int = 5) -> str:
+    """Join the first names of many into a text that counts the others."""
     listed = list(names)
-    return ", ".join(listed[:most]) + (
-        f" and {len(listed) - most} more" if len(listed) > most else ""
-    )
+    others = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + others
 
 
 def raw_file(raw: Path, name: str) -> Path:
-    """Give the path of a raw file.
+    """Return the path of a raw file.
 
     Raises:
         InputError: If it is not there.
@@ -61,17 +68,8 @@ def raw_file(raw: Path, name: str) -> Path:
     return path
 
 
-def visible(names: Iterable[str]) -> list[str]:
-    """Give the members that are the data set's own, without what macOS adds to archives (`._*`, `__MACOSX`)."""
-    return [
-        name
-        for name in names
-        if not any(part.startswith("._") or part == "__MACOSX" for part in name.split("/"))
-    ]
-
-
 def find_top(path: Path, names: Iterable[str], inner: str) -> str:
-    """Find where in an archive a data set begins: above it there may be any folders.
+    """Find where in an archive a data set begins; it may lie below any folders.
 
     Args:
         path: The archive, for the message.
@@ -79,8 +77,8 @@ def find_top(path: Path, names: Iterable[str], inner: str) -> str:
         inner: A file or folder of the data set, as its authors name it.
 
     Returns:
-        What to put before such a name, "" or a folder with a slash at its end; the least deep if
-        there are several.
+        The prefix of such a name, "" or a folder with a slash at its end; the least deep if there
+        are several.
 
     Raises:
         InputError: If no member is `inner` or lies in it.
@@ -93,7 +91,7 @@ def find_top(path: Path, names: Iterable[str], inner: str) -> str:
 
 
 def check_members(path: Path, names: Iterable[str], wanted: Sequence[str]) -> None:
-    """Check that an archive has each of the members wanted, and that none is wanted twice.
+    """Check that an archive has all the members wanted, and that none is wanted twice.
 
     Raises:
         InputError: Naming up to five of those that are missing or named twice.
@@ -101,16 +99,16 @@ def check_members(path: Path, names: Iterable[str], wanted: Sequence[str]) -> No
     stored = set(names)
     missing = [name for name in wanted if name not in stored]
     if missing:
-        raise InputError(
-            f"{path}: found no {some(missing)}; expected the {len(wanted)} files that the data set lists"
-        )
+        expected = f"the {len(wanted)} files that the data set lists"
+        raise InputError(f"{path}: found no {join_names(missing)}; expected {expected}")
     twice = [name for name, count in Counter(wanted).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: found {some(twice)} listed twice, expected each file once")
+        found = join_names(twice)
+        raise InputError(f"{path}: found {found} listed twice, expected each file once")
 
 
 def read_texts(path: Path, archive: Archive, members: Sequence[str]) -> list[str]:
-    """Read text files of an archive in one pass, in the order asked for.
+    """Read text files of an archive in one pass, and return them in the order asked for.
 
     Raises:
         InputError: If one is missing or not UTF-8.
@@ -119,20 +117,20 @@ def read_texts(path: Path, archive: Archive, members: Sequence[str]) -> list[str
     try:
         return [contents[member].decode("utf-8-sig") for member in members]
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: found a list that is not UTF-8 ({error.reason}), expected {some(members)} as text"
-        ) from None
+        found = f"a list that is not UTF-8 ({error.reason})"
+        expected = f"{join_names(members)} as text"
+        raise InputError(f"{path}: found {found}, expected {expected}") from None
 
 
 def read_rows(
     place: Path | str, text: str, fields: int, separator: str | None = None
 ) -> list[list[str]]:
-    """Cut each line of a text into its fields; empty lines are skipped.
+    """Cut each line of a text into its fields, and skip empty lines.
 
     Args:
         place: The file, for the message.
         text: Its content.
-        fields: How many each line has.
+        fields: The number of fields in each line.
         separator: Between fields; None for any run of white space.
 
     Raises:
@@ -144,9 +142,8 @@ def read_rows(
         if not line.strip():
             continue
         if len(row) != fields:
-            raise InputError(
-                f"{place}: found line {number}: {line.strip()[:80]!r}, expected {fields} fields"
-            )
+            found = f"line {number}: {line.strip()[:80]!r}"
+            raise InputError(f"{place}: found {found}, expected {fields} fields")
         rows.append(row)
     return rows
 
@@ -164,7 +161,7 @@ def check_counts(place: Path | str, found: Mapping[str, int], expected: Mapping[
     Args:
         place: The file, for the message.
         found: Counts by name.
-        expected: What they must be; counts it does not name are free.
+        expected: The counts required; others may have any value.
 
     Raises:
         InputError: With those that differ.
@@ -178,14 +175,13 @@ def check_counts(place: Path | str, found: Mapping[str, int], expected: Mapping[
 
 
 def archive_images(places: Sequence[tuple[Path, str]]) -> Callable[[], Iterator[tuple[int, bytes]]]:
-    """Give the reader of images that lie in archives: one archive after the other, each in one
-    pass.
+    """Return the reader of images that lie in archives: one after the other, each in one pass.
 
     Args:
         places: For each row of the table the archive and the member.
 
     Returns:
-        What `Listing.images` shall be; it raises InputError if an archive lacks a member.
+        What `Listing.images` is; it raises InputError if an archive lacks a member.
     """
     rows: dict[Path, dict[str, int]] = {}
     for row, (path, member) in enumerate(places):
@@ -204,7 +200,7 @@ def archive_images(places: Sequence[tuple[Path, str]]) -> Callable[[], Iterator[
 def images_in(
     path: Path, names: Iterable[str], members: Sequence[str]
 ) -> Callable[[], Iterator[tuple[int, bytes]]]:
-    """Give the reader of images that lie in one archive, once it is sure that they do.
+    """Return the reader of images that lie in one archive, after a check that they all do.
 
     Args:
         path: The archive.
@@ -219,3 +215,103 @@ def images_in(
     """
     check_members(path, names, members)
     return archive_images([(path, member) for member in members])
+
+
+def read_csv(file: Path, key: str, required: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV file of the user, every value as text.
+
+    Args:
+        file: Its path.
+        key: Its key in params.yaml, for the message.
+        required: The columns that it must have.
+
+    Raises:
+        InputError: If the file or a column is missing, or it is not a CSV file.
+    """
+    try:
+        rows = pd.read_csv(
+            file, dtype=str, keep_default_na=False, encoding="utf-8", skipinitialspace=True
+        )
+    except OSError:
+        expected = f"a CSV with columns {' and '.join(required)}"
+        raise InputError(f"{key}: found no file {file}, expected {expected}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        found = f"no table ({' '.join(str(error).split())})"
+        raise InputError(f"{file}: found {found}, expected CSV in UTF-8") from None
+    require_columns(file, rows, required)
+    return rows.fillna("")
+
+
+def read_stored(raw: Path) -> tuple[Path, pd.DataFrame]:
+    """Read the user's table as download stored it: its path, and its rows, all of them text."""
+    file = raw_file(raw, "table.csv")
+    return file, pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+
+
+def require_columns(place: Path | str, columns: Iterable[str], required: Sequence[str]) -> None:
+    """Check that a table has the columns required.
+
+    Raises:
+        InputError: With the columns found and those that are missing.
+    """
+    names = list(columns)
+    missing = [column for column in required if column not in names]
+    if missing:
+        found = join_names(names, 20)
+        raise InputError(f"{place}: found columns {found}; expected {', '.join(missing)} too")
+
+
+def check_keys(place: Path | str, rows: pd.DataFrame, key: str) -> None:
+    """Check that each row of a user's table has a label, and a key that no other row has.
+
+    Raises:
+        InputError: Naming up to five of the rows without them, or of the keys that come twice.
+    """
+    blank = np.flatnonzero(rows[key].eq("") | rows["label"].eq("")) + 1
+    if len(blank):
+        found = f"no {key} or no label in row {join_names(map(str, blank))}"
+        raise InputError(f"{place}: found {found}, expected both")
+    twice = rows.loc[rows[key].duplicated(), key].drop_duplicates()
+    if len(twice):
+        raise InputError(f"{place}: found {key} {join_names(twice)} twice, expected each once")
+
+
+def name_levels(rows: pd.DataFrame, required: Sequence[str]) -> tuple[str, ...]:
+    """Name the levels of a user's table: all columns but those required, split and role."""
+    return tuple(column for column in rows.columns if column not in (*required, *OFFICIAL))
+
+
+def settle_splits(file: Path, rows: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
+    """Check the splits, roles and levels of a user's table, and turn queries into roles of test.
+
+    Args:
+        file: Its path, for the message.
+        rows: The table, all text. Split is train, val, test or empty; role is query or gallery, or
+            empty for a whole split. Without a column role, split may also be query or gallery:
+            samples of test in that role.
+        required: Its columns that are neither split, role nor a level.
+
+    Returns:
+        The table; a column split or role without any value is left out.
+
+    Raises:
+        InputError: With up to five of the wrong values.
+    """
+    splits = SPLITS if "role" in rows else (*SPLITS, *ROLES)
+    for column, expected in zip(OFFICIAL, (splits, ROLES), strict=True):
+        unknown = sorted(set(rows.get(column, ())) - {*expected, ""})
+        if unknown:
+            found = f"{column} {join_names(unknown)}"
+            raise InputError(f"{file}: found {found}; expected {', '.join(expected)} or nothing")
+    for level in name_levels(rows, required):
+        labels = rows[["label", level]].drop_duplicates()["label"]
+        several = labels[labels.duplicated()].drop_duplicates()
+        if len(several):
+            found = f"class {join_names(several)} with several values of {level}"
+            raise InputError(f"{file}: found {found}, expected one value for each class")
+    if "split" in rows and "role" not in rows:
+        queried = rows["split"].isin(ROLES)
+        rows["role"] = rows["split"].where(queried, "")
+        rows["split"] = rows["split"].mask(queried, "test")
+    empty = [column for column in OFFICIAL if column in rows and not rows[column].any()]
+    return rows.drop(columns=empty)

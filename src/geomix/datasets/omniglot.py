@@ -1,4 +1,4 @@
-"""Read Omniglot: handwritten characters of 50 alphabets, 20 drawings of each."""
+"""Omniglot: handwritten characters of 50 alphabets, 20 drawings of each."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,22 +6,52 @@ from pathlib import Path
 
 import pandas as pd
 
-from geomix.data.archives import open_archive
+from geomix.data.archives import open_archive, visible
 from geomix.datasets.listing import (
     Listing,
     archive_images,
     check_counts,
     find_top,
+    join_names,
     raw_file,
-    some,
-    visible,
 )
+from geomix.datasets.sources import File, Source
 from geomix.errors import InputError
 
 DRAWINGS = 20
 SIDE = 32  # pixels; the originals have 105
+URLS = (
+    "https://github.com/brendenlake/omniglot/raw/master/python",
+    "https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
+)
+SOURCE = Source(
+    files=(
+        File(
+            "images_background.zip",
+            urls=tuple(f"{url}/images_background.zip" for url in URLS),
+            md5="68d2efa1b9178cc56df9314c21c6e718",
+            counts={"*images_background/*/*/*.png": 964 * DRAWINGS},
+            content=(
+                "images_background/",
+                "a0010054f796a6ce4a3177f43a0de49c9a47abe6bc7643630a3660cdf8cb513c",
+            ),
+        ),
+        File(
+            "images_evaluation.zip",
+            urls=tuple(f"{url}/images_evaluation.zip" for url in URLS),
+            md5="6b91aef0f799c5bb55b94e3f2daec811",
+            counts={"*images_evaluation/*/*/*.png": 659 * DRAWINGS},
+            content=(
+                "images_evaluation/",
+                "7e5a92e93f2b659d954a8ae86386252b0e20faaf14d5d959db6f60c82dd2b901",
+            ),
+        ),
+    ),
+    licence="MIT",
+    by_hand="https://github.com/brendenlake/omniglot, folder python",
+)
 
-# Alphabets and characters of the two archives, and the official split that each one is.
+# Alphabets and characters of the two archives, and the official split that each one holds.
 GATES: dict[str, dict[str, int]] = {
     "images_background": {"alphabets": 30, "characters": 964},
     "images_evaluation": {"alphabets": 20, "characters": 659},
@@ -30,13 +60,14 @@ SPLIT_OF = {"images_background": "train", "images_evaluation": "test"}
 
 
 def list_drawings(path: Path, folder: str, gates: Mapping[str, int]) -> list[tuple[str, str]]:
-    """List the drawings of one archive: `<folder>/<alphabet>/character<NN>/<NNNN>_<MM>.png`, in
-    alphabetical order.
+    """List the drawings of one archive in alphabetical order.
+
+    A member is named `<folder>/<alphabet>/character<NN>/<NNNN>_<MM>.png`.
 
     Args:
         path: The archive.
         folder: Its folder.
-        gates: Alphabets and characters there must be.
+        gates: The numbers of alphabets and characters that it must have.
 
     Returns:
         For each drawing the member's name, and the part of it after the folder.
@@ -54,9 +85,8 @@ def list_drawings(path: Path, folder: str, gates: Mapping[str, int]) -> list[tup
     )
     odd = [drawing for drawing in drawings if drawing.count("/") != 2]
     if odd:
-        raise InputError(
-            f"{path}: found {some(odd)}, expected <alphabet>/<character>/<drawing>.png"
-        )
+        expected = "<alphabet>/<character>/<drawing>.png"
+        raise InputError(f"{path}: found {join_names(odd)}, expected {expected}")
     characters = Counter(drawing.rpartition("/")[0] for drawing in drawings)
     found = {
         "alphabets": len({character.partition("/")[0] for character in characters}),
@@ -67,23 +97,21 @@ def list_drawings(path: Path, folder: str, gates: Mapping[str, int]) -> list[tup
         f"{count} of {character}" for character, count in characters.items() if count != DRAWINGS
     ]
     if short:
-        raise InputError(
-            f"{path}: found {some(short)}; expected {DRAWINGS} drawings of each character"
-        )
+        expected = f"{DRAWINGS} drawings of each character"
+        raise InputError(f"{path}: found {join_names(short)}; expected {expected}")
     return [(f"{top}{drawing}", drawing) for drawing in drawings]
 
 
-def list_omniglot(raw: Path, gates: Mapping[str, Mapping[str, int]] = GATES) -> Listing:
-    """List Omniglot: alphabet -> character; the background set is train, the evaluation set is
-    test.
+def read(raw: Path, gates: Mapping[str, Mapping[str, int]] = GATES) -> Listing:
+    """List Omniglot: alphabet -> character; the background set is train, the other one test.
 
     Args:
         raw: The folder of images_background.zip and images_evaluation.zip.
-        gates: Alphabets and characters each archive must have.
+        gates: The numbers of alphabets and characters that each archive must have.
 
     Returns:
-        Black strokes on white, grey; decoded by default. The order of rows does not depend on that
-        of the archives.
+        Black strokes on white, grey; decoded by default. The order of rows does not depend on the
+        order within the archives.
 
     Raises:
         InputError: If an archive is missing or incomplete.

@@ -1,4 +1,4 @@
-"""Read Stanford Online Products: photographs of 22,634 products in 12 categories."""
+"""Stanford Online Products: photographs of 22,634 products in 12 categories."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,21 @@ from geomix.datasets.listing import (
     read_rows,
     read_texts,
 )
+from geomix.datasets.sources import RESEARCH, File, Source
 from geomix.errors import InputError
 
+SOURCE = Source(
+    files=(
+        File(
+            "Stanford_Online_Products.zip",
+            urls=("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",),
+            sha256="b04fa78210e69fab050ce73939550e1cd0f96890bdd98ec9fee732c3b756ef48",
+            counts={"*_final/*.JPG": 59551 + 60502, "*Ebay_train.txt": 1, "*Ebay_test.txt": 1},
+        ),
+    ),
+    licence=RESEARCH,
+    by_hand="http://ftp.cs.stanford.edu/cs/cvgl (not a copy resized to 224 px)",
+)
 LISTS = {"Ebay_train.txt": "train", "Ebay_test.txt": "test"}
 HEADER = ["image_id", "class_id", "super_class_id", "path"]
 GATES = {
@@ -29,12 +42,12 @@ GATES = {
 }
 
 
-def list_sop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
+def read(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
     """List Stanford Online Products: category -> product; the split is that of the two lists.
 
     Args:
         raw: The folder of Stanford_Online_Products.zip.
-        gates: Images and classes of train and test, and categories, there must be.
+        gates: The numbers of images and classes that train and test must have, and of categories.
 
     Returns:
         Photographs; encoded by default. An id is the path that the lists give, a label the number
@@ -52,9 +65,8 @@ def list_sop(raw: Path, gates: Mapping[str, int] = GATES) -> Listing:
     for (name, split), text in zip(LISTS.items(), texts, strict=True):
         header, *listed = read_rows(f"{path}/{name}", text, len(HEADER)) or [[]]
         if header != HEADER:
-            raise InputError(
-                f"{path}/{name}: found first line {' '.join(header)!r}, expected {' '.join(HEADER)!r}"
-            )
+            found = f"first line {' '.join(header)!r}"
+            raise InputError(f"{path}/{name}: found {found}, expected {' '.join(HEADER)!r}")
         for _, product, _, image in listed:
             category = image.partition("/")[0].removesuffix("_final")
             rows.append({"id": image, "label": product, "category": category, "split": split})

@@ -1,1 +1,1 @@
-"""Download: fetch or draw the raw images of a data set, check them, never edit them."""
+"""Download: fetch or write the raw files of a data set, check them, never edit them."""

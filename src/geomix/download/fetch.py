@@ -1,74 +1,64 @@
-"""Fetch one data set: from a mirror folder or the network, all of it verified before any of it appears."""
+"""Fetch files from a mirror folder or the network; all are verified before any of them appears."""
 
 import hashlib
 import shutil
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from geomix.data.archives import Archive, check_archive, open_archive
-from geomix.datasets.sources import SOURCES, File
+from geomix.data.archives import Archive, check_archive, open_archive, visible
+from geomix.datasets.sources import File, Source
 from geomix.download.http import check_space, discard, download
 from geomix.errors import InputError
-from geomix.files import hash_file, new_folder, write_json
+from geomix.files import hash_file
 
 CHUNK = 1 << 20  # bytes
 
 
-def fetch(dataset: str, out: Path, mirror: Path | None) -> None:
-    """Fetch the files of a data set as they are, never unpacked, and write manifest.json beside
-    them.
+def fetch(
+    dataset: str, source: Source, folder: Path, partial: Path, mirror: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Fetch the files of a data set as they are, without unpacking them.
 
     Each file is taken from the mirror if it is there, otherwise from the first of its urls that
-    gives it whole. A file of the mirror that is not whole is refused rather than replaced from the
-    network.
+    provides it whole. A damaged file of the mirror is refused, not replaced from the network.
 
     Args:
-        dataset: A key of `SOURCES`.
-        out: Where the folder shall be. Parts of broken-off downloads wait beside it, in
-            `.<name>.partial`, for the next call.
+        dataset: Its name.
+        source: The files.
+        folder: The target folder.
+        partial: The folder in which parts of interrupted downloads wait for the next call.
         mirror: A folder that holds files as <dataset>/<file> or <file>, or nothing.
 
+    Returns:
+        The SHA-256, the length in bytes and the place of each file, by its name.
+
     Raises:
-        InputError: In one line, if the mirror is no folder, or a file is nowhere or not what it
-            should be. What was at `out` before stays.
+        InputError: In one line, if a file is nowhere or not what it should be.
     """
-    if dataset not in SOURCES:
-        raise InputError(f"dataset: found {dataset}, expected one of {', '.join(SOURCES)}")
-    if mirror is not None and not mirror.is_dir():
-        raise InputError(
-            f"download.mirror: found no folder {mirror}, expected one, or null for the network alone"
-        )
-    source = SOURCES[dataset]
-    partial = out.with_name(f".{out.name}.partial")
-    downloaded = []
-    with new_folder(out) as folder:
-        files = {}
-        for file in source.files:
-            origin = find_in_mirror(dataset, file, mirror)
-            if origin:
-                path = folder / origin.name
-                sha256 = verify(file, origin, exact=False)
-                copy_file(origin, path, sha256)
-                url = "mirror"
-            else:
-                path = partial / file.name
-                url, sha256 = download_first(dataset, file, path, mirror)
-                downloaded.append(path)
-            files[path.name] = {"sha256": sha256, "bytes": path.stat().st_size, "source": url}
-        for path in downloaded:
-            path.replace(folder / path.name)
-        write_json(
-            folder / "manifest.json",
-            {"dataset": dataset, "licence": source.licence, "files": files},
-        )
+    files, downloaded = {}, []
+    for file in source.files:
+        origin = find_in_mirror(dataset, file, mirror)
+        if origin:
+            path, place = folder / origin.name, "mirror"
+            sha256 = verify(file, origin, exact=False)
+            copy_file(origin, path, sha256)
+        else:
+            path = partial / file.name
+            place, sha256 = download_first(f"{dataset}/{file.name}", file, path, mirror, source)
+            downloaded.append(path)
+        files[path.name] = {"sha256": sha256, "bytes": path.stat().st_size, "source": place}
+    for path in downloaded:
+        path.replace(folder / path.name)
     shutil.rmtree(partial, ignore_errors=True)
+    return files
 
 
 def places_in_mirror(dataset: str, file: File, mirror: Path) -> list[Path]:
-    """Give where a mirror may hold a file, in order of preference."""
+    """Return the paths at which a mirror may hold a file, in order of preference."""
     return [
         folder / name
         for name in (file.name, *file.other_names)
@@ -77,29 +67,30 @@ def places_in_mirror(dataset: str, file: File, mirror: Path) -> list[Path]:
 
 
 def find_in_mirror(dataset: str, file: File, mirror: Path | None) -> Path | None:
-    """Give the place of a file in the mirror, if it is there."""
+    """Return the path of a file in the mirror, if it is there."""
     places = places_in_mirror(dataset, file, mirror) if mirror else []
     return next((path for path in places if path.is_file()), None)
 
 
-def download_first(dataset: str, file: File, path: Path, mirror: Path | None) -> tuple[str, str]:
-    """Download a file from the first of its urls that gives it whole.
+def download_first(
+    name: str, file: File, path: Path, mirror: Path | None, source: Source
+) -> tuple[str, str]:
+    """Download a file from the first of its urls that provides it whole.
 
     Args:
-        dataset: For the message.
-        file: Which.
-        path: Where to. What turns out not to be the file is removed; what broke off stays.
-        mirror: For the message: where the file was not.
+        name: <dataset>/<file>, for the message.
+        file: What to download.
+        path: The target. Anything else than the file is removed; a part of it stays.
+        mirror: The folder that lacks the file, for the message.
+        source: Where a person gets the file, for the message.
 
     Returns:
         The url and the SHA-256.
 
     Raises:
-        InputError: Naming the file, every place and its reason, and how to get the file by hand.
+        InputError: Naming the file, every place and its reason, and how a person gets the file.
     """
-    reasons = [
-        f"{mirror / dataset / file.name}: not there" if mirror else "download.mirror: not set"
-    ]
+    reasons = [f"{mirror / name}: not there" if mirror else "download.mirror: not set"]
     for url in file.urls:
         try:
             download(url, path)
@@ -114,48 +105,47 @@ def download_first(dataset: str, file: File, path: Path, mirror: Path | None) ->
     if not file.urls:
         reasons.append("no url, it is for people to download")
     with suppress(OSError):
-        path.parent.rmdir()  # stays where it holds a part to go on with
+        path.parent.rmdir()  # stays where it holds a part to resume
+    by_hand = mirror or "FOLDER"
     raise InputError(
-        f"{dataset}/{file.name}: found it nowhere ({'; '.join(reasons)}); expected it from there, or put by hand into "
-        f"{mirror or 'FOLDER'}/{dataset}/{file.name} with download.mirror: {mirror or 'FOLDER'} "
-        f"(from {SOURCES[dataset].by_hand})"
+        f"{name}: found it nowhere ({'; '.join(reasons)}); expected it from there, or put by hand "
+        f"into {by_hand}/{name} with download.mirror: {by_hand} (from {source.by_hand})"
     )
 
 
 def copy_file(origin: Path, path: Path, sha256: str) -> None:
-    """Copy a verified file, with a progress bar.
+    """Copy a verified file with a progress bar.
 
     Raises:
-        InputError: If the disk is too full, or the copy is not of this SHA-256.
+        InputError: If the disk is too full, or the copy has another SHA-256.
     """
     total = origin.stat().st_size
     check_space(path.parent, total)
     digest = hashlib.sha256()
     with (
-        origin.open("rb") as source,
+        origin.open("rb") as original,
         path.open("wb") as target,
         tqdm(
             total=total, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None
         ) as bar,
     ):
-        while chunk := source.read(CHUNK):
+        while chunk := original.read(CHUNK):
             digest.update(chunk)
             target.write(chunk)
             bar.update(len(chunk))
     if digest.hexdigest() != sha256:
-        raise InputError(
-            f"{origin}: found sha256 {digest.hexdigest()[:16]}..., expected {sha256[:16]}... as a moment before"
-        )
+        found, expected = (f"{value[:16]}..." for value in (digest.hexdigest(), sha256))
+        raise InputError(f"{origin}: found sha256 {found}, expected {expected} as a moment before")
 
 
 def verify(file: File, path: Path, *, exact: bool) -> str:
-    """Read a file from end to end and make sure that it is the one expected.
+    """Read a file from end to end and check that it is the one expected.
 
     Args:
         file: What it should be.
-        path: Where it is.
+        path: Its path.
         exact: Whether the published checksum must hold. A mirror's archive may have been packed
-            anew: there the content decides.
+            anew: its content decides.
 
     Returns:
         Its SHA-256.
@@ -174,24 +164,22 @@ def verify(file: File, path: Path, *, exact: bool) -> str:
     if file.md5 and md5 == file.md5:
         return found
     if exact and (file.sha256 or file.md5):
-        told = (
-            f"found sha256 {found}, expected {file.sha256}"
-            if file.sha256
-            else f"found md5 {md5}, expected {file.md5}"
+        kind, actual, expected = (
+            ("sha256", found, file.sha256) if file.sha256 else ("md5", md5, file.md5)
         )
-        raise InputError(f"{path}: {told}")
+        raise InputError(f"{path}: found {kind} {actual}, expected {expected}")
     with open_archive(path) as archive:
         check_content(file, archive)
     return found
 
 
 def check_content(file: File, archive: Archive) -> None:
-    """Compare the members of an archive with what is known of them.
+    """Check the number and the content of the members of an archive.
 
     Raises:
-        InputError: On another number of members, or another content.
+        InputError: If another number or another content is found.
     """
-    names = [name for name in archive.names() if not is_apple_double(name)]
+    names = visible(archive.names())
     for pattern, expected in file.counts.items():
         count = sum(fnmatchcase(name, pattern) for name in names)
         if count < expected or (count > expected and not file.more):
@@ -215,16 +203,11 @@ def check_content(file: File, archive: Archive) -> None:
 
 
 def digest_content(archive: Archive, folder: str) -> str:
-    r"""Give the SHA-256 of the PNG files in a folder of an archive, whatever their order and
-    packing.
+    r"""Return the SHA-256 of the PNG files in a folder of an archive, in any order and packing.
 
     It is that of the sorted lines "name\0SHA-256 of the content\n", names relative to the folder.
     """
-    names = [
-        name
-        for name in archive.names()
-        if name.endswith(".png") and folder in name and not is_apple_double(name)
-    ]
+    names = [name for name in visible(archive.names()) if name.endswith(".png") and folder in name]
     lines = []
     for name, content in archive.walk(names):
         lines.append(
@@ -234,29 +217,22 @@ def digest_content(archive: Archive, folder: str) -> str:
 
 
 def check_rows(path: Path, expected: int) -> None:
-    """Check a table whose first line is the number of its rows, its second the header.
+    """Check a table whose first line is the number of its rows and whose second is the header.
 
     Raises:
-        InputError: If the number or the rows are others.
+        InputError: If the table has another number of rows, or another first line.
     """
-    lines = [
-        line
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
     first = lines[0].strip() if lines else ""
     if first != str(expected) or len(lines) - 2 != expected:
         raise InputError(
-            f"{path}: found {len(lines):,} lines, the first {first[:40]!a}; expected {expected}, a header and as many rows"
+            f"{path}: found {len(lines):,} lines, the first {first[:40]!a}; "
+            f"expected {expected}, a header and {expected} rows"
         )
 
 
-def is_apple_double(name: str) -> bool:
-    """Say whether a member is what macOS adds beside a file."""
-    return PurePosixPath(name).name.startswith("._") or name.startswith("__MACOSX/")
-
-
 def md5_of_file(path: Path) -> str:
-    """Give the MD5 of a file in hexadecimal."""
+    """Return the MD5 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

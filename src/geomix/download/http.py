@@ -1,4 +1,4 @@
-"""Download one file over HTTP: streamed to disk, and gone on with where an earlier try broke off."""
+"""Download one file over HTTP: streamed to disk, and resumed where an earlier try broke off."""
 
 import shutil
 import time
@@ -26,7 +26,7 @@ class BrokenOffError(Exception):
 
 
 def state_path(part: Path) -> Path:
-    """Give the file beside a partial download that says of what it is a part: url, validator, total."""
+    """Return the file beside a partial download that has its url, validator and total length."""
     return part.with_name(f"{part.name}.json")
 
 
@@ -40,11 +40,11 @@ def check_space(folder: Path, count: int) -> None:
     """Refuse a file that the disk cannot hold.
 
     Args:
-        folder: On the disk in question.
+        folder: A folder on the disk.
         count: Bytes still to be written.
 
     Raises:
-        InputError: If they would not leave 64 MiB free.
+        InputError: If less than 64 MiB would remain free.
     """
     free = shutil.disk_usage(folder).free
     if free < count + SPARE:
@@ -54,13 +54,13 @@ def check_space(folder: Path, count: int) -> None:
 
 
 def download(url: str, part: Path) -> None:
-    """Download a file; a part of it that an earlier call left is gone on with if the server can.
+    """Download a file, and resume a part that an earlier call left if the server can.
 
-    A try that brings nothing new is repeated twice. On an error the part stays for a later call.
+    A try without progress is repeated twice. On an error the part stays for a later call.
 
     Args:
-        url: Where from; redirects are followed.
-        part: Where to. Its state is kept beside it as `<name>.json` until the caller moves or
+        url: The source; redirects are followed.
+        part: The target. Its state is kept beside it as `<name>.json` until the caller moves or
             discards the file.
 
     Raises:
@@ -81,7 +81,7 @@ def download(url: str, part: Path) -> None:
 
 
 def receive(url: str, part: Path) -> None:
-    """Make one try: ask for what is missing and append it, or start anew where the server cannot go on."""
+    """Make one try: append what is missing, or start anew where the server cannot resume."""
     state = read_state(part, url)
     have = size_of(part) if state else 0
     if state and have == state["total"]:
@@ -136,14 +136,14 @@ def receive(url: str, part: Path) -> None:
 
 
 def save_body(raw: Any, file: IO[bytes], bar: Any) -> None:
-    """Write a body as it comes over the wire: a server's Content-Encoding of a .tgz is the file itself."""
+    """Write a body as it arrives: what servers call the encoding of a .tgz is the file itself."""
     while chunk := raw.read1(CHUNK, decode_content=False):
         file.write(chunk)
         bar.update(len(chunk))
 
 
 def continues(headers: Mapping[str, str], have: int, state: Mapping[str, Any]) -> bool:
-    """Say whether a reply goes on with the file begun: from the right byte on, of the same length and version."""
+    """Say whether a reply resumes the file: at the right byte, with the same length and version."""
     unit, _, place = headers.get("Content-Range", "").partition(" ")
     start, _, rest = place.partition("-")
     total = rest.partition("/")[2]
@@ -157,18 +157,18 @@ def continues(headers: Mapping[str, str], have: int, state: Mapping[str, Any]) -
 
 
 def validator_of(headers: Mapping[str, str]) -> str:
-    """Give what tells versions of a file apart: the ETag, unless it is weak, or the date of the last change."""
+    """Return what identifies a version of a file: a strong ETag, or the date of the last change."""
     tag = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
 
 
 def size_of(path: Path) -> int:
-    """Give the bytes of a file, 0 if it is not there."""
+    """Return the length of a file in bytes, 0 if it is not there."""
     return path.stat().st_size if path.is_file() else 0
 
 
 def read_state(part: Path, url: str) -> dict[str, Any]:
-    """Read of what a part is a part; nothing if that is unknown or another url."""
+    """Read the state of a part; nothing if it is unknown or of another url."""
     if not (part.is_file() and state_path(part).is_file()):
         return {}
     try:
@@ -179,12 +179,12 @@ def read_state(part: Path, url: str) -> dict[str, Any]:
 
 
 def write_state(part: Path, url: str, headers: Mapping[str, str], total: int | None) -> None:
-    """Write of what a part is a part."""
+    """Write the state of a part."""
     write_json(state_path(part), {"url": url, "validator": validator_of(headers), "total": total})
 
 
 def reason_of(error: Exception) -> str:
-    """Give the innermost cause of a failed connection in a few words."""
+    """Return the innermost cause of a failed connection in a few words."""
     cause: BaseException = error
     while (
         inner := getattr(cause, "reason", None) or (cause.args[0] if cause.args else None)

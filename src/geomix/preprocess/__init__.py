@@ -1,1 +1,1 @@
-"""Preprocess: decode the raw images, split their classes, pack everything into one array and one table."""
+"""Preprocess: split the classes of a data set, decode its images, pack them beside one table."""

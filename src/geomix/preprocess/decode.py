@@ -9,7 +9,8 @@ from PIL import Image
 from geomix.data.pixels import load_image, open_image
 from geomix.errors import InputError
 
-REDUCING_GAP = 3.0  # a box filter first, where an image shrinks to less than a third: the same to the eye, and faster
+# A box filter first, where an image shrinks to less than a third: the same to the eye, and faster.
+REDUCING_GAP = 3.0
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Prepared:
 def decode(data: bytes, channels: int) -> np.ndarray:
     """Decode the file of an image as every stage sees it.
 
-    EXIF rotation is applied, transparency laid on white, CMYK and palettes become RGB, 16 bits
-    their upper eight; of an animation the first picture is taken.
+    EXIF rotation is applied and transparency laid on white. CMYK and palettes become RGB, 16 bits
+    become their upper eight, and an animation becomes its first picture.
 
     Args:
         data: A JPEG, PNG, BMP, GIF or WebP file.
@@ -44,15 +45,14 @@ def decode(data: bytes, channels: int) -> np.ndarray:
 
 
 def squeeze(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Resize a whole image to a square, whatever its proportions; one that has the size already
-    stays as it is.
+    """Resize a whole image to a square, whatever its proportions.
 
     Args:
         pixels: uint8, shape (H, W, C) with 1 or 3 channels.
         side: Pixels.
 
     Returns:
-        uint8, shape (side, side, C).
+        uint8, shape (side, side, C); the same array if it has this size already.
     """
     height, width, channels = pixels.shape
     if (height, width) == (side, side):
@@ -63,22 +63,21 @@ def squeeze(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def prepare(image: bytes | np.ndarray, channels: int, side: int | None) -> Prepared:
-    """Decode an image, which shows that it is whole, and squeeze it to a square where a side is
-    given.
+    """Decode an image, which shows that it is whole, and squeeze it to a square on request.
 
     Args:
         image: A file, or pixels, uint8 (H, W, C).
         channels: 1 or 3.
-        side: Of the square in pixels, or None.
+        side: Of the square in pixels; None for no square.
 
     Raises:
-        InputError: As `decode`, or if pixels have other channels.
+        InputError: As `decode`.
+        ValueError: If pixels have another shape or type.
     """
     pixels = decode(image, channels) if isinstance(image, bytes) else image
     if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8:
-        raise InputError(
-            f"image: found {pixels.dtype} of shape {pixels.shape}, expected uint8 of (H, W, {channels})"
-        )
+        found = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"image: found {found}, expected uint8 of (H, W, {channels})")
     height, width = pixels.shape[:2]
     return Prepared(width / height, None if side is None else squeeze(pixels, side))
 
@@ -86,7 +85,7 @@ def prepare(image: bytes | np.ndarray, channels: int, side: int | None) -> Prepa
 def prepare_all(
     images: Sequence[bytes | np.ndarray], channels: int, side: int | None
 ) -> list[Prepared | str]:
-    """Prepare images, of which some may be broken: for each what `prepare` gives, or the reason why it cannot."""
+    """Prepare images; for a broken one, return the reason instead."""
     found: list[Prepared | str] = []
     for image in images:
         try:

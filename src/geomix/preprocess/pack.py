@@ -1,8 +1,11 @@
-"""Pack a data set: a listing -> images.npy, or images.bin and offsets.npy, with samples.csv and card.json."""
+"""Pack a data set: a listing -> images or vectors, with samples.csv and card.json.
+
+Images are images.npy, or images.bin and offsets.npy; vectors are vectors.npy.
+"""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from itertools import chain
@@ -14,6 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from geomix.config.sections import Images, Split
 from geomix.data.packed import SPLITS
 from geomix.datasets.listing import Listing
 from geomix.errors import InputError
@@ -22,27 +26,21 @@ from geomix.preprocess.decode import Prepared, prepare_all
 from geomix.preprocess.split import check_queries, split_listing
 
 WORKERS = 2
-FEW = 500  # images that are decoded in this process: sooner done than workers are started
-CHUNK_IMAGES, CHUNK_BYTES = 64, 2**23  # that go to a worker at a time, at most
+FEW = 500  # fewer images are decoded in this process, before workers would have started
+CHUNK_IMAGES, CHUNK_BYTES = 64, 2**23  # sent to a worker at a time, at most
 WAITING = 2  # chunks sent ahead for each worker
-SHOWN = 20  # broken images in an error
+SHOWN = 20  # broken images named in an error
 
 Item = tuple[int, bytes | np.ndarray]  # a row of the table, and its file or its pixels
 Chunk = list[Item]
 Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 
-def count_split(samples: pd.DataFrame, levels: tuple[str, ...]) -> dict[str, int]:
-    """Count the images, the classes and the groups of each level."""
-    return {"images": len(samples), "classes": samples["label"].nunique()} | {
-        level: samples[level].nunique() for level in levels
-    }
+Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where broken; the reasons
 
 
-def pack(
-    dataset: str, listing: Listing, out: Path, split: Mapping[str, Any], images: Mapping[str, Any]
-) -> None:
-    """Split the classes of a data set, decode each image once and write the packed data set.
+def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images) -> None:
+    """Split the classes of a data set and write the packed data set, each image decoded once.
 
     Memory does not grow with the number of images, apart from their table. The bytes depend on the
     listing and the params, not on the number of workers.
@@ -50,67 +48,110 @@ def pack(
     Args:
         dataset: Its name, for the card.
         listing: Its table and images.
-        out: Where the packed folder shall be.
-        split: Section `split` of params.yaml.
-        images: Section `images` of params.yaml: form (auto: the listing's), side in pixels (null:
-            the listing's) and broken, how many broken images are left out before it is an error.
+        out: The target folder.
+        split: Shares of the classes and seed.
+        images: Form (auto: that of the listing), side in pixels (null: that of the listing), and
+            the number of broken images that are left out before it is an error. Vectors have none
+            of these.
 
     Raises:
         InputError: If the data set is too small to split, val or test cannot be searched (see
-            `check_queries`), also without its broken images, or it has more of these than allowed;
+            `check_queries`), also without its broken images, or too many of these are broken;
             nothing is written then.
     """
     form, side = choose_form(listing, images)
+    samples = split_samples(listing, split)
+    left_out: dict[str, str] = {}
+    with new_folder(out) as folder:
+        if form == "vectors":
+            write_vectors(folder, listing)
+        else:
+            samples, left_out = write_images(folder, dataset, listing, samples, side, images.broken)
+        samples.to_csv(folder / "samples.csv", index=False)
+        height = 1 if form == "vectors" else side or 0
+        unit = "vectors" if form == "vectors" else "images"
+        card = {
+            "dataset": dataset,
+            "form": form,
+            "levels": list(listing.levels),
+            "image_shape": [height, height, listing.channels],
+            "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
+            "counts": {
+                name: count_split(samples[samples["split"] == name], listing.levels, unit)
+                for name in SPLITS
+            },
+        }
+        write_json(folder / "card.json", card | ({"left_out": left_out} if left_out else {}))
+
+
+def choose_form(listing: Listing, images: Images) -> tuple[str, int | None]:
+    """Choose the form in which samples are packed, and in the decoded form their side in pixels.
+
+    Raises:
+        InputError: If a side is asked for where files are kept as they are.
+    """
+    fixed = listing.form == "vectors" or images.form == "auto"
+    form = listing.form if fixed else images.form
+    if form == "encoded" and images.side is not None:
+        expected = "null: encoded images keep the size they came with"
+        raise InputError(f"images.side: found {images.side}, expected {expected}")
+    return form, (images.side or listing.side) if form == "decoded" else None
+
+
+def split_samples(listing: Listing, split: Split) -> pd.DataFrame:
+    """Return the table of a data set with the final split and role of each sample.
+
+    Raises:
+        InputError: As `split_listing` and `check_queries`.
+    """
     samples = listing.samples.copy()
-    samples["split"] = split_listing(samples, {name: split[name] for name in SPLITS}, split["seed"])
+    samples["split"] = split_listing(samples, split)
     if listing.assign:
         samples = listing.assign(samples)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
     check_queries(samples)
-    with new_folder(out) as folder:
-        prepared = prepare_images(dataset, listing, side)
-        write = (
-            write_files
-            if side is None
-            else partial(write_squares, shape=(len(samples), side, side, listing.channels))
-        )
-        aspects, broken = write(folder, prepared, len(samples))
-        refuse_broken(broken, samples["id"], int(images["broken"]))
-        samples["aspect"] = [f"{aspect:.6g}" for aspect in aspects]
-        kept = ~np.isnan(aspects)
-        left_out = {samples["id"].iloc[row]: broken[row] for row in sorted(broken)}
-        if broken:
-            samples = samples[kept]
-            check_queries(samples, len(broken))
-            leave_out(folder, np.flatnonzero(kept))
-        samples.to_csv(folder / "samples.csv", index=False)
-        card = {
-            "dataset": dataset,
-            "form": form,
-            "levels": list(listing.levels),
-            "image_shape": [side or 0, side or 0, listing.channels],
-            "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
-            "counts": {
-                name: count_split(samples[samples["split"] == name], listing.levels)
-                for name in SPLITS
-            },
-        }
-        write_json(folder / "card.json", card | ({"left_out": left_out} if broken else {}))
+    return samples
 
 
-def choose_form(listing: Listing, images: Mapping[str, Any]) -> tuple[str, int | None]:
-    """Choose the form of the packed images, and in the decoded form their side in pixels.
+def count_split(samples: pd.DataFrame, levels: Sequence[str], unit: str) -> dict[str, int]:
+    """Count the samples, the classes and the groups of each level."""
+    groups = {level: samples[level].nunique() for level in levels}
+    return {unit: len(samples), "classes": samples["label"].nunique(), **groups}
+
+
+def write_images(
+    folder: Path,
+    dataset: str,
+    listing: Listing,
+    samples: pd.DataFrame,
+    side: int | None,
+    most_broken: int,
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Write squares of pixels, or without a side the files themselves.
+
+    Returns:
+        The table of the whole images, with their aspect, and the reasons why others are left out.
 
     Raises:
-        InputError: If a side is asked for where files are kept as they are.
+        InputError: If too many are broken, or val or test cannot be searched without them.
     """
-    form = listing.form if images["form"] == "auto" else images["form"]
-    if form == "encoded" and images["side"] is not None:
-        raise InputError(
-            f"images.side: found {images['side']}, expected null: encoded images keep the size they came with"
-        )
-    return form, (images["side"] or listing.side) if form == "decoded" else None
+    prepared = prepare_images(dataset, listing, side)
+    count = len(samples)
+    aspects, broken = (
+        write_files(folder, prepared, count)
+        if side is None
+        else write_squares(folder, prepared, (count, side, side, listing.channels))
+    )
+    refuse_broken(broken, samples["id"], most_broken)
+    samples["aspect"] = [f"{aspect:.6g}" for aspect in aspects]
+    left_out = {samples["id"].iloc[row]: broken[row] for row in sorted(broken)}
+    if broken:
+        kept = ~np.isnan(aspects)
+        samples = samples[kept]
+        check_queries(samples, len(broken))
+        leave_out(folder, np.flatnonzero(kept))
+    return samples, left_out
 
 
 def prepare_images(
@@ -121,21 +162,20 @@ def prepare_images(
     Args:
         dataset: For the progress bar.
         listing: The data set.
-        side: Of the squares to make, in pixels, or None.
+        side: Of the squares to make, in pixels; None to keep the files.
 
     Yields:
-        Each row with its file or pixels, and what `prepare_all` makes of it.
+        Each row with its file or pixels, and the result of `prepare_all`.
 
     Raises:
-        InputError: If files are to be kept and the data set has pixels only.
+        InputError: If files are to be kept but the data set has only pixels.
     """
     items = listing.images()
     first = next(items, None)
     drawn = first is not None and not isinstance(first[1], bytes)
     if drawn and side is None:
-        raise InputError(
-            f"images.form: found encoded, expected decoded: {dataset} has pixels and no files"
-        )
+        expected = f"decoded: {dataset} has pixels and no files"
+        raise InputError(f"images.form: found encoded, expected {expected}")
     workers = 0 if drawn or len(listing.samples) < FEW else min(WORKERS, os.cpu_count() or 1)
     begun = [] if first is None else [first]
     work = partial(prepare_all, channels=listing.channels, side=side)
@@ -169,12 +209,12 @@ def cut_chunks(items: Iterable[Item]) -> Iterator[Chunk]:
 def run_chunks(
     chunks: Iterable[Chunk], work: Work, workers: int
 ) -> Iterator[tuple[Chunk, list[Prepared | str]]]:
-    """Give each chunk with what a function makes of its images, in order.
+    """Yield each chunk with the results of a function of its images, in order.
 
     Args:
-        chunks: Taken as they are needed: a few for each worker are under way at a time.
-        work: Importable by a fresh process.
-        workers: Processes; 0 works in this one.
+        chunks: Taken when they are needed; a few for each worker are under way at a time.
+        work: A function that a fresh process can import.
+        workers: The number of processes; 0 for this one.
     """
     if not workers:
         for chunk in chunks:
@@ -192,16 +232,17 @@ def run_chunks(
             yield done, future.result()
 
 
-Outcome = tuple[
-    np.ndarray, dict[int, str]
-]  # aspect of each row, NaN where broken; the reason for each broken row
+def write_vectors(folder: Path, listing: Listing) -> None:
+    """Write vectors.npy, float32, each vector at its row."""
+    shape = len(listing.samples), listing.channels
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype(np.float32), shape)
+    for row, vector in listing.images():
+        vectors[row] = vector
+    vectors.flush()
 
 
 def write_squares(
-    folder: Path,
-    prepared: Iterable[tuple[Item, Prepared | str]],
-    count: int,
-    shape: tuple[int, ...],
+    folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], shape: tuple[int, ...]
 ) -> Outcome:
     """Write images.npy, each square at its row; rows of broken images stay black."""
     with (folder / "images.npy").open("wb") as file:
@@ -215,18 +256,18 @@ def write_squares(
             file.seek(start + item[0] * length)
             file.write(found.square.tobytes())
 
-        return collect(prepared, count, keep)
+        return collect(prepared, shape[0], keep)
 
 
 def write_files(
     folder: Path, prepared: Iterable[tuple[Item, Prepared | str]], count: int
 ) -> Outcome:
-    """Write images.bin, the files in their order of storage, and offsets.npy; broken images have no bytes."""
+    """Write images.bin, the files in order of storage, and offsets.npy; broken ones are empty."""
     offsets = np.zeros((count, 2), np.int64)
     with (folder / "images.bin").open("wb") as file:
 
         def keep(item: Item, found: Prepared) -> None:
-            """Append a file and note where it is."""
+            """Append a file and note its offsets."""
             row, content = item
             assert isinstance(content, bytes)
             begin = file.tell()
@@ -243,10 +284,10 @@ def collect(
     count: int,
     keep: Callable[[Item, Prepared], None],
 ) -> Outcome:
-    """Keep each whole image by a function, and say which are broken.
+    """Keep each whole image by a function, and return the reasons why others are broken.
 
     Raises:
-        InputError: If a row has no image or two.
+        ValueError: If a row has no image or two.
     """
     aspects = np.full(count, np.nan)
     broken: dict[int, str] = {}
@@ -260,9 +301,8 @@ def collect(
             keep(item, found)
     wrong = np.flatnonzero(seen != 1)
     if len(wrong):
-        raise InputError(
-            f"images: found {seen[wrong[0]]} for row {wrong[0]} of the table, expected one for each of {count}"
-        )
+        found = f"{seen[wrong[0]]} for row {wrong[0]} of the table"
+        raise ValueError(f"images: found {found}, expected one for each of {count}")
     return aspects, broken
 
 
@@ -270,16 +310,15 @@ def refuse_broken(broken: Mapping[int, str], ids: pd.Series, most: int) -> None:
     """Refuse more broken images than allowed.
 
     Raises:
-        InputError: With the first of them, why each is broken, and how many more there are.
+        InputError: With the first of them, the reasons, and the number of the others.
     """
     count = len(broken)
     if count > most or count == len(ids):
         rows = sorted(broken)
         listed = "; ".join(f"{ids.iloc[row]} ({broken[row]})" for row in rows[:SHOWN])
         more = f"; and {count - SHOWN} more" if count > SHOWN else ""
-        raise InputError(
-            f"images.broken: found {count} broken of {len(ids)} images, expected at most {most}: {listed}{more}"
-        )
+        found = f"{count} broken of {len(ids)} images"
+        raise InputError(f"images.broken: found {found}, expected at most {most}: {listed}{more}")
 
 
 def leave_out(folder: Path, kept: np.ndarray) -> None:
@@ -298,7 +337,7 @@ def leave_out(folder: Path, kept: np.ndarray) -> None:
 
 
 def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any] | None = None) -> int:
-    """Write the head of a .npy file, of uint8 by default, and give its length in bytes."""
+    """Write the header of a .npy file, of uint8 by default, and return its length in bytes."""
     kind = np.lib.format.dtype_to_descr(dtype or np.dtype(np.uint8))
     np.lib.format.write_array_header_1_0(
         file, {"descr": kind, "fortran_order": False, "shape": shape}
