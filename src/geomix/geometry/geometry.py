@@ -166,7 +166,7 @@ class Geometry(nn.Module):
 
     @property
     def is_cosine(self) -> bool:
-        """Say whether this is the cosine alone."""
+        """Return whether this is the cosine alone."""
         return len(self.spaces) == 1 and isinstance(self.spaces[0], Sphere)
 
     def learned(self) -> dict[str, float]:

@@ -42,7 +42,7 @@ def build_mlp(backbone: Backbone, inputs: int, seed: int) -> tuple[nn.Sequential
         The network, vectors (N, D) -> features (N, width), and its width.
 
     Raises:
-        InputError: If weights from elsewhere are asked for.
+        InputError: If the section names weights from elsewhere.
     """
     for key in ("pretrained", "checkpoint"):
         if found := getattr(backbone, key):
