@@ -3,14 +3,13 @@
 import pytest
 import torch
 
-from geomix.errors import InputError
-from geomix.losses.table import Table, equal_pairs, only_positives
+from geomix.losses.table import Table, equal_pairs, only_positives, positive_pairs
 
 
 def test_a_table_of_unequal_columns_is_refused() -> None:
-    with pytest.raises(InputError, match=r"table: found view \(1,\) .* expected int64"):
+    with pytest.raises(ValueError, match=r"table: found view \(1,\) .* expected int64"):
         Table(torch.arange(2), torch.arange(2), torch.arange(1))
-    with pytest.raises(InputError, match="table: found sample .*float32"):
+    with pytest.raises(ValueError, match="table: found sample .*float32"):
         Table(torch.ones(2), torch.arange(2), torch.arange(2))
 
 
@@ -30,3 +29,19 @@ def test_pairs_are_all_that_are_equal_and_positives_those_of_other_views_and_sam
     positives = only_positives(found, rows, columns)
     assert 0 < len(expected) < len(same)
     assert sorted(zip(*(part.tolist() for part in positives), strict=True)) == expected
+
+
+def test_some_entries_of_a_table_keep_who_they_are() -> None:
+    table = Table(torch.tensor([7, 8, 9]), torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1]))
+    part = table[torch.tensor([2, 0])]
+    assert (part.sample.tolist(), part.label.tolist(), part.view.tolist()) == (
+        [9, 7],
+        [0, 0],
+        [1, 0],
+    )
+
+
+def test_rows_without_a_positive_are_refused() -> None:
+    alone = Table(torch.arange(3), torch.arange(3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="found no row with a positive"):
+        positive_pairs(alone, alone)

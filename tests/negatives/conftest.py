@@ -1,5 +1,6 @@
 """Batches and columns from elsewhere, and the terms of the losses by views, one at a time."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -7,25 +8,11 @@ import torch
 from torch import Tensor
 
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.spaces import Sphere
-from geomix.geometry.tangent import Ball
+from geomix.geometry.spaces import Ball, Sphere
 from geomix.losses.table import Table
+from tests.losses.conftest import COLUMNS, ROWS, five_classes
 
 Found = list[tuple[int, int, list[int]]]
-
-
-def table(labels: list[int], views: list[int], samples: list[int] | None = None) -> Table:
-    return Table(
-        *(torch.tensor(column) for column in (samples or list(range(len(labels))), labels, views))
-    )
-
-
-# Columns from elsewhere: views out of order, a class twice in a view, a view and a class that no
-# row has.
-ELSEWHERE = (
-    table([0, 1, 2, 0, 1, 3], [0, 0, 1, 1, 2, 0]),
-    table([1, 0, 0, 2, 1, 4, 0, 1], [1, 0, 1, 0, 0, 3, 1, 2], [9, 0, 8, 7, 1, 6, 3, 4]),
-)
 GEOMETRIES = {
     "cosine": Geometry([Sphere()], [1.0], 0.3),
     "ball": Geometry([Ball(0.5, 1, 2.3)], [1.0], 0.6),
@@ -35,19 +22,19 @@ GEOMETRIES = {
 
 @pytest.fixture
 def batch() -> Table:
-    """Give a batch of five classes in three views, each class once in a view."""
-    return table([0, 1, 2, 3, 4, 1, 0, 2, 4, 3, 0, 1, 2, 3, 4], [0] * 5 + [1] * 5 + [2] * 5)
+    """Return a batch of five classes in three views, each class once in a view."""
+    return five_classes()
 
 
 @pytest.fixture(params=["batch", "elsewhere"])
 def pair(request: pytest.FixtureRequest, batch: Table) -> tuple[Table, Table]:
-    """Give rows and columns: a batch with itself, and columns from elsewhere."""
-    return (batch, batch) if request.param == "batch" else ELSEWHERE
+    """Return rows and columns: a batch with itself, and columns from elsewhere."""
+    return (batch, batch) if request.param == "batch" else (ROWS, COLUMNS)
 
 
 @pytest.fixture
 def logits(pair: tuple[Table, Table]) -> Tensor:
-    """Give logits of rows and columns, float64."""
+    """Return logits of rows and columns, float64."""
     return torch.randn(
         len(pair[0]), len(pair[1]), generator=torch.Generator().manual_seed(3), dtype=torch.float64
     )
@@ -55,7 +42,7 @@ def logits(pair: tuple[Table, Table]) -> Tensor:
 
 @pytest.fixture
 def embeddings(batch: Table) -> Tensor:
-    """Give embeddings of the batch, float64, with a gradient."""
+    """Return embeddings of the batch, float64, with a gradient."""
     drawn = torch.randn(
         len(batch), 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64
     )
@@ -64,13 +51,13 @@ def embeddings(batch: Table) -> Tensor:
 
 @pytest.fixture(params=GEOMETRIES)
 def geometry(request: pytest.FixtureRequest) -> Geometry:
-    """Give each geometry."""
+    """Return each geometry."""
     return GEOMETRIES[request.param]
 
 
 @pytest.fixture
 def find_terms() -> Callable[[Table, Table], Found]:
-    """Give the terms by definition: row, column of the positive, columns of the negatives."""
+    """Return the terms by definition: row, column of the positive, columns of the negatives."""
 
     def find(rows: Table, columns: Table) -> Found:
         found = []
@@ -92,3 +79,37 @@ def find_terms() -> Callable[[Table, Table], Found]:
         return found
 
     return find
+
+
+def generator() -> torch.Generator:
+    """Return a generator with the same seed each time."""
+    return torch.Generator().manual_seed(1)
+
+
+def positive_logits(logits: Tensor, rows: Table, columns: Table, r: int) -> list[float]:
+    """Return the logits of a row's positives."""
+    return [
+        float(logits[r, p])
+        for p in range(len(columns))
+        if columns.label[p] == rows.label[r]
+        and columns.view[p] != rows.view[r]
+        and columns.sample[p] != rows.sample[r]
+    ]
+
+
+def weighted_loss(terms: Found, logits: Tensor, weights: Tensor) -> float:
+    """Return the mean over terms of -log( exp l_p / (exp l_p + sum w exp l_q) )."""
+    losses = []
+    for r, p, unlike in terms:
+        ratios = [float(weights[r, q]) * math.exp(logits[r, q] - logits[r, p]) for q in unlike]
+        losses.append(math.log(1 + sum(ratios)))
+    return sum(losses) / len(losses)
+
+
+def loss_with_added(terms: Found, logits: Tensor, added: Callable[[int], float]) -> float:
+    """Return the mean over terms of -log( exp l_p / (exp l_p + sum exp l_q + added) )."""
+    losses = []
+    for r, p, unlike in terms:
+        negatives = sum(math.exp(logits[r, q]) for q in unlike) + added(r)
+        losses.append(math.log(1 + negatives / math.exp(logits[r, p])))
+    return sum(losses) / len(losses)

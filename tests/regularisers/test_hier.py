@@ -1,20 +1,19 @@
-"""HIER: its loss by definition, mutual neighbours, triplets, proxies that stay in the ball, gradients, the tree."""
+"""HIER: its loss by definition, mutual neighbours, triplets, proxies, gradients, the tree."""
 
 import math
-from typing import Any
 
 import geoopt
 import pytest
 import torch
 from torch import Tensor
 
+from geomix.config.losses import Hier
 from geomix.geometry.distances import expmap0
-from geomix.geometry.tangent import Ball
+from geomix.geometry.spaces import Ball
 from geomix.losses.table import Table
 from geomix.regularisers import hier
 from geomix.regularisers.hier import (
     Hierarchy,
-    build_riemannian,
     draw_triplets,
     grow_tree,
     mutual_neighbours,
@@ -22,17 +21,17 @@ from geomix.regularisers.hier import (
     triplet_loss,
 )
 
-SETTINGS: dict[str, Any] = {
-    "name": "hier",
-    "weight": 0.5,
-    "proxies": 9,
-    "neighbours": 4,
-    "triplets": 5,
-    "margin": 0.1,
-    "curvature": 0.1,
-    "clip_radius": 2.3,
-    "rate_factor": 50,
-}
+SETTINGS = Hier(
+    name="hier",
+    weight=0.5,
+    proxies=9,
+    neighbours=4,
+    triplets=5,
+    margin=0.1,
+    curvature=0.1,
+    clip_radius=2.3,
+    rate_factor=50,
+)
 BALL = Ball(0.1, 1.0, 2.3)
 
 
@@ -62,7 +61,10 @@ TRIPLETS = (
 
 
 def loss_by_definition(distances: Tensor, noise: Tensor, margin: float) -> tuple[Tensor, int]:
-    """Sum one triplet at a time, with the straight-through Gumbel-softmax written out; count those of one ancestor."""
+    """Sum one triplet at a time, with the straight-through Gumbel-softmax written out.
+
+    Count those of one ancestor.
+    """
     total, same = distances.new_zeros(()), 0
     anchors, partners, strangers = TRIPLETS
     for row, anchor in enumerate(anchors.tolist()):
@@ -194,7 +196,7 @@ def test_a_batch_of_fewer_samples_than_neighbours_has_the_term_of_the_proxies_al
     assert loss > 0
     assert embeddings.grad is not None
     assert (embeddings.grad == 0).all()
-    everyone = Hierarchy(SETTINGS | {"neighbours": 99}, 4, 0)
+    everyone = Hierarchy(SETTINGS.model_copy(update={"neighbours": 99}), 4, 0)
     assert everyone(embeddings, table([0, 1, 2])) == 0
 
 
@@ -206,7 +208,9 @@ def test_samples_of_a_class_are_nearer_than_all_others(monkeypatch: pytest.Monke
         return seen[-1]
 
     monkeypatch.setattr(hier, "mutual_neighbours", watch)
-    Hierarchy(SETTINGS | {"neighbours": 2}, 4, 0)(normal(8, 4), table([0, 1, 2, 3, 0, 1, 2, 3]))
+    Hierarchy(SETTINGS.model_copy(update={"neighbours": 2}), 4, 0)(
+        normal(8, 4), table([0, 1, 2, 3, 0, 1, 2, 3])
+    )
     assert seen[0].nonzero().tolist() == [[row, (row + 4) % 8] for row in range(8)]
 
 
@@ -240,13 +244,14 @@ def test_the_seed_fixes_the_loss_and_each_step_draws_anew() -> None:
 def test_the_weight_multiplies() -> None:
     embeddings, batch = normal(10, 4), table([0, 1, 2, 3, 4] * 2)
     once, twice = (
-        Hierarchy(SETTINGS | {"weight": weight}, 4, 0)(embeddings, batch) for weight in (0.5, 1.0)
+        Hierarchy(SETTINGS.model_copy(update={"weight": weight}), 4, 0)(embeddings, batch)
+        for weight in (0.5, 1.0)
     )
     assert twice.item() == pytest.approx(2 * once.item())
 
 
 def test_proxies_start_within_the_clip_radius() -> None:
-    points = Hierarchy(SETTINGS | {"proxies": 200}, 64, 0).points().detach()
+    points = Hierarchy(SETTINGS.model_copy(update={"proxies": 200}), 64, 0).points().detach()
     assert float(BALL.radii(points).max()) <= 2.3 * (1 + 1e-12)
     assert float(BALL.radii(points).mean()) == pytest.approx(0.9 * 2.3, rel=0.02)
 
@@ -254,7 +259,7 @@ def test_proxies_start_within_the_clip_radius() -> None:
 def test_the_first_step_of_a_proxy_is_a_geodesic_as_long_as_the_rate() -> None:
     hierarchy = Hierarchy(SETTINGS, 4, 0)
     before = hierarchy.points().detach().clone()
-    optimizer = build_riemannian(hierarchy, 0.03)
+    (optimizer,) = hierarchy.optimizers(0.03)
     hierarchy(normal(10, 4), table([0, 1, 2, 3, 4] * 2)).backward()
     moved = hierarchy.proxies.grad.abs().sum(1) > 0
     optimizer.step()
@@ -266,7 +271,7 @@ def test_the_first_step_of_a_proxy_is_a_geodesic_as_long_as_the_rate() -> None:
 @pytest.mark.parametrize("rate", [0.1, 3.0])
 def test_proxies_stay_in_the_ball(rate: float) -> None:
     hierarchy = Hierarchy(SETTINGS, 4, 0)
-    optimizer = build_riemannian(hierarchy, rate)
+    (optimizer,) = hierarchy.optimizers(rate)
     for seed in range(15):
         optimizer.zero_grad()
         hierarchy(normal(10, 4, seed=seed), table([0, 1, 2, 3, 4] * 2)).backward()
@@ -293,7 +298,7 @@ def test_the_gradient_of_samples_is_the_riemannian_one_of_the_ball() -> None:
 
 
 def test_the_parent_is_the_likeliest_ancestor_of_a_proxy_and_its_mutual_neighbours() -> None:
-    hierarchy = Hierarchy(SETTINGS | {"proxies": 15}, 3, 0)
+    hierarchy = Hierarchy(SETTINGS.model_copy(update={"proxies": 15}), 3, 0)
     points = (
         hierarchy.points().detach() * torch.linspace(0.1, 1, 15).unsqueeze(1)[torch.randperm(15)]
     )

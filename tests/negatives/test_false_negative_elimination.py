@@ -1,48 +1,31 @@
-"""Drawn negatives: which are drawn and how often, the losses over them by definition, running statistics."""
+"""FNE: what is drawn and how often, the loss by definition, running statistics."""
 
 import math
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from geomix.errors import InputError
+from geomix.config.negatives import FalseNegativeElimination
 from geomix.geometry.geometry import Geometry
-from geomix.losses.table import Table, equal_pairs
-from geomix.negatives import sampled
-from geomix.negatives.draws import Urn
-from geomix.negatives.positives import positive_pairs
-from geomix.negatives.sampled import FalseNegativeElimination, Running, ranking
+from geomix.losses.table import Table, equal_pairs, positive_pairs
+from geomix.negatives import false_negative_elimination
+from geomix.negatives.false_negative_elimination import Elimination, Running
+from tests.negatives.conftest import generator
 
 TAU = 0.5
 
 
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(1)
-
-
-def elimination() -> FalseNegativeElimination:
-    return FalseNegativeElimination(margin=0.2, prior=0.4, suspicious=0.4, generator=generator())
+def elimination() -> Elimination:
+    settings = FalseNegativeElimination(
+        rule="false_negative_elimination", margin=0.2, prior=0.4, suspicious=0.4
+    )
+    return Elimination(settings, seed=1)
 
 
 def density(score: float, seen: Tensor) -> float:
     mean, sd = float(seen.mean()), float(seen.std(correction=0))
     return math.exp(-((score - mean) ** 2) / (2 * sd**2)) / sd
-
-
-def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]) -> None:
-    rows, columns = pair
-    pairs = positive_pairs(rows, columns)
-    chosen = Urn(rows, columns).draw(*pairs, 4, generator())
-    terms = []
-    for n, (r, p) in enumerate(zip(*(part.tolist() for part in pairs), strict=True)):
-        unlike = [q for q in chosen[n].tolist() if columns.label[q] != rows.label[r]]
-        assert all(columns.view[q] in (rows.view[r], columns.view[p]) for q in chosen[n])
-        values = [math.log(1 + math.exp(logits[r, q] - logits[r, p])) for q in unlike]
-        terms.append(sum(values) / len(values) if values else 0.0)
-    found = ranking(logits, rows, columns, count=4, generator=generator())
-    assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-10)
 
 
 def test_elimination_equals_its_definition_before_and_after_the_statistics_are_used(
@@ -89,7 +72,7 @@ def test_elimination_is_a_triplet_loss_over_drawn_negatives(batch: Table) -> Non
 def test_elimination_draws_by_its_weights_however_often_it_tries(
     epoch: int, tries: tuple[int, ...], batch: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampled, "TRIES", tries)
+    monkeypatch.setattr(false_negative_elimination, "TRIES", tries)
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64) * 4
     same, pairs = equal_pairs(batch.label, batch.label), positive_pairs(batch, batch)
     rule = elimination()
@@ -127,18 +110,15 @@ def test_statistics_are_those_of_all_numbers_and_forgotten_each_epoch(batch: Tab
 def test_order_of_rows_and_columns_moves_the_weights_along(batch: Table) -> None:
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     order = torch.randperm(15, generator=generator())
-    moved = Table(batch.sample[order], batch.label[order], batch.view[order])
+    moved = batch[order]
     found = elimination().weights(logits[order][:, order], moved, moved, TAU)
     torch.testing.assert_close(
         found, elimination().weights(logits, batch, batch, TAU)[order][:, order]
     )
 
 
-@pytest.mark.parametrize("name", ["ranking", "elimination"])
 @pytest.mark.parametrize("scale", [0.0, 1e4])
-def test_losses_and_gradients_are_finite_at_extreme_logits(
-    name: str, scale: float, batch: Table
-) -> None:
+def test_loss_and_gradient_are_finite_at_extreme_logits(scale: float, batch: Table) -> None:
     logits = (torch.randn(15, 15, generator=generator()).sign() * scale).requires_grad_()
     rule = elimination()
     rule.start_epoch(1, 2)
@@ -147,8 +127,6 @@ def test_losses_and_gradients_are_finite_at_extreme_logits(
     weights = rule.weights(logits.detach(), batch, batch, TAU)
     assert torch.isfinite(weights).all()
     assert (weights >= 0).all()
-    if name == "ranking":
-        loss = ranking(logits, batch, batch, count=3, generator=generator())
     (gradient,) = torch.autograd.grad(loss, logits)
     assert torch.isfinite(loss)
     assert torch.isfinite(gradient).all()
@@ -157,13 +135,3 @@ def test_losses_and_gradients_are_finite_at_extreme_logits(
 def test_every_geometry_is_served(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
     points = geometry.place(embeddings)
     assert torch.isfinite(elimination()(geometry, embeddings, points, batch))
-    logits = geometry.logits(points, points).detach()
-    assert float(ranking(logits, batch, batch, count=5, generator=generator())) <= float(
-        softplus(logits.max() - logits.min())
-    )
-
-
-def test_a_batch_without_positives_is_refused() -> None:
-    alone = Table(torch.arange(3), torch.arange(3), torch.zeros(3, dtype=torch.int64))
-    with pytest.raises(InputError, match="negatives: found no row with a positive"):
-        ranking(torch.zeros(3, 3), alone, alone, count=1, generator=generator())

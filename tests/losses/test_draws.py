@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from geomix.losses.table import Table
-from geomix.negatives.draws import Urn, draw_negatives
-from geomix.negatives.positives import positive_pairs
+from geomix.losses.draws import Urn, draw_negatives
+from geomix.losses.table import Table, positive_pairs
+from tests.losses.conftest import five_classes
 
 
 def generator() -> torch.Generator:
@@ -66,7 +66,8 @@ def test_columns_are_drawn_alike_from_the_views_of_a_term(
             ).abs().max() < 0.04
 
 
-def test_where_no_column_is_allowed_none_is_found(batch: Table) -> None:
+def test_where_no_column_is_allowed_none_is_found() -> None:
+    batch = five_classes()
     row, positive = positive_pairs(batch, batch)
     urn = Urn(batch, batch, torch.zeros(15, 15, dtype=torch.bool))
     assert not urn.find(row, positive)[1].any()
