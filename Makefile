@@ -1,15 +1,15 @@
-# make repro: everything, on all cores. make benchmarks: the study over data sets. make systems: the literature's systems.
+# make repro: everything, on all cores. make datasets: the study on several data sets. make systems: the literature's systems.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
 VENV ?= .venv
-# One cell for each GPU, else for each core.
+# One group of cells for each GPU, else for each core.
 GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro benchmarks systems preset test check
+.PHONY: install repro datasets systems preset test check
 
 install: $(VENV)/installed
 
@@ -19,37 +19,42 @@ $(VENV)/installed: requirements.txt
 	pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
 
-# Cells take one thread each: small models gain nothing from a second. Three to a call of dvc save its start.
+# Cells take one thread each: small models gain nothing from a second. What several of them need is made first.
 LIST = dvc stage list --name-only $(FLOW) | grep -E
-CELLS = $(LIST) '(^|:)(train|sweep|baselines)([_@]|$$)'
+CELLS = $(LIST) '(^|:)(train@|$(STUDIES)|baselines)'
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
-EACH = OMP_NUM_THREADS=1 xargs -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
-PREPARE = $(LIST) '(^|:)preprocess(@|$$)' | xargs dvc repro check
+EACH = OMP_NUM_THREADS=1 xargs -n 1 -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
 define RUN
-	$(PREPARE)
-	$(CELLS) | $(EACH:xargs=xargs -n 3) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
-	$(LIST) '(^|:)evaluate_' | $(EACH:xargs=xargs -n 1) | cat
+	dvc repro $(FIRST)
+	$(CELLS) | $(EACH) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
+	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
+PARAM = $(shell python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
 
 repro: FLOW = dvc.yaml
+repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset'])
+repro: STUDIES = $(call PARAM,'|'.join(f'{name}@' for name in v['study']))
 repro: install
 	$(RUN)
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
 
-benchmarks: FLOW = studies/benchmarks/dvc.yaml
-benchmarks: install
+datasets: FLOW = flows/datasets/dvc.yaml
+datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['datasets']['of']['sets']))
+datasets: STUDIES = none
+datasets: install
 	$(RUN)
-	@for page in reports/benchmarks/*/README.md; do sed '/^## /,$$d' "$$page"; done
-	@echo "Open reports/benchmarks/<dataset>/README.md"
+	@for page in reports/*/datasets/README.md; do sed '/^## /,$$d' "$$page"; done
+	@echo "Open reports/<dataset>/datasets/README.md"
 
-systems: FLOW = studies/systems/dvc.yaml
-systems: PREPARE = dvc repro check preprocess evaluate_baselines
+systems: FLOW = flows/systems/dvc.yaml
+systems: FIRST = check flows/systems/dvc.yaml:settle
+systems: STUDIES = none
 systems: install
 	$(RUN)
-	@sed '/^## /,$$d' reports/systems.md
-	@echo "Open reports/systems.md"
+	@sed '/^## /,$$d' reports/*/systems/README.md
+	@echo "Open reports/<dataset>/systems/README.md"
 
 preset: install
 	python -m stages.preset $(NAME)

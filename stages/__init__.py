@@ -1,5 +1,6 @@
-"""Stages of the pipeline: thin shells around src/geomix, started from the root as `python -m
-stages.<name>`.
+"""Stages of the pipeline, started from the root as `python -m stages.<name>`.
+
+They are thin shells around src/geomix.
 
 Importing this package puts the src/ folder of its own checkout first on the path, so that a queued
 experiment, which runs in a checkout of its own, runs its own code.
@@ -25,7 +26,10 @@ class Arguments(argparse.ArgumentParser):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; bad input ends it with its message and exit code 1, a defect of ours with a traceback."""
+    """Run a stage: bad input ends it with its message and exit code 1.
+
+    A defect of ours keeps its traceback.
+    """
     try:
         main()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/ (raw pixels or vectors, untrained networks)."""
+"""Embed without training: data/packed/<dataset> -> runs/<dataset>/baselines/."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,31 +8,28 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
+from geomix.config.stages import BaselineParams
+from geomix.config.studies import expand_group
 from stages import Arguments, run
 
 
 def main() -> None:
     """Write raw pixels or vectors and untrained networks in the form of cells."""
-    load()
+    load(BaselineParams)
     arguments = Arguments()
-    arguments.add_argument(
-        "--seeds",
-        choices=("compare", "benchmarks"),
-        required=True,
-        help="the study whose seeds are taken",
-    )
-    arguments.add_argument(
-        "--instead", help="key of params.yaml with sections in place of those at its top"
-    )
+    arguments.add_argument("--seeds", nargs="+", required=True, help="groups, such as 0-2")
+    arguments.add_argument("--own", help="a data set whose settings are laid over params.yaml")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    params = load("device", "crop", "backbone", "head", instead=given.instead)
-    seeds = load(f"{given.seeds}.seeds")[f"{given.seeds}.seeds"]
+    params = load(BaselineParams, own=given.own)
+    seeds = [seed for group in given.seeds for seed in expand_group(group)]
 
     from geomix.data.packed import open_packed
+    from geomix.train.device import choose_device, fix_bytes
     from geomix.train.save import save_baselines
 
+    fix_bytes(choose_device(params.device))
     save_baselines(open_packed(given.data), params, seeds, given.out)
     print("baselines: raw pixels or vectors and untrained networks")
 

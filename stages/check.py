@@ -6,12 +6,13 @@ if __package__ != "stages":
     )
 
 from geomix.config.read import load
+from geomix.config.stages import TrainParams
 from stages import run
 
 
 def main() -> None:
     """Validate the file."""
-    load()
+    load(TrainParams)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lay a preset over params.yaml: presets/ -> params.yaml. `make preset NAME=cub-hypvit`."""
+"""Lay a preset over params.yaml: systems/ -> params.yaml. `make preset NAME=cub-hypvit`."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,19 +8,20 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
+from geomix.config.stages import TrainParams
 from stages import Arguments, run
 
 
 def main() -> None:
     """Change params.yaml and say how."""
-    load()
+    load(TrainParams)
     arguments = Arguments()
     arguments.add_argument("name", help="<data>-<system>, such as cub-hypvit")
     given = arguments.parse_args()
 
     from geomix.config.presets import apply_preset
 
-    print(apply_preset(given.name, Path("presets"), Path("params.yaml")))
+    print(apply_preset(given.name, Path("systems"), Path("params.yaml")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train one cell: data/packed/<dataset> -> runs/<dataset>/<study>/<cell>/ (weights, geometry, history, embeddings)."""
+"""Train the seeds of a setting: data/packed/<dataset> -> runs/<dataset>/<study>/<setting>/."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -7,47 +7,51 @@ if __package__ != "stages":
 
 from pathlib import Path
 
+from geomix.config.overrides import read_overrides
 from geomix.config.read import load
+from geomix.config.settings import read_cells
+from geomix.config.stages import TrainParams
+from geomix.config.studies import expand_group
 from stages import Arguments, run
 
 
 def main() -> None:
-    """Train the cell that the command line names; the rest is in params.yaml."""
-    load()
-    arguments = Arguments()
-    arguments.add_argument("--geometry", required=True)
-    arguments.add_argument("--seed", type=int, required=True)
-    arguments.add_argument("--tau", type=float, required=True)
-    arguments.add_argument("--curvature", type=float, help="for a geometry with a ball")
-    arguments.add_argument("--lam", type=float, help="for a geometry with a weight lam")
-    arguments.add_argument(
-        "--instead", help="key of params.yaml with sections in place of those at its top"
+    """Train the cells that the command line names; all other settings are in params.yaml."""
+    load(TrainParams)
+    arguments = Arguments(
+        epilog="--head.outputs 8 lays a setting over params.yaml, as any --key does"
     )
+    arguments.add_argument("--geometry", help="a name under geometry")
+    arguments.add_argument("--settings", type=Path, help="in its place: a folder that settle wrote")
+    arguments.add_argument("--seeds", nargs="+", required=True, help="groups, such as 0-2")
+    arguments.add_argument("--own", help="a data set whose settings are laid over params.yaml")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
-    cell = arguments.parse_args()
-    params = load("device", "head", "loss", "negatives", "regulariser", "labels")
-    params |= load("epochs", "backbone", "batch", "crop", "augment", "optim", instead=cell.instead)
-    spaces = load(f"geometry.{cell.geometry}")[f"geometry.{cell.geometry}"]
+    given, others = arguments.parse_known_args()
+    seeds = [seed for group in given.seeds for seed in expand_group(group)]
+    cells = read_cells(given.geometry, given.settings, read_overrides(others), given.own)
 
     from geomix.data.packed import open_packed
+    from geomix.files import new_folder
     from geomix.geometry.geometry import build_geometry
+    from geomix.train.device import choose_device, fix_bytes
     from geomix.train.fit import fit
     from geomix.train.save import save_run
 
-    geometry = build_geometry(
-        spaces,
-        tau=cell.tau,
-        curvature=cell.curvature,
-        lam=cell.lam,
-        dimensions=params["head"]["outputs"],
-    )
-    packed = open_packed(cell.data)
-    trained = fit(packed, geometry, params, cell.seed, cell.out.name)
-    identity = {key: getattr(cell, key) for key in ("geometry", "seed", "tau", "curvature", "lam")}
-    save_run(trained, packed, identity, params["crop"]["centre"], cell.out)
-    last = trained.history[-1]
-    print(f"{cell.out.name}: {last['epoch']} epochs, loss {last['loss']:.3f}")
+    packed = open_packed(given.data)
+    fix_bytes(choose_device(cells[0].params.device))
+    losses = []
+    with new_folder(given.out) as folder:
+        for cell in cells:
+            for seed in seeds:
+                params = cell.params
+                name = f"{given.out.name}/{cell.place(seed)}"
+                geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=params.head.outputs)
+                trained = fit(packed, geometry, params, seed, name)
+                place = folder / cell.place(seed)
+                save_run(trained, packed, cell.identity(seed), params.crop.centre, place)
+                losses.append(f"{trained.history[-1]['loss']:.3f}")
+    print(f"{given.out.name}: {cells[0].params.epochs} epochs, loss {', '.join(losses)}")
 
 
 if __name__ == "__main__":

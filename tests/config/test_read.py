@@ -12,6 +12,7 @@ import pytest
 from dvc.utils.serialize import load_yaml
 
 from geomix.config.read import load, read_yaml, validate
+from geomix.config.stages import CellParams, PreprocessParams
 from geomix.errors import InputError
 from tests.conftest import set_key
 
@@ -81,19 +82,31 @@ from tests.conftest import set_key
         (
             "negatives",
             {"rule": "mixed_importance", "similarity": 0.5, "uncertainty": 0.5, "distance": 0.2},
-            "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance, not 1.2",
+            "negatives: found .*, expected at most 1 for similarity \\+ uncertainty \\+ distance",
         ),
+        ("study.tau.size", 1, "study.tau.size: found a parameter of this name"),
         (
-            "system.flat.settings.size",
-            1,
-            "system.flat.settings.size: found a parameter of this name",
-        ),
-        (
-            "ensemble.weights",
+            "systems.ensemble.weights",
             [0.5, 1.5],
-            "ensemble.weights.1: found 1.5, expected less than or equal to 1",
+            "systems.ensemble.weights.1: found 1.5, expected less than or equal to 1",
         ),
-        ("sweep.tau.values", [0.1, 0], "sweep.tau.values.1: found 0, expected greater than 0"),
+        ("study.tau.over.tau", [0.1, 0], "study.tau.over.tau: found 0, expected greater than 0"),
+        ("study.tau.over.tau", [], "study.tau.over: found .*, expected a list of values for tau"),
+        ("study.tau.over.tau", [0.1, 0.1], "study.tau.over: .* for tau, each once"),
+        ("study.tau.over", {"optim": {"rate": [1]}}, "study.tau.over.optim.rate: found an unknown"),
+        ("study.tau.pinned.lam", 0, "study.tau.pinned.lam: found 0, expected greater than 0"),
+        ("study.tau.run.seeds", ["2-0"], "study.tau.run.seeds: .* expected rising groups"),
+        ("study.tau.run.seeds", ["0-2", 1], "study.tau.run.seeds: .* hold each seed once"),
+        (
+            "study.tau.run.geometries",
+            ["flat", "flat"],
+            "geometries: .*, expected each geometry once",
+        ),
+        (
+            "datasets.own.omniglot.epochs",
+            0,
+            "datasets.own.omniglot.epochs: found 0, expected greater",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_key_value_and_expectation(
@@ -105,53 +118,39 @@ def test_a_mistake_is_told_with_key_value_and_expectation(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_sections_of_a_system_stand_in_for_those_at_the_top_unless_they_are_null(
-    root: Path,
-) -> None:
-    found = load(
-        "loss",
-        "labels",
-        instead="system.supervised_contrastive.settings",
-        path=root / "params.yaml",
-    )
-    assert found == {"loss": {"name": "supervised_contrastive"}, "labels": "given"}
-    assert load("labels", instead="system.infonce.settings", path=root / "params.yaml") == {
-        "labels": "hidden"
-    }
+def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> None:
+    path = root / "params.yaml"
+    top, own = load(CellParams, path=path), load(CellParams, own="omniglot", path=path)
+    assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 6)
+    assert own.optim == top.optim.model_copy(update={"learning_rate": 0.001})
+    assert own.head == top.head
 
 
-def test_augment_of_a_system_stands_in_for_that_at_the_top(
-    raw: dict[str, Any], tmp_path: Path
-) -> None:
-    path = tmp_path / "params.yaml"
-    own = raw["augment"] | {"noise": 0.5}
-    raw["system"]["hcl"]["settings"]["augment"] = own
-    path.write_text(json.dumps(raw))
-    found = load("batch", "augment", instead="system.hcl.settings", path=path)
-    assert found == {"batch": raw["batch"], "augment": own}
+def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
+    message = "datasets.own: found no cub200, expected one of omniglot, grocerystore"
+    with pytest.raises(InputError, match=message):
+        load(CellParams, own="cub200", path=root / "params.yaml")
 
 
-def test_equal_views_are_refused_where_the_system_that_has_them_is_used(
-    raw: dict[str, Any], tmp_path: Path
-) -> None:
+def test_overlays_change_single_keys_but_replace_another_kind_as_a_whole(root: Path) -> None:
+    path = root / "params.yaml"
+    top = load(CellParams, path=path)
+    changed = load(CellParams, {"optim": {"warmup": 0.2}}, {"optim": {"clip_norm": 1}}, path=path)
+    assert changed.optim == top.optim.model_copy(update={"warmup": 0.2, "clip_norm": 1})
+    with pytest.raises(InputError) as caught:
+        load(CellParams, {"negatives": {"rule": "hard"}}, path=path)
+    assert str(caught.value).splitlines() == [
+        "params.yaml: negatives.beta: found nothing, expected a value",
+        "params.yaml: negatives.tau_plus: found nothing, expected a value",
+    ]
+
+
+def test_equal_views_are_refused_where_they_are_used(raw: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(raw | {"augment": dict.fromkeys(raw["augment"], 0)}))
-    assert load("labels", instead="system.hcl.settings", path=path) == {"labels": "given"}
-    with pytest.raises(InputError) as caught:
-        load("labels", instead="system.infonce.settings", path=path)
-    (line,) = str(caught.value).splitlines()
-    assert line.startswith("params.yaml: augment: found no change")
-    assert line.endswith("as labels are hidden in system.infonce.settings")
-
-
-def test_a_setting_among_the_words_of_a_system_is_refused(raw: dict[str, Any]) -> None:
-    raw["system"]["hcl"]["tau"] = raw["system"]["hcl"]["settings"].pop("tau")
-    with pytest.raises(InputError) as caught:
-        validate(raw)
-    assert str(caught.value).splitlines() == [
-        "params.yaml: system.hcl.settings.tau: found nothing, expected a value",
-        "params.yaml: system.hcl.tau: found an unknown key, expected no key of this name",
-    ]
+    load(CellParams, path=path)
+    with pytest.raises(InputError, match="augment: found no change.*, as labels are hidden"):
+        load(CellParams, {"labels": "hidden"}, path=path)
 
 
 def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
@@ -172,45 +171,28 @@ def test_a_file_that_is_no_mapping_is_refused(content: Any) -> None:
         validate(content)
 
 
-def test_only_the_keys_asked_for_are_handed_out(root: Path) -> None:
-    found = load("epochs", "geometry.hybrid", path=root / "params.yaml")
-    assert list(found) == ["epochs", "geometry.hybrid"]
-    assert found["geometry.hybrid"]["cosine"] == {
-        "space": "sphere",
-        "weight": 1,
-        "learn_weight": False,
-        "columns": None,
-    }
-
-
-def test_an_unknown_geometry_is_refused_with_those_there_are(root: Path) -> None:
-    with pytest.raises(InputError, match="geometry.round: not there; known here: euclidean, flat"):
-        load("geometry.round", path=root / "params.yaml")
+def test_only_the_part_asked_for_is_handed_out(root: Path) -> None:
+    part = load(PreprocessParams, path=root / "params.yaml")
+    assert part.model_fields_set == {"split", "images"}
+    assert part.split.train == 0.5
 
 
 def test_numbers_stay_as_written(raw: dict[str, Any]) -> None:
-    set_key(raw, "sweep.tau.values", [1, 2.0, 1e-3])
-    assert [repr(value) for value in validate(raw).sweep.tau.values] == ["1", "2.0", "0.001"]
+    set_key(raw, "study.tau.over.tau", [1, 2.0, 1e-3])
+    values = validate(raw).study["tau"].axes["tau"]
+    assert [repr(value) for value in values] == ["1", "2.0", "0.001"]
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "numbers.yaml"
     path.write_text(
         "a: 1e-3\nb: 010\nc: .5\nd: 1.\ne: -2E+4\nf: yes\ng: .inf\nh: 12:30:45\ni: true\nj: -7\n"
+        "k: 1_000\nl: 0o17\nm: 0x1F\n"
     )
     ours, theirs = read_yaml(path), load_yaml(str(path))
     assert {key: repr(value) for key, value in ours.items()} == {
         key: repr(value) for key, value in theirs.items()
     }
-
-
-@pytest.mark.parametrize("text", ["1_000", "0o17", "0x1F"])
-def test_numbers_that_ours_reads_as_text_are_refused(
-    raw: dict[str, Any], tmp_path: Path, text: str
-) -> None:
-    (tmp_path / "x.yaml").write_text(f"epochs: {text}")
-    with pytest.raises(InputError, match="epochs: found .*expected a valid integer"):
-        validate(raw | read_yaml(tmp_path / "x.yaml"))
 
 
 def test_the_file_itself_is_read_as_dvc_reads_it(root: Path) -> None:
@@ -234,11 +216,14 @@ def test_a_missing_file_says_where_to_start(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="params.yaml: not found; start stages from the root of the repository"
     ):
-        load(path=tmp_path / "params.yaml")
+        load(CellParams, path=tmp_path / "params.yaml")
 
 
 def test_validation_needs_no_torch(root: Path) -> None:
-    code = "import sys, geomix.config.read; geomix.config.read.load(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from geomix.config.read import load; from geomix.config.stages import "
+        "CellParams; load(CellParams); sys.exit('torch' in sys.modules)"
+    )
     subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=root, env={"PYTHONPATH": str(root / "src")}
     )

@@ -1,4 +1,4 @@
-"""What the schema of params.yaml is made of: numbers with their ranges, and the base of its sections."""
+"""What the types of params.yaml are made of: numbers with their ranges, the base of sections."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Labels = Literal["given", "hidden"]
+Device = Literal["auto", "cpu", "cuda"]
 Dataset = Literal[
     "glyphs",
     "omniglot",

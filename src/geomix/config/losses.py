@@ -1,4 +1,4 @@
-"""The schema of sections `loss` and `regulariser`: what is minimised over the logits, and what is added to it."""
+"""Sections `loss` and `regulariser`: what is minimised over the logits, and what is added to it."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,194 +1,192 @@
 """The one way to read params.yaml.
 
 Every stage calls `load` before anything else: the whole file is validated, in well under a second
-and without torch, and every mistake is reported at once. A stage receives only the keys it asks
-for, which `tests/test_layout.py` compares with the `params:` of its block in dvc.yaml.
+and without torch, and every mistake is reported at once. A stage receives only the typed part that
+it asks for, whose fields `tests/test_layout.py` compares with the `params:` of its block in
+dvc.yaml.
 """
 
-import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
 
-from geomix.config.checks import find_equal_views, list_mistakes
+from geomix.config.base import Section
+from geomix.config.checks import list_mistakes
+from geomix.config.studies import Study, nest
 from geomix.config.whole import Params
 from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
 # old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
+KIND = ("name", "rule", "space")  # a section that holds one of these is of that kind, and whole
+PARAMS = Path("params.yaml")
+PREFIXES = ("Value error, ", "Input should be ", "Input should ", "String should ", "List should ")
 
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML with YAML 1.2's numbers, as DVC reads them, and no silent repetition of a key."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose keys are all different."""
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise InputError(
-                    f"params.yaml: line {node.start_mark.line + 1}: key {key!r} is there twice"
-                )
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1, PyYAML's default, reads 1e-3 and 010 otherwise, and yes, no, on and off as booleans.
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if not tag.endswith((":float", ":int", ":bool"))
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
-    ),
-    list("-+0123456789."),
-)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+Part = TypeVar("Part", bound=Section)
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file with the numbers of YAML 1.2.
+    """Read a YAML 1.2 file, as DVC does: 1e-3 is a number, and no key is there twice.
 
     Raises:
         InputError: If the file is missing, is no YAML, or repeats a key.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"{path}: not found; start stages from the root of the repository"
         ) from None
-    except yaml.YAMLError as error:
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        what = str(error.problem).partition(" with ")[0].removeprefix("found duplicate ")
+        what = what.replace(chr(34), chr(39))
+        raise InputError(f"{path}: line {line}: {what} is there twice") from None
+    except YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
-def validate(raw: Any) -> Params:
+def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others laid over them, key by key.
+
+    A section of the overlay that says what kind it is (a loss by its name, a rule, a space)
+    replaces the other as a whole.
+    """
+    merged = dict(base)
+    for key, value in overlay.items():
+        old = merged.get(key)
+        partial = isinstance(value, Mapping) and not any(kind in value for kind in KIND)
+        merged[key] = lay_over(old, value) if partial and isinstance(old, Mapping) else value
+    return merged
+
+
+def validate(raw: Any, origin: str = "params.yaml") -> Params:
     """Check the content of params.yaml as a whole.
+
+    Args:
+        raw: The content.
+        origin: What the messages begin with.
 
     Raises:
         InputError: With one line for each mistake: key, value found, what was expected.
     """
     if not isinstance(raw, dict):
-        raise InputError(f"params.yaml: found {raw!r}, expected a mapping of keys to values")
-    reserved = _reserved_names(raw)
+        raise InputError(f"{origin}: found {raw!r}, expected a mapping of keys to values")
+    reserved = set(_reserved_names(raw))
     mistakes = {
         key: f"found a parameter of this name, expected another (DVC ignores changes of {key!r})"
         for key in reserved
     }
+    params, found = _parse(raw)
+    mistakes |= {key: mistake for key, mistake in found.items() if key not in reserved}
+    if params:
+        mistakes |= list_mistakes(params) | _study_values(raw, params)
+    if mistakes or not params:
+        raise InputError("\n".join(f"{origin}: {key}: {what}" for key, what in mistakes.items()))
+    return params
+
+
+def load(
+    part: type[Part],
+    *overlays: Mapping[str, Any],
+    own: str | None = None,
+    path: Path = PARAMS,
+) -> Part:
+    """Validate the whole of params.yaml and return a typed part of it.
+
+    Args:
+        part: Its fields are top-level keys of params.yaml.
+        overlays: Nested settings laid over the file, the last one uppermost.
+        own: A data set whose settings under `datasets.own` are laid over the file before these.
+        path: The file; the default is right for a stage, which runs in the root of the repository.
+
+    Raises:
+        InputError: As `read_yaml` and `validate` do, also where the overlays make a mistake.
+    """
+    raw = read_yaml(path)
+    params = validate(raw)
+    origin = "params.yaml"
+    if own is not None:
+        if own not in params.datasets.own:
+            known = ", ".join(params.datasets.own)
+            raise InputError(f"params.yaml: datasets.own: found no {own}, expected one of {known}")
+        overlays = ({"dataset": own}, raw["datasets"]["own"][own], *overlays)
+        origin = f"params.yaml with datasets.own.{own}"
+    if overlays:
+        for overlay in overlays:
+            raw = lay_over(raw, overlay)
+        params = validate(raw, origin)
+    fields = {name: getattr(params, name) for name in part.model_fields}
+    return part.model_construct(**fields)
+
+
+def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:
+    """Return the typed file, or nothing and its mistakes by key."""
     try:
-        params = Params.model_validate(raw)
+        return Params.model_validate(raw), {}
     except ValidationError as error:
+        mistakes: dict[str, str] = {}
         for detail in error.errors():
             key, found, expected = _mistake(detail, raw)
             if key not in mistakes:
                 mistakes[key] = f"found {found}, expected {expected}"
-            elif key not in reserved and expected not in mistakes[key]:
+            elif expected not in mistakes[key]:
                 mistakes[key] += f" or {expected}"
-    else:
-        mistakes |= list_mistakes(params)
-        if not mistakes:
-            return params
-    raise InputError(
-        "\n".join(f"params.yaml: {key}: {mistake}" for key, mistake in mistakes.items())
-    )
+        return None, mistakes
 
 
-def load(
-    *keys: str, instead: str | None = None, path: Path = Path("params.yaml")
-) -> dict[str, Any]:
-    """Validate the whole of params.yaml and hand out the values asked for.
-
-    Args:
-        keys: Dotted names, such as `epochs` or `geometry.hybrid`.
-        instead: A key such as `benchmark.omniglot` or `system.hcl.settings`, whose sections stand
-            in for those of the same name among `keys`, unless they are null.
-        path: The file; the default is right for a stage, which runs in the root of the repository.
-
-    Returns:
-        The value of each key: plain numbers, strings, lists and dictionaries.
-
-    Raises:
-        InputError: As `validate` and `read_yaml` do, for a key that is not in the file, and if
-            labels are hidden where, with the sections of `instead`, nothing tells two views of an
-            image apart.
-    """
-    content = validate(read_yaml(path)).model_dump()
-    chosen: dict[str, Any] = {}
-    if instead:
-        own = {
-            key: value
-            for key, value in load(instead, path=path)[instead].items()
-            if value is not None
-        }
-        content |= own
-        if mistake := find_equal_views(content, instead, own):
-            raise InputError(f"params.yaml: {mistake}")
-    for key in keys:
-        value: Any = content
-        for step in key.split("."):
-            if not isinstance(value, dict) or step not in value:
-                raise InputError(
-                    f"params.yaml: {key}: not there; known here: {', '.join(map(str, value))}"
-                )
-            value = value[step]
-        chosen[key] = value
-    return chosen
+def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
+    """Return mistakes in the values of studies and in what data sets have of their own."""
+    studies: dict[str, Study] = {f"study.{name}": study for name, study in params.study.items()}
+    mistakes: dict[str, str] = {}
+    for name, study in (studies | {"datasets": params.datasets}).items():
+        varied = [(key, value) for key, values in study.axes.items() for value in values]
+        for section, settings in (("over", varied), ("pinned", list(study.fixed.items()))):
+            for key, value in settings:
+                found = _parse(lay_over(raw, nest({key: value})))[1]
+                mistakes |= {f"{name}.{section}.{key}": what for what in list(found.values())[:1]}
+    for name, own in params.datasets.own.items():
+        found = _parse(lay_over(raw, own))[1]
+        mistakes |= {f"datasets.own.{name}.{key}": what for key, what in found.items()}
+    return mistakes
 
 
-def _reserved_names(node: Any, path: str = "") -> list[str]:
-    """List the keys whose name DVC leaves out of the run-cache key."""
-    if not isinstance(node, dict):
-        return []
-    found = [f"{path}{key}" for key in node if key in NAMES_DVC_IGNORES]
-    return found + [
-        name for key, value in node.items() for name in _reserved_names(value, f"{path}{key}.")
-    ]
+def _reserved_names(node: Any, path: str = "") -> Iterator[str]:
+    """Yield the keys whose name DVC leaves out of the run-cache key."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in NAMES_DVC_IGNORES:
+                yield f"{path}{key}"
+            yield from _reserved_names(value, f"{path}{key}.")
 
 
 def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
-    """Turn one of pydantic's errors into key, value found, and what was expected."""
+    """Return of one of pydantic's errors the key, the value found, and what was expected."""
     steps: list[str] = []
     node: Any = raw
-    for step in detail["loc"]:  # the path in the file, with the names of union members in between
+    # the path in the file, with the names of union members in between
+    for step in detail["loc"]:
         if (isinstance(node, dict) and step in node) or (
             isinstance(node, list) and isinstance(step, int)
         ):
             node = node[step]  # type: ignore[index]
             steps.append(str(step))
+    key = ".".join(steps)
     if detail["type"] == "missing":
         return ".".join([*steps, str(detail["loc"][-1])]), "nothing", "a value"
     if detail["type"] == "extra_forbidden":
-        return ".".join(steps), "an unknown key", "no key of this name"
+        return key, "an unknown key", "no key of this name"
     if detail["type"] == "union_tag_invalid":
-        tags = detail["ctx"]["expected_tags"]
-        return (
-            ".".join(steps),
-            repr(node),
-            f"{detail['ctx']['discriminator'].strip(chr(39))}: {' or '.join(tags.rsplit(', ', 1))}",
-        )
+        tags = " or ".join(detail["ctx"]["expected_tags"].rsplit(", ", 1))
+        return key, repr(node), f"{detail['ctx']['discriminator'].strip(chr(39))}: {tags}"
     expected = detail["msg"]
-    for prefix in (
-        "Value error, ",
-        "Input should be ",
-        "Input should ",
-        "String should ",
-        "List should ",
-        "Dictionary should ",
-    ):
+    for prefix in (*PREFIXES, "Dictionary should "):
         expected = expected.removeprefix(prefix)
-    return ".".join(steps), repr(node), expected
+    return key, repr(node), expected

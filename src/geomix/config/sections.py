@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say what is trained on what: images, network, geometries, batches, optimiser."""
+"""Sections that say what is trained on what: images, network, geometries, batches, optimiser."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from geomix.config.base import Count, Name, NonNegative, Number, Positive, Secti
 
 
 class Split(Section):
-    """Shares of the classes; a class is in one split only, and what the shares leave over is not used."""
+    """Shares of the classes; a class is in one split only, what the shares leave over in none."""
 
     seed: Seed
     train: Annotated[Share, Field(gt=0)]
@@ -60,7 +60,7 @@ class Crop(Section):
 
 
 class Backbone(Section):
-    """A timm Vision Transformer, from scratch, pretrained, or from a checkpoint, or mlp; null takes the model's own number."""
+    """A timm Vision Transformer or mlp; null takes the model's own number."""
 
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
@@ -113,7 +113,7 @@ class Sphere(Weighted):
 
 
 class Scaled(Weighted):
-    """What the flat space and the ball share; a clip radius of null clips nothing, normalize feeds unit vectors."""
+    """What flat space and ball share; a clip radius of null clips nothing."""
 
     scale: Positive | Literal["learned"]
     clip_radius: Positive | None
@@ -127,7 +127,7 @@ class Flat(Scaled):
 
 
 class Ball(Scaled):
-    """Minus the distance in the Poincare ball, at a curvature of its own or, by default, that of the cell."""
+    """Minus the distance in the Poincare ball, at the cell's curvature or one of its own."""
 
     space: Literal["ball"]
     curvature: Positive | None = None
@@ -162,9 +162,3 @@ class Optim(Section):
     weight_decay: NonNegative
     warmup: Share
     clip_norm: Positive
-
-
-class Report(Section):
-    """What the pages show."""
-
-    queries: Count

@@ -1,124 +1,243 @@
-"""The sections of params.yaml that say what the studies run: cells, values of sweeps, seeds."""
+"""The sections of params.yaml that say what is run: studies, baselines, data sets, systems.
 
-from typing import Annotated
+A study says which keys of params.yaml vary, in which geometries, over which seeds, and what is
+pinned. A cell is one trained run of it.
+"""
 
-from pydantic import Field
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
 
-from geomix.config.base import (
-    Count,
-    Dataset,
-    Labels,
-    Name,
-    NonNegative,
-    Positive,
-    Section,
-    Seed,
-    Share,
-)
-from geomix.config.losses import Loss, Regulariser
-from geomix.config.negatives import Negatives
-from geomix.config.sections import Augment, Backbone, Batch, Crop, Images, Optim, Split
+from pydantic import BeforeValidator, Field, field_validator
 
-# The row of the study `systems` that others are compared with, by what training knows.
-REFERENCES = {"given": "euclidean", "hidden": "infonce"}
+from geomix.config.base import Dataset, Name, Section, Seed, Share
 
 
-class Compare(Section):
-    """The study of the headline settings; its geometries are stages of dvc.yaml."""
-
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-
-
-class TauSweep(Section):
-    """The temperature study: its values, and what the other knobs are pinned to."""
-
-    values: Annotated[list[Positive], Field(min_length=1)]
-    curvature: Positive
-    lam: Positive
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted keys: {optim: {warmup: 0.2}} as {optim.warmup: 0.2}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
-class CurvatureSweep(Section):
-    """The curvature study, likewise; 0 is the flat limit."""
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under dotted keys as nested ones, the inverse of `flatten`."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        *sections, last = key.split(".")
+        target = nested
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[last] = value
+    return nested
 
-    values: Annotated[list[NonNegative], Field(min_length=1)]
-    tau: Positive
-    lam: Positive
+
+def expand_group(group: str) -> list[int]:
+    """Return the seeds of a group: 0-2 are 0, 1 and 2."""
+    first, _, last = group.partition("-")
+    return list(range(int(first), int(last or first) + 1))
 
 
-class Runs(Section):
-    """Which geometries and seeds run at each value of a sweep."""
+def _as_text(group: Any) -> Any:
+    """Write a single seed as a group: 3 as 3."""
+    return str(group) if isinstance(group, int) and not isinstance(group, bool) else group
+
+
+SeedGroup = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d+(-\d+)?$")]
+
+
+class Seeded(Section):
+    """What runs over seeds; the seeds of a group are trained in one process."""
+
+    seeds: Annotated[list[SeedGroup], Field(min_length=1)]
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, groups: list[str]) -> list[str]:
+        seeds = [seed for group in groups for seed in expand_group(group)]
+        if not all(expand_group(group) for group in groups) or len(set(seeds)) < len(seeds):
+            raise ValueError("rising groups that hold each seed once, such as [0-2, 3]")
+        return groups
+
+    @property
+    def seed_list(self) -> list[Seed]:
+        """All seeds, group by group."""
+        return [seed for group in self.seeds for seed in expand_group(group)]
+
+    def places(self, setting: str) -> Iterator[str]:
+        """Yield the places of a setting's cells: a folder for a group, in it one for each seed."""
+        for group in self.seeds:
+            for seed in expand_group(group):
+                yield f"{setting}-{group}/{seed}"
+
+
+class Run(Seeded):
+    """Which geometries are trained, and over which seeds."""
 
     geometries: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+    @field_validator("geometries")
+    @classmethod
+    def _each_geometry_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("each geometry once")
+        return names
 
 
-class SweepRuns(Section):
-    """One `Runs` for each sweep."""
+class Evaluated(Section):
+    """What is evaluated as a whole: a folder of cells."""
 
-    tau: Runs
-    curvature: Runs
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """What varies: dotted keys with their values."""
+        return {}
 
+    def cells(self, settled: Path | None) -> list[str]:
+        """Return the places of all cells.
 
-class Sweep(Section):
-    """Studies that move one knob and pin the others."""
+        Args:
+            settled: The folder that stage settle wrote, for systems.
+        """
+        raise NotImplementedError
 
-    tau: TauSweep
-    curvature: CurvatureSweep
-    benchmarks: TauSweep
-    runs: SweepRuns
-
-
-class Benchmarks(Section):
-    """The study over data sets; its temperatures are `sweep.benchmarks`, what each data set needs is under `benchmark`."""
-
-    datasets: Annotated[list[Dataset], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    def fusions(self) -> list[tuple[str, str]]:
+        """Return the places of two cells each that are fused at search."""
+        return []
 
 
-class Benchmark(Section):
-    """Sections that stand in for those at the top while a data set of `benchmarks` is prepared and trained on."""
+class Study(Evaluated):
+    """One kind of study.
 
-    epochs: Count
-    split: Split
-    images: Images
-    crop: Crop
-    backbone: Backbone
-    batch: Batch
-    augment: Augment
-    optim: Optim
+    Attributes:
+        run: Geometries, names under `geometry`, and seeds.
+        over: Keys of params.yaml that vary, nested as there, with a list in place of each value.
+        pinned: Keys that are held at one value.
+    """
+
+    run: Run
+    over: dict[str, Any] = Field(default_factory=dict)
+    pinned: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("over")
+    @classmethod
+    def _lists_of_values(cls, over: dict[str, Any]) -> dict[str, Any]:
+        for key, values in flatten(over).items():
+            unique = isinstance(values, list) and len(set(map(str, values))) == len(values)
+            if not unique or not values:
+                raise ValueError(f"a list of values for {key}, each once")
+        return over
+
+    @property
+    def geometries(self) -> list[str]:
+        """The geometries."""
+        return self.run.geometries
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds."""
+        return self.run.seed_list
+
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """What varies: dotted keys with their values."""
+        return flatten(self.over)
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What is pinned: dotted keys with their values."""
+        return flatten(self.pinned)
+
+    def cells(self, settled: Path | None = None) -> list[str]:
+        """Return the places of all cells, such as euclidean-0.1-0-2/0, as DVC names its matrix."""
+        settings = product(self.geometries, *self.axes.values())
+        return [place for parts in settings for place in self.run.places("-".join(map(str, parts)))]
 
 
-class Settings(Section):
-    """What a system is trained with: its geometry, and sections that stand in for those at the top unless they are null."""
+class Baselines(Seeded, Evaluated):
+    """Raw pixels or vectors, and an untrained network for each seed, in the form of cells."""
 
-    geometry: Name
-    tau: Positive
-    curvature: Positive | None = None
-    lam: Positive | None = None
-    labels: Labels | None = None
-    loss: Loss | None = None
-    negatives: Negatives | None = None
-    regulariser: Regulariser | None = None
-    batch: Batch | None = None
-    augment: Augment | None = None
+    def cells(self, settled: Path | None = None) -> list[str]:
+        """Return the places of the cells."""
+        return ["pixels", *(f"untrained-{seed}" for seed in self.seed_list)]
 
 
-class System(Section):
-    """A row of the study `systems`: words for its page, apart from the settings, so that new words train nothing."""
+class Sets(Section):
+    """The data sets of a study on several."""
 
-    about: Annotated[str, Field(min_length=1)]
-    claim: str | None = None
-    settings: Settings
+    sets: Annotated[list[Dataset], Field(min_length=1)]
 
 
-class Systems(Section):
-    """The study over the literature's systems, which are the entries of `system`."""
+class Datasets(Study):
+    """One study on several data sets.
 
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    Attributes:
+        of: The data sets.
+        own: For each of them what is laid over params.yaml while it is trained on.
+    """
+
+    of: Sets
+    own: dict[Dataset, dict[str, Any]]
+
+
+class References(Section):
+    """The systems that others are compared with, by what training knows."""
+
+    given: Name
+    hidden: Name
 
 
 class Ensemble(Section):
-    """Two of the systems, trained apart and fused: the weights of the second that validation chooses from."""
+    """Two systems, trained apart and fused; validation chooses the weight of the second."""
 
     systems: Annotated[list[Name], Field(min_length=2, max_length=2)]
     weights: Annotated[list[Share], Field(min_length=1)]
+
+
+class Systems(Evaluated):
+    """The systems of the literature that are run, each a file systems/<name>.yaml.
+
+    Attributes:
+        names: Of the files.
+        run: The seeds.
+        references: What the others are compared with.
+        override: By name, settings laid over those of the file.
+        ensemble: Two systems with labels given that are fused at search.
+    """
+
+    names: list[Name]
+    run: Seeded
+    references: References
+    ensemble: Ensemble
+    override: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+
+    def cells(self, settled: Path | None) -> list[str]:
+        """Return the places of all cells, such as hcl-0-2/given/0."""
+        assert settled
+        return [
+            f"{name}-{group}/{file.stem}/{seed}"
+            for name in self.names
+            for group in self.run.seeds
+            for file in sorted((settled / "settings" / name).glob("*.json"))
+            for seed in expand_group(group)
+        ]
+
+    def fusions(self) -> list[tuple[str, str]]:
+        """Return for each seed the places of the two cells that are fused."""
+        first, second = self.ensemble.systems
+        return [
+            (f"{first}-{group}/given/{seed}", f"{second}-{group}/given/{seed}")
+            for group in self.run.seeds
+            for seed in expand_group(group)
+        ]
+
+
+class Report(Section):
+    """What the pages show: queries in pictures, and the study that answers on the first page."""
+
+    queries: Annotated[int, Field(ge=1)]
+    answer: Name

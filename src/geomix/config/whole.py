@@ -1,8 +1,10 @@
-"""The schema of the whole of params.yaml: `Params`."""
+"""The whole of params.yaml: `Params`."""
 
-from typing import Literal
+from typing import Annotated
 
-from geomix.config.base import Count, Dataset, Labels, Name, Positive, Section
+from pydantic import Field
+
+from geomix.config.base import Count, Dataset, Device, Labels, Name, NonNegative, Positive, Section
 from geomix.config.losses import Loss, Regulariser
 from geomix.config.negatives import Negatives
 from geomix.config.sections import (
@@ -17,10 +19,9 @@ from geomix.config.sections import (
     Head,
     Images,
     Optim,
-    Report,
     Split,
 )
-from geomix.config.studies import Benchmark, Benchmarks, Compare, Ensemble, Sweep, System, Systems
+from geomix.config.studies import Baselines, Datasets, Report, Study, Systems
 
 
 class Params(Section):
@@ -28,10 +29,10 @@ class Params(Section):
 
     dataset: Dataset
     tau: Positive
-    curvature: Positive
+    curvature: NonNegative
     lam: Positive
     epochs: Count
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     download: Download
     folder: Folder
     embeddings: Embeddings
@@ -40,7 +41,7 @@ class Params(Section):
     crop: Crop
     backbone: Backbone
     head: Head
-    geometry: dict[Name, Geometry]
+    geometry: Annotated[dict[Name, Geometry], Field(min_length=1)]
     loss: Loss
     negatives: Negatives
     regulariser: Regulariser
@@ -48,11 +49,8 @@ class Params(Section):
     batch: Batch
     augment: Augment
     optim: Optim
-    compare: Compare
-    sweep: Sweep
-    benchmarks: Benchmarks
-    benchmark: dict[Dataset, Benchmark]
+    study: dict[Name, Study]
+    baselines: Baselines
+    datasets: Datasets
     systems: Systems
-    ensemble: Ensemble
-    system: dict[Name, System]
     report: Report

@@ -1,5 +1,6 @@
-"""How well a tree of proxies agrees with the known hierarchy, beside a random tree and one of
-Euclidean k-means.
+"""How well a tree of proxies agrees with the known hierarchy.
+
+Beside it stand a random tree and one of Euclidean k-means.
 
 A tree is two arrays: the parent of each node, -1 for the root, and the node of each sample.
 """
@@ -26,8 +27,7 @@ class Tree(NamedTuple):
 
 
 def read_tree(folder: Path, split: str) -> Tree:
-    """Read the tree of a cell trained with the regulariser hier, and the places of a split's
-    samples in it.
+    """Read the tree that a cell learned, and the places of a split's samples in it.
 
     Raises:
         InputError: If the cell has none.
@@ -38,13 +38,14 @@ def read_tree(folder: Path, split: str) -> Tree:
             return Tree(parents, embeddings[f"{split}_proxy"])
     except (FileNotFoundError, KeyError) as error:
         raise InputError(
-            f"{folder}/tree.csv: found no tree of {split}, expected one of regulariser hier: {error}"
+            f"{folder}/tree.csv: found no tree of {split}, expected one of a regulariser: {error}"
         ) from None
 
 
 def dendrogram_purity(tree: Tree, classes: np.ndarray) -> float:
-    """Give the mean purity of the smallest subtree that holds two samples of a class, over all such
-    pairs.
+    """Return the mean purity of the smallest subtree that holds two samples of a class.
+
+    The mean is over all such pairs.
 
     Args:
         tree: The tree; a node and all below it are a subtree, and samples of one node have that
@@ -119,11 +120,11 @@ def kmeans_tree(vectors: np.ndarray, leaves: int, branches: int, seed: int) -> T
 def compare_trees(
     tree: Tree, vectors: np.ndarray, levels: Mapping[str, np.ndarray], seed: int = 0
 ) -> list[dict[str, object]]:
-    """Score a learned tree beside a random one of its shape and one of k-means with as many leaves
-    and branches.
+    """Score a learned tree beside a random one of its shape and one of k-means.
 
-    Leaves are nodes with samples, branches the children of a node with any, on average, both in the
-    part of the learned tree that leads to samples.
+    The latter has the same numbers of leaves and branches. Leaves are nodes with samples, branches
+    the children of a node with any, on average, both in the part of the learned tree that leads to
+    samples.
 
     Args:
         tree: The learned one.
@@ -163,8 +164,9 @@ def compare_trees(
 def score_tree(
     folder: Path, vectors: Mapping[str, np.ndarray], packed: Packed
 ) -> list[dict[str, object]]:
-    """Compare the tree of a cell with the known hierarchy of the test images; rows of
-    `compare_trees`.
+    """Compare the tree of a cell with the known hierarchy of the test images.
+
+    Rows are those of `compare_trees`.
 
     Args:
         folder: Of the cell.

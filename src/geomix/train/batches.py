@@ -10,8 +10,7 @@ from geomix.losses.table import Table
 
 
 class ClassBatches:
-    """Draw batches for training: K images of each of P classes, one image of every class after the
-    other (view-major).
+    """Draw batches for training: K images of each of P classes, view by view.
 
     An epoch is as many batches as the images fill, at least one. Classes and, within a class,
     images are drawn without repetition inside a batch.
@@ -30,13 +29,11 @@ class ClassBatches:
         """
         _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(counts) < classes:
-            raise InputError(
-                f"batch.classes: found {classes}, expected at most the {len(counts)} classes of the train split"
-            )
+            most = f"the {len(counts)} classes of the train split"
+            raise InputError(f"batch.classes: found {classes}, expected at most {most}")
         if counts.min() < images:
-            raise InputError(
-                f"batch.images: found {images}, expected at most {counts.min()}, the images of the smallest class"
-            )
+            most = f"{counts.min()}, the images of the smallest class"
+            raise InputError(f"batch.images: found {images}, expected at most {most}")
         order = torch.from_numpy(np.argsort(codes, kind="stable"))
         self._members = order.split(counts.tolist())
         self._labels = torch.from_numpy(codes)
@@ -64,11 +61,11 @@ class ClassBatches:
 
 
 class ImageBatches:
-    """Draw batches for training without labels: two views of each of B images, first one view of
-    all, then the other.
+    """Draw batches for training without labels: two views of each of B images.
 
-    Images are drawn uniformly: a batch of P classes would tell which images differ in class. An
-    epoch is as many batches as the images fill, each image in one at most.
+    First comes one view of all, then the other. Images are drawn uniformly: a batch of P classes
+    would tell which images differ in class. An epoch is as many batches as the images fill, each
+    image in one at most.
     """
 
     classes = None  # nobody knows them
@@ -84,8 +81,10 @@ class ImageBatches:
             InputError: If the views are odd in number, or B is above N.
         """
         if views % 2 or views > 2 * length:
-            most = f"an even number of at most {2 * length}, as labels are hidden: two views of each image of the train split"
-            raise InputError(f"batch: found classes * images = {views}, expected {most}")
+            raise InputError(
+                f"batch: found classes * images = {views}, expected an even number of at most"
+                f" {2 * length}, as labels are hidden: two views of each image of the train split"
+            )
         self._length, self._drawn = length, views // 2
         self.per_epoch = length // self._drawn
 

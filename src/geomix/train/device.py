@@ -1,0 +1,29 @@
+"""Where a process computes, and what makes the same seed give the same bytes there."""
+
+import torch
+
+from geomix.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of key `device`: auto takes CUDA where there is one.
+
+    Raises:
+        InputError: If cuda is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: found cuda, expected auto or cpu: there is no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def fix_bytes(device: torch.device) -> None:
+    """Set this whole process up so that a seed gives the same bytes again, on the CPU.
+
+    One thread, as sums of floats depend on their number, and deterministic algorithms.
+    """
+    if device.type != "cpu":
+        return
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    # A debugging aid that costs a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
