@@ -2,4 +2,7 @@
 
 
 class InputError(ValueError):
-    """Bad input: params, files or arguments. The message names the place, what was found and what was expected."""
+    """Bad input: params, files or arguments.
+
+    The message names the place, what was found and what was expected.
+    """

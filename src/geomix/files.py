@@ -14,11 +14,12 @@ from geomix.errors import InputError
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder beside its place and move it there when complete; on an error what was there
-    before stays.
+    """Fill a folder beside its place and move it there when complete.
+
+    On an error what was there before stays.
 
     Args:
-        path: Where the folder shall be.
+        path: The target folder.
 
     Yields:
         An empty folder to write to.
@@ -46,16 +47,15 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """Give the SHA-256 of a file in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people and programs: indented, keys in the given order, a newline at the end."""
-    path.write_text(
-        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    """Write JSON for people and programs: indented, keys in the given order."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
