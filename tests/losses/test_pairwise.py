@@ -1,4 +1,4 @@
-"""Pairwise cross-entropy: its definition, the released values, weights, added terms."""
+"""Pairwise cross-entropy: its definition, the released values, added terms."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geomix.geometry.geometry import Geometry
 from geomix.geometry.spaces import Ball, Space, Sphere
-from geomix.losses.pairwise import cross_entropy_with_added, pairwise_cross_entropy, weighted
+from geomix.losses.pairwise import cross_entropy_with_added, pairwise_cross_entropy
 from geomix.losses.table import Table
 from tests.losses.conftest import COLUMNS, ROWS, class_major, random_logits
 
@@ -109,17 +109,6 @@ def test_same_class_columns_other_than_the_positive_have_no_gradient() -> None:
     pairwise_cross_entropy(logits, batch, batch).backward()
     assert logits.grad is not None
     assert (logits.grad.diagonal() == 0).all()
-
-
-def test_no_gradient_flows_through_weights(pair: tuple[Table, Table]) -> None:
-    given = random_logits(len(pair[0]), len(pair[1]), 1.0).requires_grad_()
-    fixed = torch.full_like(given, math.log(2.0)).masked_fill(
-        pair[0].label.unsqueeze(1) == pair[1].label, 0
-    )
-    loss = weighted(lambda given, *_: fixed + given * 0).loss(given, *pair)
-    by_rule = torch.autograd.grad(loss, given)[0]
-    expected = torch.autograd.grad(pairwise_cross_entropy(given + fixed, *pair), given)[0]
-    torch.testing.assert_close(by_rule, expected)
 
 
 def test_what_is_added_counts_as_one_more_negative_of_each_term() -> None:

@@ -16,11 +16,11 @@ from tests.negatives.conftest import generator
 TAU = 0.5
 
 
-def elimination() -> Elimination:
+def elimination(tau: float = TAU) -> Elimination:
     settings = FalseNegativeElimination(
         rule="false_negative_elimination", margin=0.2, prior=0.4, suspicious=0.4
     )
-    return Elimination(settings, seed=1)
+    return Elimination(settings, tau, seed=1)
 
 
 def density(score: float, seen: Tensor) -> float:
@@ -39,8 +39,8 @@ def test_elimination_equals_its_definition_before_and_after_the_statistics_are_u
     for epoch in (0, 1):
         rule.start_epoch(epoch, 2)
         for _ in range(8):  # 240 positives
-            rule.loss(logits, batch, batch, TAU)
-        weights = rule.weights(logits, batch, batch, TAU)
+            rule.loss(logits, batch, batch)
+        weights = rule.weights(logits, batch, batch)
         assert (weights[~unlike] == 0).all()
         for r in range(15):
             positives = [p for p in range(15) if not unlike[r, p] and p != r]
@@ -62,9 +62,9 @@ def test_elimination_is_a_triplet_loss_over_drawn_negatives(batch: Table) -> Non
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     same = equal_pairs(batch.label, batch.label)
     row, positive = pairs = positive_pairs(batch, batch)
-    chosen, _ = elimination().draw(logits, batch, batch, pairs, same, TAU)
+    chosen, _ = elimination().draw(logits, batch, batch, pairs, same)
     expected = ((logits[row, chosen] - logits[row, positive]) * TAU + 0.2).clamp_min(0).mean()
-    torch.testing.assert_close(elimination().loss(logits, batch, batch, TAU), expected)
+    torch.testing.assert_close(elimination().loss(logits, batch, batch), expected)
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
@@ -78,15 +78,15 @@ def test_elimination_draws_by_its_weights_however_often_it_tries(
     rule = elimination()
     rule.start_epoch(epoch, 2)
     for _ in range(8):  # 240 positives
-        rule.loss(logits, batch, batch, TAU)
+        rule.loss(logits, batch, batch)
     row, positive = pairs
     seen = (batch.view == batch.view[row].unsqueeze(1)) | (
         batch.view == batch.view[positive].unsqueeze(1)
     )
-    weights = rule.weights(logits, batch, batch, TAU)[row] * seen
+    weights = rule.weights(logits, batch, batch)[row] * seen
     drawn = torch.zeros(len(pairs[0]), 15)
     for _ in range(1000):
-        chosen, there = rule.draw(logits, batch, batch, pairs, same, TAU)
+        chosen, there = rule.draw(logits, batch, batch, pairs, same)
         drawn[torch.arange(len(chosen)), chosen] += there
     mass = weights.sum(1, keepdim=True)
     assert torch.equal(there, mass.squeeze(1) > 0)
@@ -101,7 +101,7 @@ def test_statistics_are_those_of_all_numbers_and_forgotten_each_epoch(batch: Tab
         (30, float(numbers.mean()), float(numbers.var(correction=0)))
     )
     rule = elimination()
-    rule.loss(torch.zeros(15, 15), batch, batch, TAU)
+    rule.loss(torch.zeros(15, 15), batch, batch)
     assert rule.positives.count == 30
     rule.start_epoch(1, 2)
     assert rule.positives.count == 0
@@ -111,10 +111,8 @@ def test_order_of_rows_and_columns_moves_the_weights_along(batch: Table) -> None
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     order = torch.randperm(15, generator=generator())
     moved = batch[order]
-    found = elimination().weights(logits[order][:, order], moved, moved, TAU)
-    torch.testing.assert_close(
-        found, elimination().weights(logits, batch, batch, TAU)[order][:, order]
-    )
+    found = elimination().weights(logits[order][:, order], moved, moved)
+    torch.testing.assert_close(found, elimination().weights(logits, batch, batch)[order][:, order])
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e4])
@@ -123,8 +121,8 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(scale: float, batch: Tab
     rule = elimination()
     rule.start_epoch(1, 2)
     for _ in range(8):
-        loss = rule.loss(logits, batch, batch, TAU)
-    weights = rule.weights(logits.detach(), batch, batch, TAU)
+        loss = rule.loss(logits, batch, batch)
+    weights = rule.weights(logits.detach(), batch, batch)
     assert torch.isfinite(weights).all()
     assert (weights >= 0).all()
     (gradient,) = torch.autograd.grad(loss, logits)
@@ -134,4 +132,4 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(scale: float, batch: Tab
 
 def test_every_geometry_is_served(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:
     points = geometry.place(embeddings)
-    assert torch.isfinite(elimination()(geometry, embeddings, points, batch))
+    assert torch.isfinite(elimination(geometry.tau)(geometry, embeddings, points, batch))

@@ -96,7 +96,7 @@ def test_beta_changes_over_the_epochs(
     anneal: str, expected: list[float], geometry: Geometry, embeddings: Tensor, batch: Table
 ) -> None:
     settings = Hard.model_validate({"rule": "hard", "beta": 2, "tau_plus": 0.1, "anneal": anneal})
-    rule, points = HardNegatives(settings), geometry.place(embeddings)
+    rule, points = HardNegatives(settings, geometry), geometry.place(embeddings)
     logits = geometry.logits(points, points)
     for epoch, beta in enumerate(expected):
         rule.start_epoch(epoch, 4)

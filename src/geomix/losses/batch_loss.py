@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, Points
+from geomix.losses.pairwise import pairwise_cross_entropy
 from geomix.losses.table import Table
 
 # From logits (N, M) and who the rows and the columns are.
@@ -47,6 +49,23 @@ class OnLogits(BatchLoss):
     ) -> Tensor:
         """Return the loss, a scalar."""
         return self.loss(geometry.logits(points, points), batch, batch)
+
+
+def weighted(weights: LogitLoss) -> OnLogits:
+    """Build `pairwise_cross_entropy` with sum w exp(l) over the negatives in place of sum exp(l).
+
+    Args:
+        weights: Returns log-weights (N, M) from logits, rows and columns, a new tensor each time:
+            minus infinity for a weight of 0, 0 in the columns of the row's own class. No gradient
+            flows through them.
+    """
+
+    def loss(logits: Tensor, rows: Table, columns: Table) -> Tensor:
+        with torch.no_grad():
+            log_weights = weights(logits.detach(), rows, columns)
+        return pairwise_cross_entropy(logits, rows, columns, log_weights)
+
+    return OnLogits(loss)
 
 
 def require_classes(classes: int | None, loss: str) -> int:

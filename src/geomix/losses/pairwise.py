@@ -1,10 +1,9 @@
-"""The pairwise cross-entropy of Hyp-ViT and HypMix, with weights or with added negatives."""
+"""The pairwise cross-entropy of Hyp-ViT and HypMix, with weights or added negatives."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from geomix.losses.batch_loss import LogitLoss, OnLogits
 from geomix.losses.table import Table
 from geomix.losses.terms import collect_terms
 
@@ -47,23 +46,6 @@ def pairwise_cross_entropy(
     """
     terms = collect_terms(logits, rows, columns, log_weights=log_weights)
     return softplus(terms.negatives[0] - terms.positives).mean()
-
-
-def weighted(weights: LogitLoss) -> OnLogits:
-    """Build `pairwise_cross_entropy` with sum w exp(l) over the negatives in place of sum exp(l).
-
-    Args:
-        weights: Returns log-weights (N, M) from logits, rows and columns, a new tensor each time:
-            minus infinity for a weight of 0, 0 in the columns of the row's own class. No gradient
-            flows through them.
-    """
-
-    def loss(logits: Tensor, rows: Table, columns: Table) -> Tensor:
-        with torch.no_grad():
-            log_weights = weights(logits.detach(), rows, columns)
-        return pairwise_cross_entropy(logits, rows, columns, log_weights)
-
-    return OnLogits(loss)
 
 
 def cross_entropy_with_added(logits: Tensor, batch: Table, added: Tensor) -> Tensor:

@@ -3,20 +3,13 @@
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from geomix.losses.table import Table
-
 
 class Regulariser(nn.Module):
-    """A term added to any loss, made by learned proxies that are the inner nodes of a tree."""
+    """A term added to any loss, made by learned proxies that are the inner nodes of a tree.
 
-    def forward(self, embeddings: Tensor, batch: Table) -> Tensor:
-        """Return the term, a scalar.
-
-        Args:
-            embeddings: Those of the batch, (N, D).
-            batch: Who they are.
-        """
-        raise NotImplementedError
+    It is called with the embeddings (N, D) of a batch and the table of who they are, and returns
+    a scalar.
+    """
 
     def optimizers(self, learning_rate: float) -> list[Optimizer]:
         """Build the optimisers of the proxies; each group has its `factor` of the rate."""

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.config.negatives import Debiased
-from geomix.geometry.geometry import Geometry, Points
-from geomix.losses.batch_loss import BatchLoss
+from geomix.geometry.geometry import Geometry
+from geomix.losses.batch_loss import BatchLoss, OnLogits
 from geomix.losses.table import Table
 from geomix.losses.terms import collect_terms, subtract_share
 
@@ -48,21 +48,8 @@ def debiased(
     return softplus(torch.maximum(corrected, floor) - terms.positives).mean()
 
 
-class DebiasedNegatives(BatchLoss):
-    """The debiased loss, whose floor is that of the geometry."""
-
-    def __init__(self, settings: Debiased) -> None:
-        super().__init__()
-        self.tau_plus = settings.tau_plus
-
-    def forward(
-        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
-    ) -> Tensor:
-        """Return the loss, a scalar."""
-        logits, lowest = geometry.logits(points, points), geometry.lowest_logit
-        return debiased(logits, batch, batch, tau_plus=self.tau_plus, lowest=lowest)
-
-
 def build(settings: Debiased, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
     """Build the loss with this rule."""
-    return DebiasedNegatives(settings)
+    return OnLogits(
+        lambda *given: debiased(*given, tau_plus=settings.tau_plus, lowest=geometry.lowest_logit)
+    )

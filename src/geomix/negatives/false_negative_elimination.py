@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from geomix.config.negatives import FalseNegativeElimination
-from geomix.geometry.geometry import Geometry, Points
-from geomix.losses.batch_loss import BatchLoss
+from geomix.geometry.geometry import Geometry
+from geomix.losses.batch_loss import BatchLoss, OnLogits
 from geomix.losses.draws import Urn, draw_negatives
 from geomix.losses.table import Pairs, Table, equal_pairs, only_positives, positive_pairs
 from geomix.losses.terms import BLOCK, positive_means
@@ -39,7 +39,7 @@ class Running:
         return max(self.squares / max(1, self.count), 1e-12)
 
 
-class Elimination(BatchLoss):
+class Elimination(OnLogits):
     r"""Draw one negative for each term, seldom one that looks like a positive; a triplet loss.
 
     With s = tau * logit, s_+ the mean over the row's positives, and q drawn with probability
@@ -63,42 +63,31 @@ class Elimination(BatchLoss):
         cut is not said there: here from when the statistics are used.
     """
 
-    def __init__(self, settings: FalseNegativeElimination, seed: int) -> None:
-        """Take the settings, and the seed of the draws."""
-        super().__init__()
-        self.settings, self.generator = settings, torch.Generator().manual_seed(seed)
+    def __init__(self, settings: FalseNegativeElimination, tau: float, seed: int) -> None:
+        """Take the settings, the temperature of the logits and the seed of the draws."""
+        super().__init__(self.hinge_loss)
+        self.settings, self.tau = settings, tau
+        self.generator = torch.Generator().manual_seed(seed)
         self.start_epoch(0, 1)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Forget the scores."""
         self.epoch, self.positives, self.negatives = epoch, Running(), Running()
 
-    def forward(
-        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
-    ) -> Tensor:
-        """Return the loss, a scalar."""
-        return self.loss(geometry.logits(points, points), batch, batch, geometry.tau)
-
-    def loss(self, logits: Tensor, rows: Table, columns: Table, tau: float) -> Tensor:
+    def hinge_loss(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
         """Return the loss of logits (N, M), a scalar: mean over terms."""
         same_class = equal_pairs(rows.label, columns.label)
         row, positive = pairs = positive_pairs(rows, columns, same_class)
         with torch.no_grad():
-            self._remember(logits.detach(), pairs, same_class, tau)
-            chosen, found = self.draw(logits.detach(), rows, columns, pairs, same_class, tau)
+            self._remember(logits.detach(), pairs, same_class)
+            chosen, found = self.draw(logits.detach(), rows, columns, pairs, same_class)
         start = row * len(columns)
         drawn, mine = logits.reshape(-1)[torch.stack([start + chosen, start + positive])]
-        hinges = ((drawn - mine) * tau + self.settings.margin).clamp_min(0)
+        hinges = ((drawn - mine) * self.tau + self.settings.margin).clamp_min(0)
         return torch.where(found, hinges, 0).mean()
 
     def draw(
-        self,
-        logits: Tensor,
-        rows: Table,
-        columns: Table,
-        pairs: Pairs,
-        same_class: Pairs,
-        tau: float,
+        self, logits: Tensor, rows: Table, columns: Table, pairs: Pairs, same_class: Pairs
     ) -> tuple[Tensor, Tensor]:
         """Draw a negative of each term by the weights.
 
@@ -108,17 +97,17 @@ class Elimination(BatchLoss):
         row, positive = pairs
         allowed = None
         if self._informed:
-            allowed = logits >= (self.positives.mean - self.settings.margin) / tau
+            allowed = logits >= (self.positives.mean - self.settings.margin) / self.tau
             allowed[same_class] = False
         urn = Urn(rows, columns, allowed)
-        means = positive_means(logits, pairs) * tau
+        means = positive_means(logits, pairs) * self.tau
         chosen = positive.clone()
         found = urn.find(row, positive)[1].sum(0) > 0
         left = found.nonzero().squeeze(1)
         for count in TRIES:
             anchor = row[left]
             tried = urn.draw(anchor, positive[left], count, self.generator)
-            scores = logits.reshape(-1)[(anchor * len(columns)).unsqueeze(1) + tried] * tau
+            scores = logits.reshape(-1)[(anchor * len(columns)).unsqueeze(1) + tried] * self.tau
             weights = torch.empty_like(scores)
             self._weigh(scores, means[anchor].unsqueeze(1), weights)
             weights *= rows.label[anchor].unsqueeze(1) != columns.label[tried]
@@ -131,7 +120,7 @@ class Elimination(BatchLoss):
                 break
         if len(left):
             anchors, place = row[left].unique(return_inverse=True)
-            weights = self.weights(logits[anchors], rows[anchors], columns, tau)
+            weights = self.weights(logits[anchors], rows[anchors], columns)
             chosen[left], found[left] = draw_negatives(
                 weights, rows[anchors], columns, (place, positive[left]), self.generator
             )
@@ -142,15 +131,15 @@ class Elimination(BatchLoss):
         """Return whether the statistics are believed."""
         return self.epoch > 0 and self.positives.count >= ENOUGH
 
-    def weights(self, logits: Tensor, rows: Table, columns: Table, tau: float) -> Tensor:
+    def weights(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
         """Return the weights of the draw, (N, M), in [0, 1]; 0 in the row's own class."""
         same_class = equal_pairs(rows.label, columns.label)
         means = positive_means(logits, only_positives(same_class, rows, columns))
-        means = means.unsqueeze(1) * tau
+        means = means.unsqueeze(1) * self.tau
         weights = torch.empty_like(logits)
         blocks = (given.split(BLOCK) for given in (logits, means, weights))
         for part, mean, into in zip(*blocks, strict=True):
-            self._weigh(part * tau, mean, into)
+            self._weigh(part * self.tau, mean, into)
         weights[same_class] = 0
         return weights
 
@@ -179,9 +168,9 @@ class Elimination(BatchLoss):
         odds = (x * (0.5 / others - 0.5 / mine)).add_(gap / others).mul_(x).add_(constant)
         return odds.sigmoid_()
 
-    def _remember(self, logits: Tensor, pairs: Pairs, same_class: Pairs, tau: float) -> None:
+    def _remember(self, logits: Tensor, pairs: Pairs, same_class: Pairs) -> None:
         """Add the scores of the batch to the statistics of the epoch."""
-        mine = logits[pairs].double() * tau
+        mine = logits[pairs].double() * self.tau
         mean = mine.mean()
         self.positives.add(len(mine), float(mean), float((mine - mean).square().sum()))
         same = logits[same_class].double()
@@ -193,11 +182,11 @@ class Elimination(BatchLoss):
             for part in logits.split(BLOCK):
                 flat = torch.sub(part, centre, out=apart[: len(part)]).view(-1)
                 squares += float(flat.dot(flat))
-            self.negatives.add(count, centre * tau, max(0.0, squares) * tau**2)
+            self.negatives.add(count, centre * self.tau, max(0.0, squares) * self.tau**2)
 
 
 def build(
     settings: FalseNegativeElimination, geometry: Geometry, dimensions: int, seed: int
 ) -> BatchLoss:
     """Build the loss with this rule."""
-    return Elimination(settings, seed)
+    return Elimination(settings, geometry.tau, seed)

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.config.negatives import Hard
-from geomix.geometry.geometry import Geometry, Points
-from geomix.losses.batch_loss import BatchLoss
+from geomix.geometry.geometry import Geometry
+from geomix.losses.batch_loss import BatchLoss, OnLogits
 from geomix.losses.table import Table
 from geomix.losses.terms import collect_terms, subtract_share
 
@@ -61,12 +61,19 @@ def hard(
     return softplus(torch.maximum(corrected, floor) - terms.positives).mean()
 
 
-class HardNegatives(BatchLoss):
+class HardNegatives(OnLogits):
     """HCL whose beta is constant, rises to its value or falls from it, linearly over the epochs."""
 
-    def __init__(self, settings: Hard) -> None:
+    def __init__(self, settings: Hard, geometry: Geometry) -> None:
         """Take the settings; beta has its value until an epoch starts."""
-        super().__init__()
+        super().__init__(
+            lambda *given: hard(
+                *given,
+                beta=self.beta,
+                tau_plus=settings.tau_plus,
+                lowest=geometry.lowest_logit,
+            )
+        )
         self.settings, self.beta = settings, settings.beta
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
@@ -74,20 +81,7 @@ class HardNegatives(BatchLoss):
         shares = {"none": 1.0, "up": (epoch + 1) / epochs, "down": 1 - epoch / epochs}
         self.beta = self.settings.beta * shares[self.settings.anneal]
 
-    def forward(
-        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
-    ) -> Tensor:
-        """Return the loss, a scalar."""
-        return hard(
-            geometry.logits(points, points),
-            batch,
-            batch,
-            beta=self.beta,
-            tau_plus=self.settings.tau_plus,
-            lowest=geometry.lowest_logit,
-        )
-
 
 def build(settings: Hard, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
     """Build the loss with this rule."""
-    return HardNegatives(settings)
+    return HardNegatives(settings, geometry)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from geomix.config.negatives import Limited
 from geomix.geometry.geometry import Geometry
-from geomix.losses.batch_loss import BatchLoss
-from geomix.losses.pairwise import weighted
+from geomix.losses.batch_loss import BatchLoss, weighted
 from geomix.losses.table import Table, equal_pairs
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from geomix.config.negatives import MixedImportance
 from geomix.geometry.geometry import Geometry
-from geomix.losses.batch_loss import BatchLoss
-from geomix.losses.pairwise import pairwise_cross_entropy, weighted
+from geomix.losses.batch_loss import BatchLoss, weighted
+from geomix.losses.pairwise import pairwise_cross_entropy
 from geomix.losses.table import Table, equal_pairs
 
 
