@@ -1,4 +1,4 @@
-"""Archives: read in stored order, one file in memory at a time; whatever is broken or harmful is refused in one line."""
+"""Archives: read in stored order, one file in memory at a time; all that is harmful is refused."""
 
 import gzip
 import io

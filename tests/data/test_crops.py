@@ -58,7 +58,7 @@ def photograph(
 
 
 def crop_by_torchvision(content: bytes, box: Tensor, flip: bool, side: int) -> np.ndarray:
-    """Give the crop as a loader of loose files would, (C, side, side)."""
+    """Return the crop as a loader of loose files would, (C, side, side)."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     left, width = (round(share * image.width) for share in (float(box[0]), float(box[2])))
     top, height = (round(share * image.height) for share in (float(box[1]), float(box[3])))

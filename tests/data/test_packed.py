@@ -15,7 +15,7 @@ FILES = [bytes([row]) * (row + 1) for row in range(60)]
 
 
 def encode(folder: Path, **changes: object) -> Path:
-    """Turn a packed folder into an encoded one, whose files are any bytes, with the hashes of what it has."""
+    """Turn a packed folder into an encoded one, whose files are any bytes, with their hashes."""
     (folder / "images.npy").unlink()
     (folder / "images.bin").write_bytes(b"".join(FILES))
     ends = np.cumsum([len(content) for content in FILES])

@@ -14,7 +14,7 @@ from geomix.errors import InputError
 
 
 def running() -> list[str]:
-    """Give the threads that work ahead."""
+    """Return the threads that work ahead."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 

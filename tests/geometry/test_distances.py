@@ -1,8 +1,7 @@
-"""Distances: the released values, geoopt, high precision, the accuracy they state, gradients, a
-Riemannian optimiser.
+"""Distances: released values, geoopt, high precision, stated accuracy, gradients, an optimiser.
 
-Nearly all compare with the definition: points mapped into the Poincare ball, and its distance, at
-450 digits.
+Nearly all tests compare with the definition: points mapped into the Poincare ball, and their
+distance there, at 450 digits.
 """
 
 import math
@@ -26,6 +25,8 @@ from geomix.geometry.distances import (
     flat_distance,
     hyperbolic_distance,
     logmap0,
+    paired_flat_distance,
+    paired_hyperbolic_distance,
 )
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
@@ -53,7 +54,7 @@ def reference(key: str) -> Tensor:
 
 
 def distance_by_definition(x: list[Any], y: list[Any], c: float) -> Any:
-    """Map two tangent vectors into the ball, and give the distance there, all in numbers of mpmath."""
+    """Map two tangent vectors into the ball and return their distance, all in mpmath's numbers."""
     root = mpmath.sqrt(c)
     points, conformal = [], []
     for v in (x, y):
@@ -74,7 +75,7 @@ def exact_distance(x: Tensor, y: Tensor, c: float) -> float:
 
 
 def exact_gradient(x: Tensor, y: Tensor, c: float) -> Tensor:
-    """Give the gradient with respect to x, by differences of 1e-100."""
+    """Return the gradient with respect to x, by differences of 1e-100."""
     slopes = []
     with mpmath.workdps(DIGITS):
         b = [mpmath.mpf(value) for value in y.tolist()]
@@ -92,14 +93,17 @@ def exact_gradient(x: Tensor, y: Tensor, c: float) -> Tensor:
 
 
 def stated_accuracy(x: Tensor, y: Tensor, distance: float, c: float) -> float:
-    """Give what the docstring of hyperbolic_distance states, and a rounding of the result."""
+    """Return what the docstring of hyperbolic_distance states, and a rounding of the result."""
     opposite = 2 * float(x.norm() + y.norm())
     largest, gap = (2 * math.sinh(math.sqrt(c) * d / 2) ** 2 for d in (opposite, distance))
     return min(1e-16 * (len(x) + 16) * largest / gap, 2e-5) + 4e-16
 
 
 def gradient_accuracy(x: Tensor, y: Tensor, distance: float, c: float) -> float:
-    """Give the share of its norm that a gradient may be wrong by: lifted points cancel there, and rounding remains."""
+    """Return the error of a gradient, as a share of its norm, that rounding allows.
+
+    Lifted points cancel there, and their rounding remains.
+    """
     opposite = 2 * float(x.norm() + y.norm())
     cancelled = 1e-15 * math.cosh(math.sqrt(c) * opposite) / math.sinh(math.sqrt(c) * distance)
     return stated_accuracy(x, y, distance, c) + cancelled
@@ -107,7 +111,10 @@ def gradient_accuracy(x: Tensor, y: Tensor, distance: float, c: float) -> float:
 
 @cache
 def grid(c: float) -> tuple[Tensor, Tensor, list[float], list[Tensor]]:
-    """Give pairs (x, y) of every radius, angle and ratio of radii, their distances, and gradients with respect to x."""
+    """Return pairs (x, y) of all radii, angles and ratios of radii.
+
+    With them come their distances, and the gradients with respect to x.
+    """
     first, second = torch.linalg.qr(features(3, 3)).Q[:2]
     pairs = []
     for share in SHARES:
@@ -374,3 +381,16 @@ def test_kernels_agree_on_what_opposite_points_have() -> None:
         torch.testing.assert_close(
             kernel.gap(x, -x, scale), kernel.widest(2 * scale * x.norm(dim=-1)), rtol=1e-12, atol=0
         )
+
+
+@pytest.mark.parametrize("c", [0.1, 3.0])
+def test_points_side_by_side_have_the_distance_of_the_ball(c: float) -> None:
+    x, y = features(5), features(5, seed=1)
+    pairs = zip(x.tolist(), y.tolist(), strict=True)
+    with mpmath.workdps(DIGITS):
+        exact = [float(distance_by_definition(*pair, c)) for pair in pairs]
+    np.testing.assert_allclose(paired_hyperbolic_distance(x, y, c).numpy(), exact, rtol=1e-14)
+    flat = paired_flat_distance(x, y)
+    torch.testing.assert_close(flat, flat_distance(x, y).diagonal(), rtol=1e-12, atol=0)
+    near = paired_hyperbolic_distance(x, y, torch.tensor(1e-8, dtype=torch.float64))
+    torch.testing.assert_close(near, flat, rtol=1e-6, atol=0)

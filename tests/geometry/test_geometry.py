@@ -1,4 +1,4 @@
-"""Geometries: weighted sums over one temperature, from features of any type, and descriptions that rebuild them."""
+"""Geometries: weighted sums over one temperature, features of any type, descriptions."""
 
 import json
 import math
@@ -70,7 +70,7 @@ def compare(geometry: Geometry, x: Tensor, y: Tensor) -> Tensor:
 
 
 def crowd() -> Tensor:
-    """Give float32 features of many radii, and beside each one others at relative gaps of 1e-6 to 0.1."""
+    """Return float32 features of many radii, each with others at relative gaps of 1e-6 to 0.1."""
     origins = normalize(features(12), dim=-1) * torch.tensor(
         [0.01, 0.3, 1.0, 2.0, 2.299, 5.0]
     ).repeat(2).unsqueeze(1)
@@ -199,7 +199,7 @@ def test_what_is_learned_gets_a_gradient_and_comes_back_into_range() -> None:
 
 
 def with_learned_weights(**ratios: float) -> Geometry:
-    """Give the mixture with learned weights, which have moved from their starts by ratios."""
+    """Return the mixture with learned weights, which have moved from their starts by ratios."""
     geometry = build(LEARNED, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     with torch.no_grad():
         for name, ratio in ratios.items():

@@ -1,4 +1,4 @@
-"""Learned weights and their range: values that stay, a gradient that is the derivative, bounds that let go again."""
+"""Learned weights: values that stay, a gradient that is the derivative, bounds that let go."""
 
 import math
 
@@ -10,7 +10,7 @@ from geomix.geometry.learned import RANGE, Weight, limited_ratio
 
 
 def learned_weight(start: float, ratio: float) -> tuple[Weight, Tensor]:
-    """Give a learned weight at a ratio to its start, and its parameter."""
+    """Return a learned weight at a ratio to its start, and its parameter."""
     weight = Weight(start, learn=True)
     assert weight.log_ratio is not None
     with torch.no_grad():

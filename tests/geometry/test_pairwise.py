@@ -1,4 +1,4 @@
-"""All pairs: blocks and the symmetric call change nothing, coinciding points, the backward, refusals."""
+"""All pairs: blocks and the symmetric call, coinciding points, the backward pass, refusals."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def features(count: int, dimensions: int = 4, seed: int = 0) -> Tensor:
 
 
 def crowd() -> Tensor:
-    """Give ten points: two coincide, one is the origin, one pair is nearer than products can tell."""
+    """Return ten points: two coincide, one is the origin, one pair is too near for products."""
     points = features(10)
     points[3] = points[7]
     points[5] = 0
@@ -54,7 +54,7 @@ def distance_by_definition(x: Tensor, y: Tensor, name: str) -> Tensor:
 def value_and_gradients(
     x: Tensor, y: Tensor | None, distance: Distance, upstream: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give distances, and the gradients with respect to x and y; without y, x is compared with itself."""
+    """Return distances and the gradients with respect to x and y, which is x if None."""
     first = x.clone().requires_grad_()
     second = first if y is None else y.clone().requires_grad_()
     found = distance(first, second, 1.5, dtype)
@@ -160,7 +160,8 @@ def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients
     along = normalize(x[0], dim=0)
     if name == "flat":
         lengths, stretch = 2 * steps.norm(dim=-1), torch.tensor(1.0, dtype=torch.float64)
-    else:  # at radius r the metric is 2 along the radius, and 2 sinh(a) / a across it, a = 2 sqrt(c) r
+    else:
+        # At radius r the metric is 2 along the radius and 2 sinh(a) / a across it, a = 2 sqrt(c) r.
         a = 2 * math.sqrt(C) * x[0].norm()
         stretch = a.sinh() / a
         outward = (steps @ along).unsqueeze(-1) * along

@@ -229,7 +229,7 @@ def test_radii_are_clipped_norms() -> None:
 
 
 def learning_ball(start: float, ratio: float) -> Ball:
-    """Give a ball whose learned curvature is a ratio times its start."""
+    """Return a ball whose learned curvature is a ratio times its start."""
     ball = Ball(start, 1, 2.3, learn_curvature=True)
     assert ball.log_ratio is not None
     with torch.no_grad():

@@ -26,7 +26,7 @@ TINY = "test_vit.r160_in1k"
 
 
 def prefixed(prefix: str) -> dict[str, Tensor]:
-    """Give the network's tensors as a wrapper names them, and two classifiers."""
+    """Return the network's tensors as a wrapper names them, and two classifiers."""
     return {f"{prefix}{name}": tensor for name, tensor in NETWORK.items()} | {
         f"{prefix}head.weight": torch.zeros(3, 4),
         "head_dist.bias": torch.zeros(3),

@@ -30,7 +30,7 @@ SQUARE = (32, 32, 3)
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file of an encoder like `SETTINGS`, as train saves it."""
+    """Return the file of an encoder like `SETTINGS`, as train saves it."""
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
     save_file(build(SETTINGS, 10, SQUARE, seed=7).state_dict(), path)
     return path
@@ -123,7 +123,8 @@ def test_an_untrained_vit_sees_the_side_given_or_packed_or_its_own(
 ) -> None:
     encoder = build({"name": TINY, "side": side}, 10, (packed, packed, 3), seed=0)
     assert encoder.side == expected
-    assert encoder.backbone.patch_embed.grid_size == (expected // 16, expected // 16)  # type: ignore[union-attr]
+    embedding: Any = encoder.backbone.patch_embed
+    assert embedding.grid_size == (expected // 16, expected // 16)
     assert encoder(torch.zeros(1, 3, expected, expected))[0].shape == (1, 64)
 
 
@@ -270,7 +271,7 @@ def test_weights_of_another_network_are_refused(
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file like the hub's of `TINY`, with its classifier."""
+    """Return a file like the hub's of `TINY`, with its classifier."""
     path = tmp_path_factory.mktemp("hub") / "snapshots" / "0123abcd" / "model.safetensors"
     path.parent.mkdir(parents=True)
     save_file(timm.create_model(TINY).state_dict(), path)

@@ -1,12 +1,10 @@
-"""Metrics: equal to pytorch-metric-learning's AccuracyCalculator, from the embeddings to the mean
-over queries.
+"""Metrics: equal to pytorch-metric-learning's AccuracyCalculator, from embeddings to means.
 
-Its search is by Euclidean distance in float32, which orders normalised vectors as our cosine does,
-save for ties of its
-rounding: the embeddings here have none. Its R and its lists leave the query out by row where the
-first rows of the reference are the queries, and its means leave out "lone queries", without any
-relevant item. Its lists are the whole ranking with k = None, and max R long with k =
-"max_bin_count"; MRR then is 0 for a query without a hit in them, as ours.
+Its search is by Euclidean distance in float32. That orders normalised vectors as our cosine does,
+except for ties of its rounding; the embeddings here have none. Its R and its lists leave the query
+out by row if the first rows of the reference are the queries, and its means leave out "lone
+queries", those without any relevant item. Its lists are the whole ranking with k = None, and max R
+long with k = "max_bin_count"; MRR then is 0 for a query without a hit in them, as ours is.
 """
 
 import numpy as np
@@ -26,7 +24,8 @@ NAMES = {
     "mean_reciprocal_rank": "reciprocal_rank",
 }
 SIZES = [14, 1, 6, 2, 9, 1, 17, 3, 10]  # of classes; 63 items
-GAP = 1e-6  # between cosines of a list; squared distances of unit vectors in float32 err by about 4e-7
+# Between cosines of a list; squared distances of unit vectors in float32 err by about 4e-7.
+GAP = 1e-6
 
 
 def draw(seed: int, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:

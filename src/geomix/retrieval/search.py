@@ -1,15 +1,14 @@
 """Exact nearest neighbours in any geometry.
 
 The first pass scores the gallery by matrix products, block by block with a running top-k. A
-geometry of one space orders as an inner product (for the ball: on the hyperboloid), which short
-lists take in float32 on the CPU. What float32 leaves open, long lists, where that would be most
-places, sums of spaces, and CUDA devices take products in float64. A bound on the
-rounding of the scores says which neighbours in a list it may have swapped: only these are compared
-anew, from explicit differences, and a list is taken only where the bound says that no item was left
-out.
+geometry of one space orders as an inner product (for the ball: on the hyperboloid). Short lists
+take it in float32 on the CPU. Products in float64 serve what float32 leaves open, long lists, in
+which that would be most places, sums of spaces, and CUDA devices. A bound on the rounding of the
+scores tells which neighbours in a list it may have swapped: only these are compared again, from
+explicit differences. A list is accepted only if the bound excludes that an item is missing.
 
 faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search`
-compares.
+compares the two.
 """
 
 import math
@@ -21,23 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, Points
 from geomix.geometry.spaces import Space
 
 Score = Callable[[Points, Points], Tensor]
 
-SPARE = 10  # candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second
-EPS32, EPS64 = (
-    2.0**-24,
-    2.0**-50,
-)  # unit roundoff; of float64 with room for the rounding of the coordinates themselves
+# Candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second.
+SPARE = 10
+# Unit roundoff; that of float64 has room for the rounding of the coordinates themselves.
+EPS32, EPS64 = 2.0**-24, 2.0**-50
 SHORT = 128  # longest list made in float32
-GROUP = 8  # neighbours are sought among groups of so many items, where that pays: in galleries of SPARSE lists
-SPARSE = 64
+GROUP = 8  # items of a group: neighbours are sought among groups if that pays ...
+SPARSE = 64  # ... which is in galleries of this many lists
 SINGLE = 1e30  # products up to here fit float32
 TILE = 2**16  # gallery items scored at a time
-ROWS = 512  # queries at most, of one space: longer blocks leave the cache
+ROWS = 512  # most queries of a block, of one space: longer blocks leave the cache
 PART = 2**19  # scores that a thread sorts at a time
 
 
@@ -52,22 +49,22 @@ def nearest(
     """Find the k most similar gallery items of each query, exactly and in a fixed order.
 
     Args:
-        queries: Embeddings (Q, D), as the head gives them, on the device that shall search.
-        gallery: Embeddings (N, D), there too. The same object as queries is placed once.
-        geometry: Whose similarity orders.
+        queries: Embeddings (Q, D), as the head returns them, on the device that searches.
+        gallery: Embeddings (N, D), on the same device. Passing queries itself places them once.
+        geometry: The similarity that orders.
         k: Neighbours for each query.
         exclude: For each query the row of the gallery that is the query itself, (Q,), or -1; None
-            where there is none.
-        memory: Bytes for temporary arrays, about. Beside them stand the placed points, 8 D bytes
-            each, their float32 copies, and the result.
+            if there is none.
+        memory: About the bytes for temporary arrays. The placed points, 8 D bytes each, their
+            float32 copies, and the result come on top.
 
     Returns:
         Rows of the gallery, closest first, shape (Q, k), int64. Ties go to the lower row;
         duplicates stay.
 
     Raises:
-        InputError: On shapes that do not fit, values that are not finite, or k outside 1 ... N
-            (less the excluded one).
+        InputError: On values that are not finite.
+        ValueError: On shapes that do not fit, or k outside 1 ... N (minus the excluded one).
     """
     _check(queries, gallery, k, exclude)
     own = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(gallery.device)
@@ -86,8 +83,7 @@ def nearest(
                 scores, items = first_pass.candidates(rows, wanted + (own is not None))
                 if own is not None:
                     scores, items = _drop(scores, items, own[rows])
-                # The k-th of the list is at least so much better than what was left out, whatever
-                # rounding did.
+                # Whatever rounding did, the k-th of the list is better than any item left out.
                 sure = scores[:, k - 1].double() - scores[:, -1] > 2 * first_pass.slack[rows]
                 sure |= wanted == available
                 _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], k, memory)
@@ -99,13 +95,13 @@ def nearest(
 
 
 class _Memory:
-    """Memory that is used again: fresh pages would cost as much as a product."""
+    """Memory that is reused: fresh pages would cost as much as a product."""
 
     def __init__(self) -> None:
         self._memory = torch.empty(0)
 
     def matrix(self, rows: int, columns: int, kind: Tensor, dtype: torch.dtype) -> Tensor:
-        """Give a matrix on the device of another."""
+        """Return a matrix on the device of another tensor."""
         if len(self._memory) < rows * columns:
             self._memory = kind.new_empty(rows * columns, dtype=dtype)
         return self._memory[: rows * columns].view(rows, columns)
@@ -120,9 +116,8 @@ class _Product(_Memory):
 
     def __call__(self, x: Points, y: Points) -> Tensor:
         queries = x[0] if self._space is None else self._space.as_inner_product(x[0])[0]
-        return torch.mm(
-            queries, y[0].T, out=self.matrix(len(queries), len(y[0]), queries, queries.dtype)
-        )
+        out = self.matrix(len(queries), len(y[0]), queries, queries.dtype)
+        return torch.mm(queries, y[0].T, out=out)
 
 
 class _Sum(_Memory):
@@ -133,9 +128,8 @@ class _Sum(_Memory):
         self._geometry = geometry
 
     def __call__(self, x: Points, y: Points) -> Tensor:
-        return self._geometry.write_similarity(
-            x, y, self.matrix(len(x[0]), len(y[0]), x[0], torch.float32)
-        )
+        out = self.matrix(len(x[0]), len(y[0]), x[0], torch.float32)
+        return self._geometry.write_similarity(x, y, out)
 
 
 class _Blocks:
@@ -158,10 +152,9 @@ class _Blocks:
         self._pool = ThreadPoolExecutor(self._threads)
 
     def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Give for each query the scores of `count` items, falling, and their rows of the gallery."""
-        scores, items = zip(
-            *(self._best(block, count) for block in rows.split(self._step)), strict=True
-        )
+        """Return for each query the highest `count` scores, falling, and their gallery rows."""
+        blocks = (self._best(block, count) for block in rows.split(self._step))
+        scores, items = zip(*blocks, strict=True)
         return torch.cat(scores), torch.cat(items)
 
     def _best(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -178,25 +171,28 @@ class _Blocks:
         tile = [points[start : start + self._tile] for points in self._y]
         found = self._score(queries, tile)
         count = min(count, found.shape[1])
-        scores, items = (
-            found.topk(count, dim=1) if found.device.type != "cpu" else self._largest(found, count)
-        )
+        if found.device.type == "cpu":
+            scores, items = self._largest(found, count)
+        else:
+            scores, items = found.topk(count, dim=1)
         return scores, items + start
 
     def _largest(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Give the `count` largest of each row, falling, and where they are; several times faster than a top-k of torch."""
+        """Return the `count` largest of each row, falling, and their places.
+
+        This is several times faster than a top-k of torch.
+        """
         queries, items = scores.shape
         if items < SPARSE * count:
             best, chosen = self._by_parts(_largest, scores, count)
             return best, chosen
         groups = items // GROUP  # the largest are in the groups with the largest maxima
-        (chosen,) = self._by_parts(
-            _highest, scores[:, : groups * GROUP].view(queries, GROUP, groups).amax(1), count
-        )
-        members = chosen.unsqueeze(1) + torch.arange(0, groups * GROUP, groups).view(1, GROUP, 1)
-        candidates = torch.cat(
-            [members.view(queries, -1), torch.arange(groups * GROUP, items).expand(queries, -1)], 1
-        )
+        end = groups * GROUP
+        maxima = scores[:, :end].view(queries, GROUP, groups).amax(1)
+        (chosen,) = self._by_parts(_highest, maxima, count)
+        members = chosen.unsqueeze(1) + torch.arange(0, end, groups).view(1, GROUP, 1)
+        rest = torch.arange(end, items).expand(queries, -1)
+        candidates = torch.cat([members.view(queries, -1), rest], 1)
         best, chosen = self._by_parts(_largest, scores.gather(1, candidates), count)
         return best, candidates.gather(1, chosen)
 
@@ -212,23 +208,22 @@ class _Blocks:
 
 
 def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Blocks]:
-    """Give ways to score, each for the queries that the one before it left open, with a bound on
-    their rounding.
+    """Yield ways to score, with a bound on their rounding.
 
-    A product of E terms, of coordinates rounded before, is off by at most (E + 2) eps sum |q_i
-    g_i|, which Cauchy and
-    Schwarz bound: the first coordinate apart from the rest, as they differ in size. In float32 that
-    bound would leave most places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard
-    deviations of independent roundings (Higham and Mary 2019).
+    Each one is for the queries that the one before it left open. A product of E terms, of rounded
+    coordinates, is off by at most (E + 2) eps sum |q_i g_i|. Cauchy and Schwarz bound the sum: the
+    first coordinate apart from the rest, because they differ in size. In float32 that bound would
+    leave most places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard deviations of
+    independent roundings (Higham and Mary 2019).
     """
     if len(geometry.parts) > 1:
         parts = zip(geometry.parts, x, y, strict=True)
-        slack = sum(
+        error = sum(
             weight * max(space.resolution(a), space.resolution(b))
             for (space, weight), a, b in parts
         )
-        every = x[0].new_full((len(x[0]),), slack)
-        yield from repeat(_Blocks(_Sum(geometry), x, y, every, memory, 2 * ROWS))
+        slack = x[0].new_full((len(x[0]),), error)
+        yield from repeat(_Blocks(_Sum(geometry), x, y, slack, memory, 2 * ROWS))
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:
@@ -236,31 +231,23 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> It
     first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
     size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
     terms = gallery.shape[1]
-    if (
-        k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE
-    ):  # CUDA may round products to TF32
-        yield _Blocks(
-            _Product(),
-            [queries.float()],
-            [gallery.float()],
-            EPS32 * (4 + 2 * math.sqrt(terms)) * size,
-            memory,
-            ROWS,
-        )
+    # CUDA may round products to TF32.
+    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
+        slack = EPS32 * (4 + 2 * math.sqrt(terms)) * size
+        yield _Blocks(_Product(), [queries.float()], [gallery.float()], slack, memory, ROWS)
     del queries
-    yield from repeat(
-        _Blocks(_Product(space), x, [gallery], EPS64 * (terms + 2) * size, memory, ROWS)
-    )
+    slack = EPS64 * (terms + 2) * size
+    yield from repeat(_Blocks(_Product(space), x, [gallery], slack, memory, ROWS))
 
 
 def _highest(scores: np.ndarray, count: int) -> tuple[np.ndarray]:
-    """Give where the largest of each row are, in no order."""
+    """Return the places of the largest of each row, in no order."""
     cut = scores.shape[1] - count
     return (np.argpartition(scores, cut, axis=1)[:, cut:],)
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the largest of each row, falling, and where they are."""
+    """Return the largest of each row, falling, and their places."""
     (items,) = _highest(scores, count)
     best = np.take_along_axis(scores, items, 1)
     order = np.argsort(-best, axis=1)
@@ -268,7 +255,7 @@ def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drop(scores: Tensor, items: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """Take the excluded item out of each list, or the last where it is not there."""
+    """Remove the excluded item from each list, or the last one if it is not in the list."""
     kept = items != own.unsqueeze(1)
     kept[kept.all(1), -1] = False
     shape = (len(items), items.shape[1] - 1)
@@ -276,7 +263,7 @@ def _drop(scores: Tensor, items: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ties(scores: Tensor, slack: Tensor) -> Tensor:
-    """Say which items rounding may have swapped with the next of the list, (q, count - 1)."""
+    """Return which items rounding may have swapped with the next of the list, (q, count - 1)."""
     return scores[:, :-1].double() - scores[:, 1:] <= 2 * slack.unsqueeze(1)
 
 
@@ -291,7 +278,10 @@ def _rerank(
     k: int,
     memory: int,
 ) -> None:
-    """Order, in place, what rounding may have swapped into the first k: by similarity in float64, then by row of the gallery."""
+    """Reorder, in place, the items that rounding may have swapped into the first k.
+
+    They are ordered by similarity in float64, then by row of the gallery.
+    """
     tied = _ties(scores, slack)
     tied[:, k - 1 :] = tied[:, k - 1 :].cumprod(1)  # beyond them, only what is tied to the k-th
     edge = tied.new_zeros(len(tied), 1)
@@ -314,27 +304,18 @@ def _rerank(
 
 
 def _check(queries: Tensor, gallery: Tensor, k: int, exclude: np.ndarray | None) -> None:
-    if (
-        queries.ndim != 2
-        or gallery.ndim != 2
-        or queries.shape[1] != gallery.shape[1]
-        or not len(gallery)
-        or not len(queries)
-    ):
-        shapes = f"{tuple(queries.shape)} and {tuple(gallery.shape)}"
-        raise InputError(
-            f"nearest: found queries and gallery of shapes {shapes}, expected (Q, D) and (N, D) with Q, N > 0"
-        )
+    shapes = tuple(queries.shape), tuple(gallery.shape)
+    fits = queries.ndim == gallery.ndim == 2 and queries.shape[1] == gallery.shape[1]
+    if not fits or not len(queries) or not len(gallery):
+        found = f"queries and gallery of shapes {shapes[0]} and {shapes[1]}"
+        raise ValueError(f"nearest: found {found}, expected (Q, D) and (N, D) with Q, N > 0")
     if exclude is not None and exclude.shape != (len(queries),):
-        raise InputError(
-            f"nearest: found exclude of shape {exclude.shape}, expected ({len(queries)},)"
-        )
+        expected = f"({len(queries)},)"
+        raise ValueError(f"nearest: found exclude of shape {exclude.shape}, expected {expected}")
     if exclude is not None and not ((exclude >= -1) & (exclude < len(gallery))).all():
-        raise InputError(
-            f"nearest: found exclude from {exclude.min()} to {exclude.max()}, expected rows 0 to {len(gallery) - 1}"
-        )
+        found = f"exclude from {exclude.min()} to {exclude.max()}"
+        raise ValueError(f"nearest: found {found}, expected rows 0 to {len(gallery) - 1}")
     available = len(gallery) - (exclude is not None)
     if not 1 <= k <= available:
-        raise InputError(
-            f"nearest: found k = {k}, expected 1 to {available}, the items of the gallery"
-        )
+        expected = f"1 to {available}, the items of the gallery"
+        raise ValueError(f"nearest: found k = {k}, expected {expected}")
