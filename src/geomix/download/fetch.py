@@ -57,18 +57,11 @@ def fetch(
     return files
 
 
-def places_in_mirror(dataset: str, file: File, mirror: Path) -> list[Path]:
-    """Return the paths at which a mirror may hold a file, in order of preference."""
-    return [
-        folder / name
-        for name in (file.name, *file.other_names)
-        for folder in (mirror / dataset, mirror)
-    ]
-
-
 def find_in_mirror(dataset: str, file: File, mirror: Path | None) -> Path | None:
-    """Return the path of a file in the mirror, if it is there."""
-    places = places_in_mirror(dataset, file, mirror) if mirror else []
+    """Return the first path at which a mirror holds a file, if it does."""
+    names = (file.name, *file.other_names)
+    folders = (mirror / dataset, mirror) if mirror else ()
+    places = (folder / name for name in names for folder in folders)
     return next((path for path in places if path.is_file()), None)
 
 
