@@ -1,4 +1,4 @@
-"""Report: results/<dataset> -> reports/ (pages, pictures, tables), committed for people to read."""
+"""Report the default flow: results/<dataset> -> reports/ (README.md, the answer; metrics.json)."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,37 +8,24 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
+from geomix.config.stages import SummaryParams
 from stages import Arguments, run
 
 
 def main() -> None:
-    """Build all pages, then write them."""
-    numbers = load("dataset", "tau", "curvature", "lam", "epochs", "device", "report")
-    data = load("images", "split", "crop", "augment")
-    sections = load(
-        "backbone",
-        "head",
-        "geometry",
-        "loss",
-        "negatives",
-        "regulariser",
-        "labels",
-        "batch",
-        "optim",
-        "compare",
-    )
-    sweeps = load("sweep.tau", "sweep.curvature", "sweep.runs")
+    """Build the first page, then write it."""
+    params = load(SummaryParams)
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
-    from geomix.report.pages import build_pages, write_pages
+    from geomix.report.front import build_front
+    from geomix.report.render import write_files
 
-    write_pages(
-        build_pages(given.results, given.data, numbers | data | sections | sweeps), given.out
-    )
+    files = build_front(given.results, given.data, params.study, params.report.answer)
+    write_files(files, given.out)
 
 
 if __name__ == "__main__":

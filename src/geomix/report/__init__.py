@@ -1,1 +1,5 @@
-"""Report: read results, write pages. No number is computed from images or embeddings here, only from results."""
+"""Report: read results, write pages.
+
+Results are computed as data first; words follow, in templates. No number is computed from images
+or embeddings here.
+"""

@@ -22,27 +22,29 @@ RULES = {
     "limited": "Ash et al.",
     "doubly_contrastive": "after DCDC",
 }
+KINDS = ("name", "rule")  # keys that say what kind a section is of
 
 
 def list_changes(settings: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
     """Say in which settings a system differs from another, with the values it has.
 
     Args:
-        settings: Of the system, from `settle`.
+        settings: Of the system, by key: numbers, words or sections.
         reference: Of the other.
     """
-    changes = []
-    for key, value in settings.items():
-        if value == reference[key] or value is None:
-            continue
-        if not isinstance(value, dict):
-            changes.append(f"{key} {number(value) if isinstance(value, int | float) else value}")
-        else:
-            first, *others = value.items()
-            details = ", ".join(f"{name} {what}" for name, what in others)
-            name = str(first[1]) if first[0] in ("name", "rule") else f"{first[0]} {first[1]}"
-            changes.append(
-                f"{key} {RULES[name] if key == 'negatives' else name}"
-                + (f" ({details})" if details else "")
-            )
-    return ", ".join(changes) or "nothing"
+    changed = {
+        key: value
+        for key, value in settings.items()
+        if value is not None and value != reference.get(key)
+    }
+    return ", ".join(_describe(key, value) for key, value in changed.items()) or "nothing"
+
+
+def _describe(key: str, value: Any) -> str:
+    """Write a setting: tau 0.1, or a section with its kind first and its numbers in brackets."""
+    if not isinstance(value, Mapping):
+        return f"{key} {number(value)}"
+    (first, kind), *others = value.items()
+    name = RULES.get(kind, kind) if first in KINDS else f"{first} {number(kind)}"
+    details = ", ".join(f"{other} {number(setting)}" for other, setting in others)
+    return f"{key} {name}" + (f" ({details})" if details else "")

@@ -1,73 +1,71 @@
-"""What the loss and its gradient cost in each system, beside plain euclidean's."""
+"""What the loss and its gradient cost in each system, beside those of the reference."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from geomix.config.studies import REFERENCES
-
 FREE = ("tau", "curvature", "lam", "augment")  # settings that change no work of the loss
 
 
-def read_costs(path: Path) -> dict[str, tuple[float, float]]:
-    """Read by system the time of loss and gradient over plain euclidean's and, in MiB, their memory
-    less its own.
+@dataclass(frozen=True)
+class Cost:
+    """Of loss and gradient: time over the reference's, and memory beyond its own in MiB."""
+
+    time: float = math.nan
+    memory: float = math.nan
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Two systems that do the same work, and what was measured of each."""
+
+    high: str
+    low: str
+    high_time: float
+    low_time: float
+
+
+def read_costs(path: Path, reference: str) -> dict[str, Cost]:
+    """Read the costs by `<labels>/<name>`.
 
     Args:
         path: The table of bench.systems; without it there is nothing.
+        reference: Which the times are over.
     """
     if not path.is_file():
         return {}
     table = pd.read_csv(path)
     memory = table["extra_mib"] - table["baseline_extra_mib"]
-    return dict(
-        zip(
-            table["implementation"].astype(str),
-            zip(table["ratio"], memory, strict=True),
-            strict=True,
-        )
-    )
+    columns = (table["implementation"], table["ratio"], memory)
+    measured = {str(name): Cost(time, extra) for name, time, extra in zip(*columns, strict=True)}
+    return {reference: Cost(1.0, 0.0)} | measured
 
 
-def write_cost(costs: Mapping[str, tuple[float, float]], name: str) -> dict[str, str]:
-    """Give the two columns of a system's cost; memory within a MiB of the reference's is not told apart from it."""
-    own, unknown = {REFERENCES["given"]: (1.0, 0.0)}, (math.nan, math.nan)
-    time, memory = (own | dict(costs)).get(name, unknown)
-    texts = (f"{time:.2f}", "< 1" if abs(memory) < 1 else f"{memory:+.1f}")
-    if math.isnan(time):
-        texts = ("not measured", "not measured")
-    return {"time of the loss": texts[0], "memory of the loss, MiB": texts[1]}
-
-
-def say_noise(
-    costs: Mapping[str, tuple[float, float]], settings: Mapping[str, Mapping[str, Any]]
-) -> str:
-    """Say how far times of systems with the same work are apart, which is noise; nothing where
-    there are no two of them.
+def find_noise(
+    costs: Mapping[str, Cost], settings: Mapping[str, Mapping[str, Any]]
+) -> Noise | None:
+    """Find the two systems of the same work whose times are farthest apart; that is noise.
 
     Args:
         costs: From `read_costs`.
-        settings: Of all systems, from `settle`.
+        settings: Of all systems, by `<labels>/<name>`.
     """
-    times = {REFERENCES["given"]: 1.0} | {
-        name: time for name, (time, _) in costs.items() if name in settings
-    }
     work = {
-        name: {key: value for key, value in settings[name].items() if key not in FREE}
-        for name in times
+        name: {key: value for key, value in one.items() if key not in FREE}
+        for name, one in settings.items()
+        if name in costs
     }
-    pairs = [pair for pair in combinations(times, 2) if work[pair[0]] == work[pair[1]]]
-    if not costs or not pairs:
-        return ""
-    low, high = max(
-        (sorted(pair, key=times.__getitem__) for pair in pairs),
-        key=lambda pair: times[pair[1]] / times[pair[0]],
-    )
-    return (
-        f"`{high}` and `{low}` do the same work and read {times[high]:.2f} and {times[low]:.2f}, so a difference of "
-        f"{100 * (times[high] / times[low] - 1):.0f} % is noise, and somewhat more may be."
-    )
+    pairs = [
+        sorted(pair, key=lambda name: costs[name].time)
+        for pair in combinations(work, 2)
+        if work[pair[0]] == work[pair[1]]
+    ]
+    if not pairs:
+        return None
+    low, high = max(pairs, key=lambda pair: costs[pair[1]].time / costs[pair[0]].time)
+    return Noise(high, low, costs[high].time, costs[low].time)

@@ -1,39 +1,25 @@
-"""dataset.md: what the images or vectors are, how they are split, and how they hang together."""
+"""The page of a data set: what its samples are, how they are split, and how they hang together."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from geomix.data.packed import SPLITS, Packed
-from geomix.report.figures import draw_samples
-from geomix.report.pictures import read_pictures
-from geomix.report.text import markdown_table
+from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.report.pictures import draw_samples, read_pictures
+from geomix.report.render import describe_origin, render
 from geomix.report.vectors import GROUPS, POINTS, draw_map
 
-ROWS, COLUMNS, FACES = 6, 12, 2  # of the picture; FACES images of one class stand side by side
-
-ROW = """\
-A row for each of the largest groups of the coarsest level, from its largest family of classes on; under each image its
-class and the split of that class."""
-MAP = f"""\
-The two directions in which the test vectors vary most, standardised by the columns of train as the network sees them; at
-most {POINTS:,} of them, the {GROUPS} largest groups of the coarsest level by name."""
-
-
-def count_rows(packed: Packed) -> list[dict[str, str]]:
-    """Give a row of counts for each split."""
-    counts = packed.card["counts"]
-    names = [_kind(packed), "classes", *(f"{level} groups" for level in packed.card["levels"])]
-    return [
-        {"split": split} | dict(zip(names, (f"{n:,}" for n in counts[split].values()), strict=True))
-        for split in SPLITS
-    ]
+ROWS, COLUMNS = 6, 12  # of the picture
+FACES = 2  # images of one class side by side
 
 
 def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, str]]]]:
-    """Choose images that show the hierarchy: for each of the largest coarse groups its finest
-    family of classes.
+    """Choose images that show the hierarchy.
+
+    For each of the largest groups of the coarsest level, the group of the next level that has the
+    most classes comes first.
 
     Yields:
         The name of a row and its images with captions.
@@ -61,58 +47,62 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         yield str(name), images
 
 
-def related(packed: Packed) -> str:
-    """Say how many test classes have a relative, a class of the same finest group, among the training classes."""
+def count_related(packed: Packed) -> int:
+    """Count the test classes whose finest group holds a training class too."""
     levels = packed.card["levels"]
     if not levels:
-        return ""
+        return 0
     samples = packed.samples
     known = set(samples.loc[samples["split"] == "train", levels[-1]])
     test = samples[samples["split"] == "test"].drop_duplicates("label")
-    count = int(test[levels[-1]].isin(known).sum())
-    return f" Their groups are not: {count} of {len(test)} test classes share their {levels[-1]} with one of train."
+    return int(test[levels[-1]].isin(known).sum())
 
 
-def _kind(packed: Packed) -> str:
-    return "vectors" if packed.form == "vectors" else "images"
-
-
-def _shape(packed: Packed) -> str:
+def describe_form(packed: Packed) -> str:
+    """Say what an image is like."""
     height, width, channels = packed.image_shape
-    if packed.form == "vectors":
-        return f"of {channels:,} numbers"
-    size = f"of {height} x {width} pixels" if height else "kept as they came"
+    size = f"{height} x {width} pixels" if height else "of the size it came in"
     return f"{size}, {'grey' if channels == 1 else 'colour'}"
 
 
-def dataset_page(packed: Packed) -> dict[str, bytes]:
-    """Write dataset.md, samples.png and dataset.csv."""
-    card, vectors = packed.card, packed.form == "vectors"
-    levels = " -> ".join([*card["levels"], "class"])
+def build_dataset(data: Path) -> dict[str, bytes]:
+    """Build the page of a data set, its picture and its table.
+
+    Args:
+        data: The packed data set.
+
+    Returns:
+        Content by file name.
+    """
+    packed = open_packed(data)
+    card, things = packed.card, "vectors" if packed.form == "vectors" else "images"
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
-    each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    page = f"""# Data set: {card["dataset"]}
-
-{len(packed.samples):,} {_kind(packed)} {_shape(packed)}, in
-{packed.samples["label"].nunique():,} classes of {each} {_kind(packed)}. Hierarchy: {levels}.
-
-{markdown_table(count_rows(packed))}
-
-No class is in two splits.{related(packed)} Training sees train alone; settings are chosen on val; test is only scored.
-
-![{"A map of the test vectors" if vectors else "Samples with their hierarchy"}](samples.png)
-
-{MAP if vectors else ROW}
-
-Numbers: [dataset.csv](dataset.csv).
-"""
+    page = render(
+        "dataset",
+        dataset=card["dataset"],
+        samples=len(packed.samples),
+        classes=packed.samples["label"].nunique(),
+        things=things,
+        form=describe_form(packed),
+        shape=packed.image_shape,
+        headings=[things, "classes", *(f"{level} groups" for level in card["levels"])],
+        splits={split: card["counts"][split] for split in SPLITS},
+        levels=card["levels"],
+        smallest=sizes.min(),
+        largest=sizes.max(),
+        related=count_related(packed),
+        points=POINTS,
+        groups=GROUPS,
+        origin=describe_origin(packed, []),
+    )
     counts = [
-        {"split": split, "kind": kind, "count": n}
+        {"split": split, "kind": kind, "count": count}
         for split in SPLITS
-        for kind, n in card["counts"][split].items()
+        for kind, count in card["counts"][split].items()
     ]
+    drawn = draw_map(packed) if things == "vectors" else draw_samples(list(sample_rows(packed)))
     return {
-        "dataset.md": page.encode(),
-        "dataset.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
-        "samples.png": draw_map(packed) if vectors else draw_samples(list(sample_rows(packed))),
+        "README.md": page,
+        "counts.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
+        "samples.png": drawn,
     }

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from geomix.errors import InputError
-
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of means with its 95 % interval (NaN from one seed), and the difference of each seed."""
+    """A difference of means with its 95 % interval, and the difference of each seed.
+
+    The bounds are NaN from one seed.
+    """
 
     mean: float
     low: float
@@ -23,7 +24,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Say what the interval allows to say; nothing from one seed."""
+        """What the interval allows one to say; nothing from one seed."""
         if len(self.per_seed) < 2:
             return "one seed, not tested"
         if self.low > 0:
@@ -35,12 +36,11 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
     """Compare the same queries under two geometries.
 
     Queries of a class are near copies of each other, and all queries of a seed share one network,
-    so neither are
-    independent draws. The variance of the mean is estimated from both: from the classes, each class
-    a cluster, with the gaps averaged over seeds; and from the seeds, s^2 / S of their mean gaps.
-    Each part gives a Student interval with its own degrees of freedom, and their half-widths add in
-    squares (MOVER). A bootstrap over two or three seeds would be far
-    too narrow: it cannot draw a seed that was not run.
+    so neither are independent draws. The variance of the mean is estimated from both: from the
+    classes, each class a cluster, with the gaps averaged over seeds; and from the seeds, s^2 / S of
+    their mean gaps. Each part has a Student interval with its own degrees of freedom, and the
+    half-width of the whole is the root of the sum of their squares (MOVER). A bootstrap over two or
+    three seeds would be far too narrow: it cannot draw a seed that was not run.
 
     Args:
         a: A value of each query, (S, Q), S seeds; NaN where the query has none.
@@ -51,7 +51,7 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
         The mean of a - b over queries and seeds, its interval, and the mean gap of each seed.
 
     Raises:
-        InputError: On shapes that do not fit.
+        ValueError: On shapes that do not fit.
 
     Source:
         Zou and Donner 2008 (MOVER: intervals of sums from those of their parts); Clark 1973 (why
@@ -59,7 +59,7 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
     """
     if a.shape != b.shape or a.ndim != 2 or a.shape[1] != len(classes):
         shapes = f"{a.shape}, {b.shape} and {len(classes)} classes"
-        raise InputError(f"paired_difference: found {shapes}, expected (S, Q) twice and Q classes")
+        raise ValueError(f"paired_difference: found {shapes}, expected (S, Q) twice and Q classes")
     gaps = a - b
     valued = ~np.isnan(gaps).all(axis=0)
     gaps, classes = gaps[:, valued], classes[valued]
@@ -82,5 +82,5 @@ def paired_difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray) -> Diff
 
 
 def _quantile(freedom: int) -> float:
-    """Give the quantile of Student's t that leaves half of 5 % above it."""
+    """Return the quantile of Student's t that leaves half of 5 % above it."""
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom))

@@ -1,19 +1,35 @@
-"""Images as people should see them: in their true proportions, decoded where they are kept as files."""
+"""Images as people should see them: in their true proportions, with captions, beside others."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from geomix.data.packed import Encoded, Packed
 from geomix.data.pixels import load_image, open_image
+from geomix.report.figures import to_png
 
 SIDE = 96  # pixels of the longer side, at most, of images kept as files or squeezed to squares
+# Sizes in points of a caption below an image: the first on one line, the others on up to LINES.
+LETTERS, LINES = (7, 5.5, 4.6), 3
+CELL, WIDE_CELL = 36, 45  # points of a column of images, narrow and wide
+MARGIN = 5  # points between captions
+PAD = 0.025  # inches to each side of a column of images: enough for thick frames
+
+Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
 
 
 def read_pictures(packed: Packed, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-    """Give images of a packed data set, uint8 (H, W, C), the longer side at most 96 pixels unless
-    they are square.
+    """Read images of a packed data set, uint8 (H, W, C), as people should see them.
+
+    The longer side has at most 96 pixels, unless they are square.
 
     Args:
         packed: The data set.
@@ -39,3 +55,127 @@ def _read_picture(packed: Packed, row: int) -> np.ndarray:
         (max(1, round(width * aspect * scale)), max(1, round(height * scale)))
     )
     return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def draw_neighbours(
+    queries: Sequence[Picture], neighbours: Mapping[str, Sequence[Sequence[Picture]]]
+) -> bytes:
+    """Draw queries with their nearest images by geometry.
+
+    An image of a wrong class has a thick frame and a cross.
+
+    Args:
+        queries: Q images, uint8 (H, W, C), with their labels.
+        neighbours: For each geometry and query the images found, closest first, with their labels.
+
+    Returns:
+        A PNG.
+    """
+    names = list(neighbours)
+    count = len(next(iter(neighbours.values()))[0])
+    widths = [1.0] + [width for _ in names for width in (0.35, *[1.0] * count)]
+    figure, axes = plt.subplots(
+        len(queries),
+        len(widths),
+        figsize=(CELL / 72 * sum(widths), 0.75 * len(queries) + 0.5),
+        width_ratios=widths,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0),
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, (line, (query, label)) in enumerate(zip(axes, queries, strict=True)):
+        _show(line[0], query, label)
+        for group, name in enumerate(names):
+            for place, (image, found) in enumerate(neighbours[name][number]):
+                _show(line[2 + group * (count + 1) + place], image, found, wrong=found != label)
+    axes[0, 0].set_title("query", fontsize=9, pad=8)
+    for group, name in enumerate(names):
+        axes[0, 2 + group * (count + 1) + count // 2].set_title(name, fontsize=9, pad=8)
+    return to_png(figure)
+
+
+def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
+    """Draw rows of images, each row with a name to its left and each image with a caption below.
+
+    Args:
+        rows: For each row its name and its images, uint8 (H, W, C), with captions.
+
+    Returns:
+        A PNG.
+    """
+    columns = max(len(items) for _, items in rows)
+    inches = (WIDE_CELL / 72 * columns + 1.6, 0.95 * len(rows))
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=inches,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0),
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, (name, items) in zip(axes, rows, strict=True):
+        line[0].text(
+            -0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9
+        )
+        for axis, (image, caption) in zip(line, items, strict=False):
+            _show(axis, image, caption, width=WIDE_CELL - MARGIN)
+    return to_png(figure)
+
+
+def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
+    """Break a caption at spaces, hyphens, underscores and slashes into at most 3 lines.
+
+    The largest letters that keep it whole are taken. Where the smallest do not, an ellipsis stands
+    for a part of the middle: names differ in how they end, too.
+
+    Args:
+        caption: One line of text.
+        width: Of a line at most, in points.
+
+    Returns:
+        The lines, and the size of the letters in points.
+    """
+    for size in LETTERS:
+        lines = [""]
+        for word in re.findall(" *(?:[^ /_-]+[/_-]*|[/_-]+)", caption):
+            if lines[-1] and measure_text(lines[-1] + word, size) > width:
+                lines.append("")
+            lines[-1] += word if lines[-1] else word.lstrip(" ")
+        most = 1 if size == LETTERS[0] else LINES
+        if len(lines) <= most and max(measure_text(line, size) for line in lines) <= width:
+            return lines, size
+    if len(lines) > LINES:
+        lines = [lines[0], f"…{lines[-2]}", lines[-1]]
+    return [_shorten(line, width, size) for line in lines], size
+
+
+@cache
+def measure_text(text: str, size: float) -> float:
+    """Return the width of a line of text in points."""
+    return float(
+        text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
+    )
+
+
+def _shorten(line: str, width: float, size: float) -> str:
+    """Leave out of the middle of a line as few letters as make it fit."""
+    shorter, kept = line, len(line)
+    while kept > 2 and measure_text(shorter, size) > width:
+        kept -= 1
+        shorter = f"{line[: (kept + 1) // 2].rstrip('…')}…{line[len(line) - kept // 2 :]}"
+    return shorter
+
+
+def _show(
+    axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, width: float = CELL - MARGIN
+) -> None:
+    axis.axis("on")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    lines, size = fit_caption(caption + ("\N{NO-BREAK SPACE}✗" if wrong else ""), width)
+    axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
+    for spine in axis.spines.values():
+        spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")

@@ -1,46 +1,104 @@
-"""Numbers and tables as people read them."""
+"""Numbers, words and tables as people read them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, zip_longest
 from typing import Any
-
-import pandas as pd
 
 from geomix.report.intervals import Difference
 
+HEADING_PADDING = 2  # a column is at least this much wider than its heading
 
-def number(value: float) -> str:
-    """Write a setting as short as it is: 0.1, 3, 0.0125."""
-    return f"{value:g}"
+
+def number(value: Any) -> str:
+    """Write a setting as short as it is: 0.1, 3, 0.0125; a dash where there is none."""
+    if not isinstance(value, int | float):
+        return "-" if value is None else str(value)
+    return "-" if math.isnan(value) else f"{value:g}"
 
 
 def percent(mean: float, sd: float = math.nan) -> str:
-    """Write a share in percent, with its standard deviation where there is one: 63.1 ± 0.4."""
+    """Write a share in percent, with its standard deviation if it has one: 63.1 ± 0.4."""
     if math.isnan(mean):
         return "-"
     return f"{100 * mean:.1f}" + ("" if math.isnan(sd) else f" ± {100 * sd:.1f}")
 
 
 def share(mean: float, sd: float = math.nan) -> str:
-    """Write a share of one: 0.631 ± 0.004."""
+    """Write a quantity to three decimals: 0.631 ± 0.004."""
+    if math.isnan(mean):
+        return "-"
     return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
+def correlation(value: float) -> str:
+    """Write a correlation: 0.9991."""
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
 def gap(difference: Difference) -> str:
-    """Write a difference of shares in percentage points with its interval, if it has one: +1.2 [+0.3, +2.1]."""
-    if math.isnan(difference.low):
-        return f"{100 * difference.mean:+.1f}"
-    return (
-        f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    """Write a difference of shares in percentage points with its interval: +1.2 [+0.3, +2.1]."""
+    mean, low, high = (
+        f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high)
     )
+    return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as a Markdown table; all values are text already."""
-    table = pd.DataFrame(list(rows))
-    return str(table.to_markdown(index=False, disable_numparse=True, stralign="left"))
+def points(differences: Sequence[float]) -> str:
+    """Write differences of shares in percentage points: +1.2, -0.3."""
+    return ", ".join(f"{100 * one:+.1f}" for one in differences)
 
 
-def join_words(words: Sequence[str]) -> str:
+def settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Write the settings of a row with their keys: tau 0.1 and curvature 3."""
+    return list_words([f"{key} {number(row[key])}" for key in keys])
+
+
+def values(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Write the settings of a row in the order of their keys: 0.1, 3."""
+    return ", ".join(number(row[key]) for key in keys)
+
+
+def list_words(words: Iterable[str]) -> str:
     """Join words as in a sentence: a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def quote(words: Iterable[str]) -> list[str]:
+    """Set words as code: `a`."""
+    return [f"`{word}`" for word in words]
+
+
+def join_lines(text: str) -> str:
+    """Write a text on one line."""
+    return " ".join(text.split())
+
+
+def align_tables(page: str) -> str:
+    """Pad the cells of each table of a Markdown page, so that its columns are straight as text."""
+    lines: list[str] = []
+    for is_table, group in groupby(page.split("\n"), key=lambda line: line.startswith("|")):
+        block = list(group)
+        lines += _align(block) if is_table else block
+    return "\n".join(lines)
+
+
+def _align(lines: Sequence[str]) -> list[str]:
+    """Pad the cells of one table, whose second line is the rule under the headings."""
+    cells = ([cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines)
+    head, _, *body = cells
+    columns = list(zip_longest(head, *body, fillvalue=""))
+    widths = [max(len(names[0]) + HEADING_PADDING, *map(len, names)) for names in columns]
+    rows = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in zip(*columns, strict=True)
+    ]
+    rule = "|" + "|".join(f":{'-' * (width + 1)}" for width in widths) + "|"
+    return [rows[0], rule, *rows[1:]]
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Write rows of text as a Markdown table."""
+    lines = [" | ".join(cells) for cells in (rows[0], rows[0], *(row.values() for row in rows))]
+    return "\n".join(_align([f"| {line} |" for line in lines]))

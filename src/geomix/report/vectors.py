@@ -1,4 +1,4 @@
-"""Figures where the data are vectors, which nobody can look at: a map of the test classes, and labels of neighbours."""
+"""Figures of vectors, which nobody can look at: a map of the test classes, and labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -87,8 +87,9 @@ def draw_map(packed: Packed) -> bytes:
 
 
 def draw_labels(queries: Sequence[str], neighbours: Mapping[str, Sequence[Sequence[str]]]) -> bytes:
-    """Draw a table of queries with the labels of their nearest vectors by geometry; a wrong one is
-    bold with a cross.
+    """Draw a table of queries with the labels of their nearest vectors by geometry.
+
+    A wrong label is bold with a cross.
 
     Args:
         queries: Labels of Q queries.

@@ -1,0 +1,179 @@
+"""The page of a study, whatever it varies: reports/<dataset>/<study>/."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geomix.config.stages import PageParams
+from geomix.config.studies import Study
+from geomix.data.packed import SCORED, Packed, open_packed
+from geomix.report.budget import find_budget
+from geomix.report.curves import draw_curves, draw_maps
+from geomix.report.findings import Findings, Row, find
+from geomix.report.pictures import draw_neighbours, read_pictures
+from geomix.report.render import describe_origin, render
+from geomix.report.results import (
+    BASELINES,
+    SCORE,
+    Results,
+    find_ranks,
+    name_metrics,
+    over_seeds,
+    own,
+    read_results,
+)
+from geomix.report.vectors import draw_labels
+
+BY = ["vector", "similarity", "geometry"]
+
+
+def build_page(
+    name: str, study: Study, results: Path, baselines: Path, data: Path, params: PageParams
+) -> dict[str, bytes]:
+    """Build the page of a study, its figure, picture and tables.
+
+    Args:
+        name: Of the study.
+        study: What it varies.
+        results: The folder of its results.
+        baselines: The folder of those of the baselines.
+        data: The packed data set.
+        params: What trained the cells, and what the page shows.
+
+    Returns:
+        Content by file name.
+    """
+    packed = open_packed(data)
+    raw = read_results(baselines)
+    found = find(name, study, read_results(results), raw, packed)
+    metrics = found.results.metrics
+    geometries = {key: params.geometry[key] for key in study.geometries}
+    origin = describe_origin(
+        packed,
+        [found.results, raw],
+        params.model_copy(update={"geometry": geometries}),
+        study={name: study.model_dump(mode="json", exclude_defaults=True)},
+    )
+    seed = int(own(found.own_cells, "test")["seed"].min())
+    page = render(
+        "study",
+        f=found,
+        dataset=packed.card["dataset"],
+        measured={split: measure(found, raw, split) for split in SCORED},
+        ranks=find_ranks(metrics),
+        levels=packed.card["levels"],
+        by_level=[*found.chosen.values(), *found.baselines["test"].to_dict("records")],
+        swept=sweep_rows(found),
+        loo=np.array_equal(packed.queries("test"), packed.gallery("test")),
+        listed=describe_lists(metrics, packed),
+        things="vectors" if packed.form == "vectors" else "images",
+        seed=seed,
+        budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
+        origin=origin,
+    )
+    files = {
+        "README.md": page,
+        "summary.csv": write_summary(found),
+        "cells.csv": write_cells({name: metrics, "baselines": raw.metrics}),
+        "neighbours.png": picture_neighbours(found, packed, params.report.queries, seed),
+    }
+    if len(study.axes) == 1:
+        files["figure.png"] = draw_curves(found)
+    elif study.axes:
+        files["figure.png"] = draw_maps(found)
+    return files
+
+
+def measure(found: Findings, baselines: Results, split: str) -> list[Row]:
+    """Average all metrics of the chosen cells and the baselines, a row for each search."""
+    rows: list[Row] = []
+    for metrics in (found.own_cells, baselines.metrics):
+        means = over_seeds(metrics[metrics["split"] == split], BY)
+        rows += means.replace({"geometry": BASELINES}).to_dict("records")
+    return [{"rank_correlation": np.nan, **row} for row in rows]
+
+
+def sweep_rows(found: Findings) -> list[Row]:
+    """Return a row for each geometry and value, with both splits, and the baselines."""
+    rows: list[Row] = []
+    tables = (
+        (found.summaries["val"], found.summaries["test"]),
+        (found.baselines["val"], found.baselines["test"]),
+    )
+    for vals, tests in tables:
+        for (_, val), (_, test) in zip(vals.iterrows(), tests.iterrows(), strict=True):
+            best = found.chosen.get(test["geometry"], {})
+            chosen = all(axis in test and test[axis] == best.get(axis) for axis in found.axes)
+            none = dict.fromkeys([*found.axes, "rank_correlation"], np.nan)
+            scores = {"val": val[SCORE], "val_sd": val[f"{SCORE}_sd"]}
+            rows.append({**none, **test, **scores, "chosen": chosen})
+    return rows
+
+
+def write_summary(found: Findings) -> bytes:
+    """Write means over seeds as CSV: a row for each split, geometry and value."""
+    table = pd.concat([rows.assign(split=split) for split, rows in found.summaries.items()])
+    metrics = list(name_metrics(table))
+    spreads = [f"{name}_sd" for name in metrics]
+    points = ["clipped_share", "radius_mean", "radius_sd", "rank_correlation"]
+    columns = ["split", "geometry", *found.axes, "seeds", *metrics, *spreads, *points]
+    return write_csv(table[columns])
+
+
+def write_cells(tables: dict[str, pd.DataFrame]) -> bytes:
+    """Write the metrics of all cells as CSV, with the name of their study."""
+    return write_csv(pd.concat([table.assign(study=name) for name, table in tables.items()]))
+
+
+def write_csv(table: pd.DataFrame) -> bytes:
+    """Write a table as CSV, six decimals."""
+    text: str = table.to_csv(index=False, float_format="%.6f")
+    return text.encode()
+
+
+def describe_lists(metrics: pd.DataFrame, packed: Packed) -> str:
+    """Say how long the lists of neighbours are."""
+    largest = packed.samples["label"].iloc[packed.gallery("test")].value_counts().max()
+    deepest = find_ranks(metrics)[-1]
+    return "as long as the largest class" if largest > deepest else f"of {deepest}"
+
+
+def picture_neighbours(found: Findings, packed: Packed, count: int, seed: int) -> bytes:
+    """Draw test queries, chosen at random, with their five nearest samples in each geometry.
+
+    Args:
+        found: The chosen cells are searched.
+        packed: Of vectors, the labels are drawn.
+        count: Of queries.
+        seed: Of the cells.
+
+    Returns:
+        A PNG.
+    """
+    rows, gallery = packed.queries("test"), packed.gallery("test")
+    random = np.random.default_rng(0)
+    asked = np.sort(random.choice(len(rows), min(count, len(rows)), replace=False))
+    cells = own(found.own_cells, "test")
+    cells = cells[cells["seed"] == seed].set_index("geometry")["cell"]
+    nearest = {
+        name: gallery[found.results.per_query[f"{cells[name]}/test/head/own/neighbours"][asked]]
+        for name in found.chosen
+        if name in cells.index
+    }
+    labels = packed.samples["label"].to_numpy()
+    if packed.form == "vectors":
+        return draw_labels(
+            labels[rows[asked]].tolist(),
+            {name: labels[lists].tolist() for name, lists in nearest.items()},
+        )
+
+    def picture(of: np.ndarray) -> list[tuple[np.ndarray, Any]]:
+        """Return images with their classes."""
+        return list(zip(read_pictures(packed, of), labels[of], strict=True))
+
+    return draw_neighbours(
+        picture(rows[asked]),
+        {name: [picture(one) for one in lists] for name, lists in nearest.items()},
+    )

@@ -1,0 +1,41 @@
+"""Report a study: results/<dataset>/<study> -> reports/<dataset>/<study>/ (page and figures)."""
+
+if __package__ != "stages":
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.page"
+    )
+
+from pathlib import Path
+
+from geomix.config.read import load
+from geomix.config.stages import PageParams, StudyParams, find_study
+from geomix.config.studies import Study
+from geomix.errors import InputError
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Build the page of a study, then write it."""
+    arguments = Arguments()
+    arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
+    arguments.add_argument("--own", help="a data set of datasets.own, whose settings are taken")
+    arguments.add_argument("--results", type=Path, required=True)
+    arguments.add_argument("--baselines", type=Path, required=True)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+    params = load(PageParams, own=given.own)
+    study = find_study(load(StudyParams), given.study)
+    if not isinstance(study, Study):
+        raise InputError(f"command line: --study: found {given.study}, expected study.<name>")
+
+    from geomix.report.page import build_page
+    from geomix.report.render import write_folder
+
+    name = given.study.removeprefix("study.")
+    files = build_page(name, study, given.results, given.baselines, given.data, params)
+    write_folder(files, given.out)
+
+
+if __name__ == "__main__":
+    run(main)
