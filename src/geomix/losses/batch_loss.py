@@ -1,4 +1,4 @@
-"""What a loss of a batch is to training, and the losses that need nothing but logits."""
+"""What a loss of a batch is to training, and those that need nothing but logits."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ class BatchLoss(nn.Module):
 
 
 class OnLogits(BatchLoss):
-    """A loss that needs nothing but the logits of the batch with itself and remembers nothing."""
+    """A loss that needs nothing of a batch but its logits with itself."""
 
     def __init__(self, loss: LogitLoss) -> None:
         super().__init__()
