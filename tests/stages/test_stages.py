@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-STAGES = (
-    "check",
-    "download",
-    "preprocess",
-    "train",
-    "train_system",
-    "baselines",
-    "evaluate",
-    "report",
-    "report_systems",
-)
+from tests.conftest import ROOT
+
+STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
 
 
 def run_stage(
@@ -33,9 +25,10 @@ def messages(result: subprocess.CompletedProcess[str]) -> list[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, root: Path) -> Path:
-    """Give a checkout with the code and params.yaml, without data."""
+    """Return a checkout with the code and params.yaml, without data."""
     for name in ("stages", "src"):
-        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(root / name, tmp_path / name, ignore=ignored)
     shutil.copy(root / "params.yaml", tmp_path)
     return tmp_path
 
@@ -43,9 +36,8 @@ def checkout(tmp_path: Path, root: Path) -> Path:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> None:
     path = checkout / "params.yaml"
-    path.write_text(
-        path.read_text().replace("\ntau: 0.1", "\ntau: -1").replace("\nepochs: 3", "\nepochs: many")
-    )
+    text = path.read_text().replace("\ntau: 0.1", "\ntau: -1")
+    path.write_text(text.replace("\nepochs: 3", "\nepochs: many"))
     result = run_stage(checkout, stage)
     assert result.returncode == 1
     assert messages(result) == [
@@ -57,13 +49,9 @@ def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> N
 
 
 def test_a_stage_that_python_cannot_find_is_one_line_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stages.train"]
     result = subprocess.run(
-        [sys.executable, "-m", "stages.train"],
-        cwd=tmp_path,
-        env={},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False
     )
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -84,86 +72,68 @@ def test_a_stage_on_the_path_but_outside_the_root_says_where_to_start(
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: str) -> None:
-    result = subprocess.run(
-        [sys.executable, checkout / "stages" / f"{stage}.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, checkout / "stages" / f"{stage}.py"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.splitlines() == [
-        f"error: start this stage from the root of the repository: python -m stages.{stage}"
-    ]
+    how = f"start this stage from the root of the repository: python -m stages.{stage}"
+    assert result.stderr.splitlines() == [f"error: {how}"]
+
+
+CELL = "--seeds 0 --data data --out out"
 
 
 @pytest.mark.parametrize(
     ("stage", "arguments", "message"),
     [
-        ("download", [], "command line: the following arguments are required: --dataset, --out"),
-        ("train", ["--tau", "warm"], "command line: argument --tau: invalid float value: 'warm'"),
+        ("download", "", "command line: the following arguments are required: --dataset, --out"),
         (
             "train",
-            [
-                "--geometry",
-                "round",
-                "--seed",
-                "0",
-                "--tau",
-                "0.1",
-                "--data",
-                "data",
-                "--out",
-                "out",
-            ],
+            f"--geometry flat --tau warm {CELL}",
+            "tau: found 'warm', expected a valid number",
+        ),
+        ("train", f"--geometry flat {CELL}", "command line: found no tau, expected one (--tau)"),
+        ("train", f"--geometry flat --tau 0.1 --rate 2 {CELL}", "rate: found an unknown key"),
+        (
+            "train",
+            f"--geometry flat --tau 0.1 0.2 {CELL}",
+            "command line: found 0.2, expected --key",
+        ),
+        ("train", f"--tau 0.1 {CELL}", "found --geometry and --settings, expected one of them"),
+        (
+            "train",
+            f"--geometry round --tau 0.1 {CELL}",
             "geometry.round: not there; known here: euclidean",
         ),
         (
             "train",
-            ["--geometry", "flat", "--seed", "0", "--tau", "0.1", "--data", "data", "--out", "out"],
+            f"--geometry flat --tau 0.1 {CELL}",
             "data/card.json: not found; expected it from an earlier stage (dvc repro)",
         ),
+        ("train", f"--settings settings/hcl {CELL}", "settings/hcl: not found; expected it from"),
         (
             "train",
-            [
-                "--geometry",
-                "hybrid",
-                "--seed",
-                "0",
-                "--tau",
-                "0.1",
-                "--data",
-                "data",
-                "--out",
-                "out",
-            ],
-            "geometry: found no curvature, expected one for a ball (--curvature)",
+            f"--geometry flat --own cub200 --tau 0.1 {CELL}",
+            "datasets.own: found no cub200, expected one of omniglot, grocerystore",
         ),
         (
-            "train_system",
-            ["--system", "round", "--seeds", "0", "1", "--data", "data", "--out", "out"],
-            "system.round.settings: not there; known here: euclidean",
+            "settle",
+            "--systems systems --code src/geomix --results results --out out",
+            "systems/euclidean.yaml: not found",
         ),
-        (
-            "preprocess",
-            ["--dataset", "glyphs", "--raw", "raw", "--out", "out"],
-            "raw/manifest.json: not found",
-        ),
-        (
-            "report",
-            ["--results", "results", "--data", "data", "--out", "reports"],
-            "data/card.json: not found",
-        ),
+        ("preprocess", "--dataset glyphs --raw raw --out out", "raw/manifest.json: not found"),
+        ("report", "--results results --data data --out reports", "data/card.json: not found"),
         (
             "evaluate",
-            ["--study", "all", "--runs", "runs", "--data", "data", "--out", "out"],
-            "argument --study: invalid choice",
+            "--study all --runs runs --data data --out out",
+            "command line: --study: found all, expected one of study.compare, study.tau",
         ),
+        ("preset", "cub-resnet", "preset: found 'cub-resnet', expected <data>-<system>"),
     ],
 )
 def test_bad_arguments_and_missing_files_are_one_line(
-    checkout: Path, stage: str, arguments: list[str], message: str
+    checkout: Path, stage: str, arguments: str, message: str
 ) -> None:
-    result = run_stage(checkout, stage, *arguments)
+    result = run_stage(checkout, stage, *arguments.split())
     assert result.returncode == 1
     assert len(messages(result)) == 1
     assert message in messages(result)[0]
@@ -171,9 +141,8 @@ def test_bad_arguments_and_missing_files_are_one_line(
 
 
 def test_a_defect_of_ours_keeps_its_traceback(checkout: Path) -> None:
-    (checkout / "src" / "geomix" / "params.py").write_text(
-        "def load(*keys):\n    raise RuntimeError('ours')\n"
-    )
+    text = "def load(*keys):\n    raise RuntimeError('ours')\n"
+    (checkout / "src" / "geomix" / "config" / "read.py").write_text(text)
     result = run_stage(checkout, "check")
     assert result.returncode == 1
     assert "Traceback" in result.stderr

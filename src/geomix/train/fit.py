@@ -11,8 +11,7 @@ from tqdm import tqdm
 
 from geomix.config.sections import Batch, Optim
 from geomix.config.stages import TrainParams
-from geomix.data.crops import draw_crops, draw_flips
-from geomix.data.images import augment, load_batch
+from geomix.data.images import augment, draw_boxes, load_batch
 from geomix.data.packed import Packed
 from geomix.data.prefetch import pays, prefetch
 from geomix.errors import InputError
@@ -121,14 +120,10 @@ def draw_views(
         Who the views of a batch are, on the CPU, and the views, float32 (n, C, side, side).
     """
     rows = packed.rows("train")
-    aspects = torch.from_numpy(packed.aspects[rows])
-    area, flip = params.crop.area, params.crop.flip
-    if packed.form == "vectors":  # they draw nothing
-        area, flip = 1, 0
     for images, table in batches.epoch(generator):
-        boxes = draw_crops(aspects[images], area, generator)
-        flips = draw_flips(len(table), flip, generator)
-        views = load_batch(packed, rows[images.numpy()], boxes, flips, encoder, device)
+        chosen = rows[images.numpy()]
+        boxes, flips = draw_boxes(packed, chosen, params.crop, generator)
+        views = load_batch(packed, chosen, boxes, flips, encoder, device)
         yield table, augment(views, params.augment, generator, encoder.std)
 
 

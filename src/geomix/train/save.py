@@ -12,16 +12,14 @@ import torch
 from safetensors.torch import save_file
 
 from geomix.config.stages import BaselineParams
-from geomix.data.crops import WHOLE, crop_encoded
-from geomix.data.packed import SCORED, Encoded, Packed
+from geomix.data.images import read_raw
+from geomix.data.packed import SCORED, Packed
 from geomix.files import new_folder, write_json
 from geomix.network.embed import embed
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.train.device import choose_device
 from geomix.train.fit import Run
 
-PIXELS = 32  # side of the raw pixels of images kept as files
-FILES = 512  # files decoded at a time
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -64,25 +62,6 @@ def embed_scored(
         for split in SCORED
         for name, vectors in embed(encoder, packed, split, centre, device).items()
     }
-
-
-def read_pixels(packed: Packed, split: str) -> np.ndarray:
-    """Return the raw pixels of a split, uint8 (n, H * W * C).
-
-    Packed images are taken as they are, files are squeezed to 32 x 32 pixels. Vectors are returned
-    as they are, float32 (n, D).
-    """
-    rows = packed.rows(split)
-    if not isinstance(packed.images, Encoded):
-        return np.asarray(packed.images[rows]).reshape(len(rows), -1)
-    parts = []
-    for start in range(0, len(rows), FILES):
-        files = [packed.images.read(row) for row in rows[start : start + FILES]]
-        boxes = torch.tensor(WHOLE).expand(len(files), 4)
-        flips = torch.zeros(len(files), dtype=torch.bool)
-        pixels = crop_encoded(files, boxes, flips, PIXELS, packed.channels)
-        parts.append(pixels.flatten(1).cpu().numpy())
-    return np.concatenate(parts)
 
 
 def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
@@ -147,9 +126,9 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
     device = choose_device(params.device)
     outputs, shape = params.head.outputs, packed.image_shape
     with new_folder(out) as folder:
-        raw = "vectors" if packed.form == "vectors" else "pixels"
-        pixels = {f"{split}_{raw}": read_pixels(packed, split) for split in SCORED}
-        _save_baseline(folder / "pixels", {"geometry": raw}, pixels, describe_machine(device))
+        raw = {f"{split}_{packed.raw}": read_raw(packed, split) for split in SCORED}
+        machine = describe_machine(device)
+        _save_baseline(folder / "pixels", {"geometry": packed.raw}, raw, machine)
         for seed in seeds:
             encoder = build_encoder(params.backbone, outputs, shape, seed, packed.moments)
             encoder = encoder.to(device)
