@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)  # sums of floats depend on their number
     packed = open_packed(given.data)
     remove_strays(given.runs, cells)
-    ensembles = build_ensembles(given.runs, study, packed)
+    ensembles = build_ensembles(given.runs, study.fusions(), study.weights, packed)
     score_study(given.runs, cells, packed, given.out, given.study, ensembles, list(study.axes))
 
 

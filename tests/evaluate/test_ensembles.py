@@ -1,4 +1,4 @@
-"""Ensembles: the fused similarity is the weighted sum, searched exactly, at the weight that val classes chose."""
+"""Ensembles: the weighted sum of similarities, searched exactly, at the weight that val chose."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from geomix.evaluate.ensembles import (
     recall_at_1,
     spread,
 )
-from geomix.evaluate.score import Cell, read_cell, score_study
+from geomix.evaluate.score import Cell, build_task, read_cell, score_study
 from geomix.files import write_json
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Sphere
-from geomix.geometry.tangent import Ball
+from geomix.geometry.spaces import Ball, Sphere
 from geomix.retrieval.search import nearest
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
@@ -35,6 +34,9 @@ BALL = {
 }
 
 
+PLACES = [(f"plain/{seed}", f"curved/{seed}") for seed in (0, 1)]
+
+
 def draw(count: int, dimensions: int, seed: int) -> torch.Tensor:
     return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed)).double()
 
@@ -44,7 +46,7 @@ def ball() -> Geometry:
 
 
 def write_systems(runs: Path, packed: Packed, noises: dict[str, float]) -> None:
-    """Write cells of seeds 0 and 1: `plain`, a cosine of 6 dimensions, and `curved`, a ball of 9; noise hides the classes."""
+    """Write cells of two seeds: `plain`, a cosine of 6 dimensions, and `curved`, a ball of 9."""
     for name, noise in noises.items():
         for seed in (0, 1):
             random = np.random.default_rng([seed, len(name)])
@@ -131,21 +133,23 @@ def test_the_weight_is_the_lowest_of_the_best_on_val(
     packed: Packed, tmp_path: Path, plain: float, curved: float
 ) -> None:
     write_systems(tmp_path, packed, {"plain": plain, "curved": curved})
-    cells = build_ensembles(tmp_path, ["plain", "curved"], [1, 0, 0.5, 0.75], [0, 1], packed)
-    assert list(cells) == [
+    cells = build_ensembles(tmp_path, PLACES, [1, 0, 0.5, 0.75], packed)
+    assert [cell.name for cell in cells] == [
         f"ensemble: {kind}/{seed}" for kind in ("similarities", "features") for seed in (0, 1)
     ]
-    pairs = [
-        (read_cell(tmp_path / "plain" / seed), read_cell(tmp_path / "curved" / seed))
-        for seed in ("0", "1")
-    ]
+    pairs = [(read_cell(tmp_path, first), read_cell(tmp_path, second)) for first, second in PLACES]
     weights = (0, 0.5, 0.75, 1)
     for kind in ("similarities", "features"):
         means = [
-            np.mean([recall_at_1(build_cell(kind, pair, weight), packed, "val") for pair in pairs])
+            np.mean(
+                [
+                    recall_at_1(build_cell(kind, pair, weight), build_task(packed, "val"), "val")
+                    for pair in pairs
+                ]
+            )
             for weight in weights
         ]
-        chosen = {cell.identity["weight"] for name, cell in cells.items() if kind in name}
+        chosen = {cell.identity["weight"] for cell in cells if kind in cell.name}
         assert chosen == {weights[int(np.argmax(means))]}
         assert plain > curved or chosen == {0} or plain == curved
 
@@ -163,25 +167,25 @@ def test_test_classes_do_not_choose(packed: Packed, tmp_path: Path) -> None:
                     for name, value in vectors.items()
                 },
             )
-        cells = build_ensembles(
-            tmp_path, ["plain", "curved"], [0, 0.25, 0.5, 0.75, 1], [0, 1], packed
-        )
-        weights.append([cell.identity["weight"] for cell in cells.values()])
+        cells = build_ensembles(tmp_path, PLACES, [0, 0.25, 0.5, 0.75, 1], packed)
+        weights.append([cell.identity["weight"] for cell in cells])
     assert weights[0] == weights[1]
 
 
 def test_ensembles_are_scored_as_other_cells_are(packed: Packed, tmp_path: Path) -> None:
     write_systems(tmp_path / "runs", packed, {"plain": 0.6, "curved": 0.6})
-    made = build_ensembles(tmp_path / "runs", ["plain", "curved"], [0.5], [0, 1], packed)
+    made = build_ensembles(tmp_path / "runs", PLACES, [0.5], packed)
     score_study(
         tmp_path / "runs", ["plain/0", "plain/1"], packed, tmp_path / "out", "systems", made
     )
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
     rows = metrics[(metrics["similarity"] == "own") & (metrics["split"] == "val")].set_index("cell")
-    assert list(rows.index) == ["plain/0", "plain/1", *made]
-    for name, cell in made.items():
-        assert rows.loc[name, "recall_at_1"] == pytest.approx(recall_at_1(cell, packed, "val"))
-        assert rows.loc[name, "weight"] == 0.5
+    assert list(rows.index) == ["plain/0", "plain/1", *(cell.name for cell in made)]
+    task = build_task(packed, "val")
+    for cell in made:
+        found = rows.loc[cell.name, "recall_at_1"]
+        assert found == pytest.approx(recall_at_1(cell, task, "val"))
+        assert rows.loc[cell.name, "weight"] == 0.5
 
 
 def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Packed) -> None:
@@ -194,4 +198,4 @@ def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Pac
     units = (features / features.norm(dim=1, keepdim=True)).numpy()
     scores = units[np.searchsorted(rows, queries)] @ units[np.searchsorted(rows, gallery)].T
     expected = (labels[gallery[scores.argmax(1)]] == labels[queries]).mean()
-    assert recall_at_1(cell, apart, "val") == pytest.approx(expected)
+    assert recall_at_1(cell, build_task(apart, "val"), "val") == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""Scores of a study: right for embeddings whose neighbours are known, complete, and refused when they do not fit."""
+"""Scores of a study: right where neighbours are known, complete, refused when they do not fit."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import torch
 
 from geomix.data.packed import Packed
 from geomix.errors import InputError
-from geomix.evaluate.score import choose_ranks, score_study, spread_degrees
+from geomix.evaluate.choose import choose_values
+from geomix.evaluate.score import choose_ranks, remove_strays, score_study, spread_degrees
 from geomix.files import write_json
 
 MACHINE = {"torch": "2", "device": "CPU"}
@@ -27,7 +28,7 @@ BALL = [
 
 
 def write_cell(folder: Path, packed: Packed, spaces: list[dict[str, Any]], spread: float) -> None:
-    """Write a cell whose head tells classes apart for a small spread, and whose backbone is noise."""
+    """Write a cell whose head tells classes apart for a small spread; its backbone is noise."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
     vectors = {}
@@ -234,3 +235,24 @@ def test_a_learned_tree_is_compared_with_the_hierarchy(packed: Packed, tmp_path:
     assert trees.loc["label", "random"] < 1
     score_study(tmp_path / "runs", ["plain"], packed, tmp_path / "without", "study")
     assert not (tmp_path / "without" / "trees.csv").exists()
+
+
+def test_folders_of_values_that_the_study_no_longer_has_are_removed(tmp_path: Path) -> None:
+    for name in ("flat-0.1-0-2/0", "flat-0.2-0-2/0", "flat-0.1-3/3"):
+        (tmp_path / name).mkdir(parents=True)
+    remove_strays(tmp_path, ["flat-0.1-0-2/0", "flat-0.1-0-2/1"])
+    assert [path.name for path in tmp_path.iterdir()] == ["flat-0.1-0-2"]
+
+
+def test_val_chooses_the_highest_mean_and_the_lowest_value_in_a_tie() -> None:
+    rows = [
+        {"geometry": geometry, "tau": tau, "seed": seed, "recall_at_1": score + 0.01 * seed}
+        for geometry, scores in {"flat": [0.5, 0.7, 0.7], "ball": [0.6, 0.5, 0.4]}.items()
+        for tau, score in zip([0.1, 0.2, 0.3], scores, strict=True)
+        for seed in (0, 1)
+    ]
+    metrics = pd.DataFrame(rows).assign(split="val", similarity="own")
+    other = metrics.assign(split="test", recall_at_1=1 - metrics["recall_at_1"])
+    chosen = choose_values(pd.concat([metrics, other]), ["tau"])
+    assert chosen == {"ball": {"tau": 0.1}, "flat": {"tau": 0.2}}
+    assert choose_values(metrics, []) == {}

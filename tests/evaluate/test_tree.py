@@ -1,4 +1,4 @@
-"""Trees: purity by its definition, shapes that stay, and which tree agrees best with a known hierarchy."""
+"""Trees: purity by definition, shapes that stay, and agreement with a known hierarchy."""
 
 from itertools import combinations
 from pathlib import Path

@@ -3,11 +3,30 @@
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
+
+from geomix.config.sections import Geometry as Spaces
+from geomix.config.stages import TrainParams
+from geomix.data.packed import Packed
+from geomix.geometry.geometry import Geometry, build_geometry
+from geomix.train.fit import Run
+from geomix.train.fit import fit as fit_typed
+
+
+def fit(packed: Packed, geometry: Geometry, settings: dict[str, Any], seed: int, name: str) -> Run:
+    """Fit with settings as params.yaml has them."""
+    return fit_typed(packed, geometry, TrainParams.model_validate(settings), seed, name)
+
+
+def build(parts: dict[str, Any], tau: float, curvature: float, lam: float | None) -> Geometry:
+    """Build a geometry of 8 dimensions as params.yaml describes it."""
+    spaces = TypeAdapter(Spaces).validate_python(parts)
+    return build_geometry(spaces, tau=tau, curvature=curvature, lam=lam, dimensions=8)
 
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """Give the sections of params.yaml that training reads, in small."""
+    """Return the sections of params.yaml that training reads, in small."""
     return {
         "epochs": 2,
         "device": "cpu",
@@ -25,6 +44,7 @@ def settings() -> dict[str, Any]:
             "freeze_patch_embedding": False,
         },
         "head": {"outputs": 8},
+        "geometry": {},
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},
         "regulariser": {"name": "none"},

@@ -1,4 +1,4 @@
-"""Batches: P classes, K images of each, or two views of each image; no repetition, the same for the same seed."""
+"""Batches: P classes, K images of each, or two views of each image; the seed fixes them."""
 
 import numpy as np
 import pytest

@@ -9,21 +9,27 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from geomix.config.sections import Backbone
+from geomix.config.stages import BaselineParams
 from geomix.data.packed import Packed
 from geomix.files import hash_file, read_json
-from geomix.geometry.geometry import build_geometry
 from geomix.network.encoder import build_encoder
-from geomix.train.fit import fit
 from geomix.train.save import save_baselines, save_run
+from tests.train.conftest import build, fit
 
 PARTS = {"distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3}}
 CELL = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": None}
 
 
+def baseline_params(settings: dict[str, Any]) -> BaselineParams:
+    keys = BaselineParams.model_fields
+    return BaselineParams.model_validate({key: settings[key] for key in keys})
+
+
 def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
     run = fit(
         packed,
-        build_geometry(PARTS, tau=0.1, curvature=0.5, lam=1, dimensions=8),
+        build(PARTS, tau=0.1, curvature=0.5, lam=1),
         settings,
         0,
         "cell",
@@ -50,7 +56,7 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
     floats: Callable[[Packed, np.ndarray], torch.Tensor],
 ) -> None:
     train_and_save(packed, settings, tmp_path / "cell")
-    encoder = build_encoder(settings["backbone"], 8, (16, 16, 1), seed=99)
+    encoder = build_encoder(Backbone.model_validate(settings["backbone"]), 8, (16, 16, 1), seed=99)
     encoder.load_state_dict(load_file(tmp_path / "cell" / "model.safetensors"))
     embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
     for split in ("val", "test"):
@@ -100,7 +106,7 @@ def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
 def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    save_baselines(packed, settings, [0, 1], tmp_path / "out")
+    save_baselines(packed, baseline_params(settings), [0, 1], tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "pixels",
         "untrained-0",

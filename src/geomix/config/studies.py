@@ -109,6 +109,11 @@ class Evaluated(Section):
         """Return the places of two cells each that are fused at search."""
         return []
 
+    @property
+    def weights(self) -> list[float]:
+        """The weights of the second, of which val chooses."""
+        return []
+
 
 class Study(Evaluated):
     """One kind of study.
@@ -225,6 +230,11 @@ class Systems(Evaluated):
             for file in sorted((settled / "settings" / name).glob("*.json"))
             for seed in expand_group(group)
         ]
+
+    @property
+    def weights(self) -> list[float]:
+        """The weights of the second member of the ensemble."""
+        return self.ensemble.weights
 
     def fusions(self) -> list[tuple[str, str]]:
         """Return for each seed the places of the two cells that are fused."""

@@ -3,13 +3,13 @@
 Their similarities are summed at search, or their features are concatenated.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.config.studies import Evaluated, Systems
 from geomix.data.packed import SCORED, Packed
 from geomix.evaluate.score import Cell, Task, build_task, read_cell
 from geomix.geometry.geometry import Geometry, cosine
@@ -114,21 +114,24 @@ def build_cell(kind: str, members: tuple[Cell, Cell], weight: float) -> Cell:
     return Cell(f"{name}/{seed}", identity, fused, named)
 
 
-def build_ensembles(runs: Path, study: Evaluated, packed: Packed) -> list[Cell]:
+def build_ensembles(
+    runs: Path, places: Sequence[tuple[str, str]], weights: Sequence[float], packed: Packed
+) -> list[Cell]:
     """Build both ensembles of two systems for each seed, at the weight that val chooses.
 
     It is the weight with the highest mean val R@1, the lowest in a tie.
 
     Args:
         runs: The folder of the study's cells.
-        study: Says which cells are fused, if any are.
+        places: For each seed those of the two cells that are fused; where there are none nothing
+            is built.
+        weights: Of the second, each in [0, 1].
         packed: The data set; of it only val is searched.
 
     Returns:
         Cells named `ensemble: <kind>/<seed>`.
     """
-    places = study.fusions()
-    if not isinstance(study, Systems) or not places:
+    if not places:
         return []
     task = build_task(packed, "val")
     pairs = [(read_cell(runs, first), read_cell(runs, second)) for first, second in places]
@@ -138,7 +141,7 @@ def build_ensembles(runs: Path, study: Evaluated, packed: Packed) -> list[Cell]:
             weight: np.mean(
                 [recall_at_1(build_cell(kind, pair, weight), task, "val") for pair in pairs]
             )
-            for weight in sorted(study.ensemble.weights)
+            for weight in sorted(weights)
         }
         best = max(scores, key=lambda weight: scores[weight])
         cells += [build_cell(kind, pair, best) for pair in pairs]
