@@ -6,247 +6,309 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from geomix.config.studies import flatten
 from geomix.files import hash_file
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = {
-    r"^system:\n(?:  .*\n)+": """system:
-  euclidean: {about: Plain., settings: {geometry: euclidean, tau: 0.1}}
-  hypvit:
-    about: Ball.
-    settings: {geometry: hyperbolic, tau: 0.2, curvature: 0.1, labels: hidden}
-  infonce: {about: Views., settings: {geometry: euclidean, tau: 0.1, labels: hidden}}
-""",
-    r"^systems: .*": "systems: {seeds: [0]}",
-    r"^epochs: .*": "epochs: 1",
-    r"^split: .*": "split: {seed: 0, train: 0.05, val: 0.02, test: 0.03}",
-    r"^  patch: .*": "  patch: 16",
-    r"^  width: .*": "  width: 16",
-    r"^  depth: .*": "  depth: 1",
-    r"^  heads: .*": "  heads: 2",
-    r"^device: .*": "device: cpu",
-    r"^compare: .*": "compare: {seeds: [0]}",
-    r"^  tau: .*": "  tau: {values: [0.1], curvature: 0.1, lam: 1}",
-    r"^  curvature: .*": "  curvature: {values: [0, 1], tau: 0.1, lam: 1}",
-    r"^    tau: .*": "    tau: {geometries: [euclidean, flat, hyperbolic], seeds: [0]}",
-    r"^    curvature: .*": "    curvature: {geometries: [hyperbolic], seeds: [0]}",
-    r"^report: .*": "report: {queries: 2}",
-    r"^  benchmarks: .*": "  benchmarks: {values: [0.1], curvature: 0.1, lam: 1}",
-    r"^benchmarks: .*": "benchmarks: {datasets: [glyphs], seeds: [0]}",
-    r"^benchmark:\n(?:  .*\n)+": """benchmark:
-  glyphs:
-    epochs: 1
-    split: {seed: 0, train: 0.05, val: 0.02, test: 0.03}
-    images: {form: auto, side: null, broken: 0}
-    crop: {area: 1, flip: 0, centre: 1}
-    backbone: {name: vit_tiny_patch16_224, pretrained: false, checkpoint: null, side: null, stem: conv, patch: 16, width: 16,
-      depth: 1, heads: 2, drop_path: 0, freeze_patch_embedding: false}
-    batch: {classes: 8, images: 2}
-    augment: {rotate: 0, zoom: 0, shear: 0, shift: 0, noise: 0}
-    optim: {learning_rate: 0.001, weight_decay: 0, warmup: 0.1, clip_norm: 3}
-""",
+TINY: dict[str, Any] = {
+    "epochs": 1,
+    "device": "cpu",
+    "split": {"train": 0.05, "val": 0.02, "test": 0.03},
+    "backbone": {"patch": 16, "width": 16, "depth": 1, "heads": 2},
+    "baselines": {"seeds": ["0"]},
+    "report": {"queries": 2},
+    "study": {
+        "compare": {"run": {"seeds": ["0"]}},
+        "tau": {
+            "run": {"geometries": ["euclidean", "flat", "hyperbolic"], "seeds": ["0"]},
+            "over": {"tau": [0.1]},
+        },
+        "curvature": {
+            "run": {"geometries": ["hyperbolic"]},
+            "over": {"curvature": [0, 1]},
+        },
+    },
+    "datasets": {
+        "of": {"sets": ["glyphs"]},
+        "run": {"geometries": ["flat", "hyperbolic"], "seeds": ["0"]},
+        "over": {"tau": [0.1]},
+        "own": {"glyphs": {"backbone": {"stem": "conv"}, "batch": {"classes": 8, "images": 2}}},
+    },
+    "systems": {
+        "run": {"seeds": ["0"]},
+        "names": ["euclidean", "euclidean_tuned", "hypvit", "infonce"],
+    },
 }
+COMPARED = {f"compare@{name}-0" for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
 TRAINED = {
-    *(f"train_{geometry}@0" for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")),
-    *(f"sweep_tau@{geometry}-0.1-0" for geometry in ("euclidean", "flat", "hyperbolic")),
-    *(f"sweep_curvature@hyperbolic-{curvature}-0" for curvature in (0, 1)),
-}
-OTHERS = {
-    "check",
-    "download",
-    "preprocess",
+    *COMPARED,
+    *(f"tau@{name}-0.1-0" for name in ("euclidean", "flat", "hyperbolic")),
+    *(f"curvature@hyperbolic-{curvature}-0" for curvature in (0, 1)),
     "baselines",
-    "evaluate_compare",
-    "evaluate_baselines",
-    "report",
 }
-STAGES = TRAINED | OTHERS | {f"evaluate_sweep@{study}" for study in ("tau", "curvature")}
+STUDIES = ("compare", "tau", "curvature")
+PAGES = {f"page@{study}" for study in STUDIES}
+EVALUATED = {f"evaluate@{study}" for study in STUDIES} | {"evaluate_baselines"}
+DATA = {f"flows/data/dvc.yaml:{stage}@glyphs" for stage in ("download", "preprocess")}
+STAGES = {"check", "report"} | TRAINED | PAGES | EVALUATED | DATA
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": path}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def executed(output: str) -> set[str]:
-    return set(re.findall(r"Running stage '(.+)'", output))
+def repro(folder: Path, *targets: str) -> set[str]:
+    """Run a flow and return the stages that were executed."""
+    result = run(folder, "dvc", "repro", *targets)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return set(re.findall(r"Running stage '(.+)'", result.stdout))
 
 
-def stale(folder: Path) -> set[str]:
-    """Give the stages of the default flow whose code, params or command changed."""
-    result = run(folder, "dvc", "status", "--json", "dvc.yaml")
+def stale(folder: Path, *targets: str) -> set[str]:
+    """Return the stages whose code, params or command changed."""
+    result = run(folder, "dvc", "status", "--json", *(targets or ("dvc.yaml",)))
     assert result.returncode == 0, result.stderr
     return set(json.loads(result.stdout))
 
 
-def edit(folder: Path, pattern: str, replacement: str) -> None:
-    path = folder / "params.yaml"
-    text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+@contextmanager
+def edited(path: Path, pattern: str, replacement: str) -> Iterator[None]:
+    """Change one place in a file, and back."""
+    before = path.read_text()
+    text, count = re.subn(pattern, replacement, before, count=1, flags=re.MULTILINE)
     assert count == 1, pattern
     path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def lay_tiny(path: Path) -> None:
+    """Lay the tiny setting over params.yaml."""
+    yaml = YAML()
+    yaml.width = 10**6
+    content = yaml.load(path.read_text())
+    content["datasets"]["own"] = {}
+    for key, value in flatten(TINY).items():
+        *sections, last = key.split(".")
+        target = content
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[last] = value
+    with path.open("w") as file:
+        yaml.dump(content, file)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a clone with tiny settings in which the whole pipeline ran once."""
+    """Return a clone with tiny settings in which the whole pipeline ran once."""
     folder = tmp_path_factory.mktemp("clone") / "geomix"
-    names = run(
-        ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard"
-    ).stdout.splitlines()
-    for name in names:
-        if (ROOT / name).is_file():
+    listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and Path(name).name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    for pattern, replacement in TINY.items():
-        edit(folder, pattern, replacement)
+    lay_tiny(folder / "params.yaml")
     author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    for command in (
-        ["git", "init", "-q"],
-        ["git", "add", "-A"],
-        ["git", *author, "commit", "-q", "-m", "tiny"],
-    ):
+    commit = ["git", *author, "commit", "-q", "-m", "tiny"]
+    for command in (["git", "init", "-q"], ["git", "add", "-A"], commit):
         assert run(folder, *command).returncode == 0
-    result = run(folder, "dvc", "repro")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert executed(result.stdout) == STAGES
+    assert repro(folder) == STAGES
     return folder
 
 
 def test_a_second_run_executes_nothing(clone: Path) -> None:
     result = run(clone, "dvc", "repro")
     assert result.returncode == 0
-    assert not executed(result.stdout)
+    assert "Running stage" not in result.stdout
     assert "Data and pipelines are up to date" in result.stdout
 
 
 def test_the_first_page_answers_from_this_run(clone: Path) -> None:
     page = (clone / "reports" / "README.md").read_text()
-    assert page.splitlines()[2].startswith(
-        "**On glyphs at curvature 0.1, nothing can be said of hyperbolic space yet (one seed): "
-    )
+    assert "glyphs" in page
     assert "epochs 1" in page
-    assert set(json.loads((clone / "reports" / "metrics.json").read_text())) == {
-        "euclidean",
-        "flat",
-        "hyperbolic",
-        "hybrid",
-    }
+    for study in STUDIES:
+        assert f"glyphs/{study}/" in page
+        assert (clone / "reports/glyphs" / study / "README.md").is_file()
+    metrics = json.loads((clone / "reports" / "metrics.json").read_text())
+    assert {"euclidean", "flat", "hyperbolic", "hybrid"} <= set(metrics)
 
 
 def test_hyperbolic_at_curvature_zero_is_flat_to_the_byte(clone: Path) -> None:
-    flat, limit = (
-        clone / "runs/glyphs" / name for name in ("compare/flat-0", "curvature/hyperbolic-0-0")
-    )
+    flat = clone / "runs/glyphs/compare/flat-0/0"
+    limit = clone / "runs/glyphs/curvature/hyperbolic-0-0/0"
     assert hash_file(flat / "model.safetensors") == hash_file(limit / "model.safetensors")
     assert hash_file(flat / "embeddings.npz") == hash_file(limit / "embeddings.npz")
 
 
 def test_a_cell_run_again_has_the_same_bytes(clone: Path, tmp_path: Path) -> None:
-    first = clone / "runs/glyphs/compare/hybrid-0"
-    command = "python -m stages.train --geometry hybrid --seed 0 --tau 0.1 --curvature 0.1 --lam 1 --data data/packed/glyphs --out"
+    first = clone / "runs/glyphs/compare/hybrid-0/0"
+    command = (
+        "python -m stages.train --geometry hybrid --seeds 0-1 --tau 0.1 --curvature 0.1 --lam 1 "
+        "--data data/packed/glyphs --out"
+    )
     assert run(clone, *command.split(), str(tmp_path / "hybrid-0")).returncode == 0
     for path in first.iterdir():
-        assert hash_file(path) == hash_file(tmp_path / "hybrid-0" / path.name), path.name
+        assert hash_file(path) == hash_file(tmp_path / "hybrid-0" / "0" / path.name), path.name
 
 
-def test_the_study_over_data_sets_runs_and_answers(clone: Path) -> None:
-    result = run(clone, "dvc", "repro", "studies/benchmarks/dvc.yaml")
-    assert result.returncode == 0, result.stdout + result.stderr
-    names = {name.removeprefix("studies/benchmarks/dvc.yaml:") for name in executed(result.stdout)}
-    assert {name for name in names if name.startswith("train@")} == {
-        f"train@glyphs-{geometry}-0.1-0"
-        for geometry in ("euclidean", "flat", "hyperbolic", "hybrid")
-    }
-    page = (clone / "reports/benchmarks/glyphs/README.md").read_text()
-    assert page.startswith("# glyphs: does curved space help?")
-    assert "4 cells, each trained from scratch for 1 pass over" in page
-    assert not executed(run(clone, "dvc", "repro", "studies/benchmarks/dvc.yaml").stdout)
-
-
-def test_the_study_over_systems_runs_and_compares(clone: Path) -> None:
-    result = run(clone, "dvc", "repro", "studies/systems/dvc.yaml")
-    assert result.returncode == 0, result.stdout + result.stderr
-    names = {name.removeprefix("studies/systems/dvc.yaml:") for name in executed(result.stdout)}
-    assert names == {
-        "train@euclidean",
-        "train@hypvit",
-        "train@infonce",
-        "evaluate_systems",
-        "report",
-    }
-    page = (clone / "reports/systems.md").read_text()
-    assert page.startswith("# glyphs: the literature's systems side by side")
-    assert re.search(r"^\| euclidean +\| nothing ", page, re.MULTILINE)
-    assert re.search(
-        r"^\| ensemble: similarities \| similarities of euclidean and hypvit, weight",
-        page,
-        re.MULTILINE,
+def test_a_setting_on_the_command_line_is_that_of_params(clone: Path, tmp_path: Path) -> None:
+    command = (
+        "python -m stages.train --geometry flat --seeds 0 --tau 0.1 --head.outputs 8 "
+        "--optim.learning_rate 1e-3 --data data/packed/glyphs --out"
     )
+    assert run(clone, *command.split(), str(tmp_path / "line")).returncode == 0
+    with edited(clone / "params.yaml", "outputs: 64", "outputs: 8"):
+        command = command.replace("--head.outputs 8 ", "")
+        assert run(clone, *command.split(), str(tmp_path / "file")).returncode == 0
+    one, other = (tmp_path / name / "0" / "model.safetensors" for name in ("line", "file"))
+    assert hash_file(one) == hash_file(other)
+
+
+def test_the_study_on_several_data_sets_runs_without_data_of_its_own(clone: Path) -> None:
+    flow = "flows/datasets/dvc.yaml"
+    executed = {name.removeprefix(f"{flow}:") for name in repro(clone, flow)}
+    assert {name for name in executed if name.startswith("train@")} == {
+        f"train@glyphs-{geometry}-0.1-0" for geometry in ("flat", "hyperbolic")
+    }
+    assert not {name for name in executed if "preprocess" in name or "download" in name}
+    assert (clone / "reports/glyphs/datasets/README.md").is_file()
+    assert not repro(clone, flow)
+
+
+def test_the_systems_run_and_are_compared(clone: Path) -> None:
+    flow = "flows/systems/dvc.yaml"
+    names = TINY["systems"]["names"]
+    executed = {name.removeprefix(f"{flow}:") for name in repro(clone, flow)}
+    assert executed == {"settle", "evaluate", "page", *(f"train@{name}-0" for name in names)}
+    runs = clone / "runs/glyphs"
+    assert sorted(path.name for path in (runs / "systems/hypvit-0").iterdir()) == [
+        "given",
+        "hidden",
+    ]
     plain = [
-        clone / "runs/glyphs" / name / "embeddings.npz"
-        for name in ("systems/euclidean/0", "compare/euclidean-0")
+        runs / name / "embeddings.npz"
+        for name in ("systems/euclidean-0/given/0", "compare/euclidean-0/0")
     ]
     assert hash_file(plain[0]) == hash_file(plain[1])
-    assert not executed(run(clone, "dvc", "repro", "studies/systems/dvc.yaml").stdout)
+    assert (clone / "reports/glyphs/systems/README.md").is_file()
+    assert not repro(clone, flow)
+
+
+RATE = """
+  rate:
+    <<: *cell
+    matrix:
+      geometry: ${study.rate.run.geometries}
+      rate: ${study.rate.over.optim.learning_rate}
+      seeds: ${study.rate.run.seeds}
+    cmd: >-
+      python -m stages.train --geometry ${item.geometry} --seeds ${item.seeds}
+      --optim.learning_rate ${item.rate} ${study.rate.pinned}
+      --data data/packed/${dataset} --out runs/${dataset}/rate/${key}
+    outs: ['runs/${dataset}/rate/${key}']
+"""
+RATE_ENTRY = """
+  rate:
+    run: {geometries: [euclidean, flat], seeds: [0]}
+    over: {optim: {learning_rate: [0.001, 0.004]}}
+    pinned: {tau: 0.1, optim: {warmup: 0.2}}
+"""
+
+
+def test_a_study_is_an_entry_and_a_block(clone: Path) -> None:
+    cells = {f"rate@{name}-{rate}-0" for name in ("euclidean", "flat") for rate in (0.001, 0.004)}
+    with (
+        edited(clone / "params.yaml", r"^study:\n", f"study:{RATE_ENTRY}"),
+        edited(clone / "dvc.yaml", r"^  # Raw pixels", f"{RATE.lstrip(chr(10))}\n  # Raw pixels"),
+    ):
+        pages = {"evaluate@rate", "page@rate"}
+        assert repro(clone) == cells | pages | {"check", "report"}
+        page = (clone / "reports/glyphs/rate/README.md").read_text()
+        assert "optim.learning_rate" in page
+        assert (clone / "reports/glyphs/rate/figure.png").is_file()
+        with edited(
+            clone / "params.yaml",
+            r"(flat\], seeds): \[0\]\}\n(    over: \{optim)",
+            r"\1: [0, 1-2]}\n\2",
+        ):
+            added = {name.removesuffix("-0") + "-1-2" for name in cells}
+            assert repro(clone) == added | pages | {"check", "report"}
+        assert not {name for name in repro(clone) if name.startswith("rate@")}
+    shutil.rmtree(clone / "reports/glyphs/rate")
+    repro(clone)
 
 
 @pytest.mark.parametrize(
     ("pattern", "replacement", "expected"),
     [
-        (
-            r"^tau: 0.1",
-            "tau: 0.2",
-            {name for name in TRAINED if name.startswith("train_")} | {"check", "report"},
-        ),
-        (
-            r"^curvature: 0.1",
-            "curvature: 0.2",
-            {"train_hyperbolic@0", "train_hybrid@0", "check", "report"},
-        ),
-        (r"^lam: 1.0", "lam: 2.0", {"train_hybrid@0", "check", "report"}),
-        (
-            r"^  tau: \{values: \[0.1\]",
-            "  tau: {values: [0.1, 0.3]",
-            {
-                *(f"sweep_tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")),
-                "evaluate_sweep@tau",
-                "check",
-                "report",
-            },
-        ),
-        (r"queries: 2", "queries: 3", {"report", "check"}),
+        (r"^tau: 0.1", "tau: 0.2", COMPARED | {"check", "report"}),
+        (r"over: \{tau: \[0.1\]", "over: {tau: [0.1, 0.3]", {
+            *(f"tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")),
+            "evaluate@tau", "page@tau", "check", "report",
+        }),
+        (r"queries: 2", "queries: 3", PAGES | {"report", "check"}),
     ],
-)
+)  # fmt: skip
 def test_a_change_makes_stale_what_it_concerns_and_nothing_else(
     clone: Path, pattern: str, replacement: str, expected: set[str]
 ) -> None:
-    before = (clone / "params.yaml").read_text()
-    try:
-        edit(clone, pattern, replacement)
+    with edited(clone / "params.yaml", pattern, replacement):
         assert stale(clone) == expected
-    finally:
-        (clone / "params.yaml").write_text(before)
     assert not stale(clone)
 
 
-def test_a_change_of_wording_makes_only_the_report_stale(clone: Path) -> None:
-    path = clone / "src/geomix/report/index.py"
-    before = path.read_text()
-    try:
-        path.write_text(before.replace("Does curved space help?", "Does it help?"))
-        assert stale(clone) == {"report"}
-    finally:
-        path.write_text(before)
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("src/geomix/negatives/hard.py", set()),
+        ("src/geomix/regularisers/hier.py", set()),
+        ("src/geomix/negatives/uniform.py", TRAINED - {"baselines"}),
+        ("src/geomix/report/render.py", PAGES | {"report"}),
+        ("systems/hcl.yaml", set()),
+    ],
+)
+def test_a_comment_makes_stale_only_what_uses_its_file(
+    clone: Path, path: str, expected: set[str]
+) -> None:
+    with edited(clone / path, r"\Z", "# A comment.\n"):
+        assert stale(clone) == expected
+
+
+def test_a_systems_cells_depend_on_its_own_rule_and_settings(clone: Path) -> None:
+    flow = "flows/systems/dvc.yaml"
+    repro(clone, flow)
+
+    def trained() -> set[str]:
+        run(clone, "dvc", "repro", "-q", "-s", f"{flow}:settle")
+        return {name for name in stale(clone, flow) if ":train@" in name or name[:6] == "train@"}
+
+    for path in ("src/geomix/negatives/hard.py", "systems/hcl.yaml"):
+        with edited(clone / path, r"\Z", "# A comment.\n"):
+            assert not trained()
+    with edited(clone / "systems/hypvit.yaml", r"^about: .*", "about: Other words."):
+        assert not trained()
+    with edited(clone / "systems/hypvit.yaml", "tau: 0.2", "tau: 0.3"):
+        assert {name.split(":")[-1] for name in trained()} == {"train@hypvit-0"}
+    with edited(clone / "params.yaml", "override: {}", "override: {infonce: {tau: 0.2}}"):
+        assert {name.split(":")[-1] for name in trained()} == {"train@infonce-0"}
+    with edited(clone / "src/geomix/negatives/uniform.py", r"\Z", "# A comment.\n"):
+        assert len(trained()) == len(TINY["systems"]["names"])
+    assert not trained()
 
 
 @pytest.mark.parametrize(
@@ -263,17 +325,13 @@ def test_a_change_of_wording_makes_only_the_report_stale(clone: Path) -> None:
 def test_a_bad_file_stops_a_complete_pipeline_and_loses_nothing(
     clone: Path, pattern: str, replacement: str, message: str
 ) -> None:
-    before = (clone / "params.yaml").read_text()
     pages = {path: path.read_bytes() for path in (clone / "reports").rglob("*.*")}
-    try:
-        edit(clone, pattern, replacement)
+    with edited(clone / "params.yaml", pattern, replacement):
         stage = run(clone, "python", "-m", "stages.check")
         assert stage.returncode == 1
-        assert [line for line in stage.stderr.splitlines() if message in line]
+        assert message in stage.stderr
         assert len(stage.stderr.splitlines()) == 1
         assert run(clone, "dvc", "repro").returncode != 0
-    finally:
-        (clone / "params.yaml").write_text(before)
     assert {path: path.read_bytes() for path in (clone / "reports").rglob("*.*")} == pages
 
 
@@ -282,22 +340,20 @@ def test_a_bad_file_stops_a_complete_pipeline_and_loses_nothing(
 )
 def test_damaged_data_stops_every_stage_that_reads_it(clone: Path, name: str, message: str) -> None:
     path = clone / "data/packed/glyphs" / name
-    before = path.read_bytes()
-    mode = path.stat().st_mode
+    before, mode = path.read_bytes(), path.stat().st_mode
+    half = before[: len(before) // 2]
     path.chmod(0o644)
     try:
-        path.write_bytes(
-            before[: len(before) // 2]
-            if name == "images.npy"
-            else before.replace(b"label", b"lable", 1)
-        )
+        path.write_bytes(half if name == "images.npy" else before.replace(b"label", b"lable", 1))
+        results = "--results results/glyphs/tau --baselines results/glyphs/baselines"
         for command in (
-            "stages.train --geometry flat --seed 0 --tau 0.1 --data data/packed/glyphs --out runs/new",
-            "stages.baselines --seeds compare --data data/packed/glyphs --out runs/new",
-            "stages.evaluate --study tau --runs runs/glyphs/tau --data data/packed/glyphs --out runs/new",
-            "stages.report --results results/glyphs --data data/packed/glyphs --out runs/new",
+            "train --geometry flat --seeds 0 --tau 0.1",
+            "baselines --seeds 0",
+            "evaluate --study study.tau --runs runs/glyphs/tau",
+            f"page --study study.tau {results}",
         ):
-            result = run(clone, "python", "-m", *command.split())
+            line = f"python -m stages.{command} --data data/packed/glyphs --out runs/new"
+            result = run(clone, *line.split())
             assert result.returncode == 1
             assert len(result.stderr.splitlines()) == 1
             assert message in result.stderr

@@ -123,7 +123,7 @@ def test_kmeans_finds_groups_that_lie_apart() -> None:
 
 def test_a_cell_without_a_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"tree.csv: found no tree of test, expected one of regulariser hier"
+        InputError, match=r"tree.csv: found no tree of test, expected one of a regulariser"
     ):
         read_tree(tmp_path, "test")
     pd.DataFrame({"proxy": [0, 1], "parent": [-1, 0]}).to_csv(tmp_path / "tree.csv", index=False)
