@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geomix.losses.table import Table, equal_pairs, only_positives, positive_pairs
+from geomix.losses.table import Table, equal_pairs, positive_pairs
 
 
 def test_a_table_of_unequal_columns_is_refused() -> None:
@@ -26,7 +26,7 @@ def test_pairs_are_all_that_are_equal_and_positives_those_of_other_views_and_sam
         for i, j in same
         if rows.view[i] != columns.view[j] and rows.sample[i] != columns.sample[j]
     ]
-    positives = only_positives(found, rows, columns)
+    positives = positive_pairs(rows, columns, found)
     assert 0 < len(expected) < len(same)
     assert sorted(zip(*(part.tolist() for part in positives), strict=True)) == expected
 

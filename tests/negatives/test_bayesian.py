@@ -1,4 +1,4 @@
-"""BCL: its weights by definition, and the order of a row, which is found by integers."""
+"""BCL: its weights by definition, and ranks of equal logits."""
 
 import math
 
@@ -8,8 +8,7 @@ from torch import Tensor
 
 from geomix.config.negatives import Bayesian
 from geomix.losses.table import Table
-from geomix.negatives.bayesian import _spread, bayesian_weights
-from tests.negatives.conftest import generator
+from geomix.negatives.bayesian import bayesian_weights
 
 
 def weight_by_definition(values: list[float], settings: Bayesian) -> list[float]:
@@ -49,27 +48,10 @@ def test_a_weight_equals_its_definition(
         assert weights[r, unlike].tolist() == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("number", [2, 15, 33, 128, 512, 513, 900, 4096, 4097])
-@pytest.mark.parametrize("spread", ["wide", "narrow", "far apart", "aside", "equal"])
-def test_order_in_float32_is_exact_but_for_near_ties(number: int, spread: str) -> None:
-    mine = (
-        torch.tensor([0, 1, 2]),
-        torch.tensor([number - 1, 0, number // 2]),
-    )  # a row and a column of its class
-    logits = torch.randn(3, number, generator=generator())
-    if spread == "far apart":
-        logits[0, 0], logits[1, -1] = -1e4, 1e4
-    others = {
-        "narrow": 10 + logits * 1e-4,
-        "aside": logits - logits.amax() * 1.9,
-        "equal": torch.zeros_like(logits),
-    }
-    logits = others.get(spread, logits)
-    order = _spread(torch.arange(number).float().expand(3, -1), logits, mine).argsort(1)
-    assert torch.equal(order.sort(1).values, torch.arange(number).expand(3, -1))
-    assert torch.equal(order[:, -1], mine[1])
-    ordered = logits.gather(1, order)[:, :-1]
-    near = max(number / 2**30, 2**-21) * float(logits.max() - logits.min())
-    assert (ordered.diff() >= -near).all()
-    if spread == "equal":
-        assert (order[:, :-1].diff() > 0).all()
+def test_equal_logits_are_ranked_in_the_order_of_columns(batch: Table) -> None:
+    settings = Bayesian(rule="bayesian", alpha=0.7, beta=0.8, tau_plus=0.1)
+    ascending = torch.arange(15.0).expand(15, -1)
+    expected = bayesian_weights(ascending, batch, batch, settings=settings)
+    found = bayesian_weights(torch.zeros(15, 15), batch, batch, settings=settings)
+    assert torch.equal(found, expected)
+    assert len(found[0].unique()) == 13  # 12 negatives, and the row's own class

@@ -21,7 +21,7 @@ def test_mixed_importance_equals_its_definition(logits: Tensor, pair: tuple[Tabl
     settings = MixedImportance(
         rule="mixed_importance", similarity=0.3, uncertainty=0.4, distance=0.2
     )
-    weights = mixed_importance_weights(logits, rows, columns, settings=settings, tau=TAU).exp()
+    weights = mixed_importance_weights(logits, rows, columns, settings=settings).exp()
     unlike = rows.label.unsqueeze(1) != columns.label
     means = [float(logits[unlike[:, q], q].mean()) * TAU for q in range(len(columns))]
     for r in range(len(rows)):

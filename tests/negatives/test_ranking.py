@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.geometry.geometry import Geometry
-from geomix.losses.draws import Urn
 from geomix.losses.table import Table, positive_pairs
+from geomix.losses.terms import draw_negatives
 from geomix.negatives.ranking import ranking
 from tests.negatives.conftest import generator
 
@@ -17,11 +17,13 @@ from tests.negatives.conftest import generator
 def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     pairs = positive_pairs(rows, columns)
-    chosen = Urn(rows, columns).draw(*pairs, 4, generator())
+    alike = torch.ones_like(logits)
+    chosen, there = draw_negatives(alike, rows, columns, 4, generator())
     terms = []
     for n, (r, p) in enumerate(zip(*(part.tolist() for part in pairs), strict=True)):
-        unlike = [q for q in chosen[n].tolist() if columns.label[q] != rows.label[r]]
-        assert all(columns.view[q] in (rows.view[r], columns.view[p]) for q in chosen[n])
+        unlike = chosen[n].tolist() if there[n] else []
+        assert all(columns.view[q] in (rows.view[r], columns.view[p]) for q in unlike)
+        assert all(columns.label[q] != rows.label[r] for q in unlike)
         values = [math.log(1 + math.exp(logits[r, q] - logits[r, p])) for q in unlike]
         terms.append(sum(values) / len(values) if values else 0.0)
     found = ranking(logits, rows, columns, count=4, generator=generator())

@@ -144,7 +144,7 @@ def log_weights(settings: dict[str, Any], logits: Tensor, rows: Table, columns: 
     rule = settings["rule"]
     if rule == "limited":
         return limited_weights(logits, rows, columns, count=100, generator=generator())
-    options = {} if rule == "bayesian" else {"tau": TAU}
+    options = {"tau": TAU} if rule == "ambiguous" else {}
     return WEIGHTS[rule](logits, rows, columns, settings=section(**settings), **options)
 
 

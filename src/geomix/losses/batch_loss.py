@@ -51,19 +51,19 @@ class OnLogits(BatchLoss):
         return self.loss(geometry.logits(points, points), batch, batch)
 
 
-def weighted(weights: LogitLoss) -> OnLogits:
+def weighted(log_weights: LogitLoss) -> OnLogits:
     """Build `pairwise_cross_entropy` with sum w exp(l) over the negatives in place of sum exp(l).
 
     Args:
-        weights: Returns log-weights (N, M) from logits, rows and columns, a new tensor each time:
-            minus infinity for a weight of 0, 0 in the columns of the row's own class. No gradient
-            flows through them.
+        log_weights: Returns those (N, M) of logits, rows and columns, a new tensor each time: minus
+            infinity for a weight of 0, 0 in the columns of the row's own class. No gradient flows
+            through them.
     """
 
     def loss(logits: Tensor, rows: Table, columns: Table) -> Tensor:
         with torch.no_grad():
-            log_weights = weights(logits.detach(), rows, columns)
-        return pairwise_cross_entropy(logits, rows, columns, log_weights)
+            found = log_weights(logits.detach(), rows, columns)
+        return pairwise_cross_entropy(logits, rows, columns, found)
 
     return OnLogits(loss)
 

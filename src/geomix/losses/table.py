@@ -60,16 +60,10 @@ def equal_pairs(a: Tensor, b: Tensor) -> Pairs:
     return first, order[start[first] + within]
 
 
-def only_positives(same_class: Pairs, rows: Table, columns: Table) -> Pairs:
-    """Return those pairs of one class that differ in view and in sample."""
-    first, second = same_class
-    other_view = rows.view[first] != columns.view[second]
-    positive = other_view & (rows.sample[first] != columns.sample[second])
-    return first[positive], second[positive]
-
-
 def positive_pairs(rows: Table, columns: Table, same_class: Pairs | None = None) -> Pairs:
     """Return the row and the column of each term's positive, (T,) each.
+
+    A positive is a column of the row's class, of another view and another sample.
 
     Args:
         rows: The anchors, N.
@@ -79,8 +73,10 @@ def positive_pairs(rows: Table, columns: Table, same_class: Pairs | None = None)
     Raises:
         ValueError: If there is none.
     """
-    same_class = same_class or equal_pairs(rows.label, columns.label)
-    return require_pairs(only_positives(same_class, rows, columns))
+    first, second = same_class or equal_pairs(rows.label, columns.label)
+    other_view = rows.view[first] != columns.view[second]
+    positive = other_view & (rows.sample[first] != columns.sample[second])
+    return require_pairs((first[positive], second[positive]))
 
 
 def require_pairs(pairs: Pairs) -> Pairs:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from geomix.losses.sums import DROPPED, LogSums, check_shape, mark_pairs
-from geomix.losses.table import Pairs, Table, equal_pairs, positive_pairs
-
-BLOCK = 64  # rows at a time: what a core's cache holds
+from geomix.losses.table import Table, equal_pairs, positive_pairs
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,38 @@ def collect_terms(
     return Terms(first, positives, sums, counts)
 
 
-def positive_means(logits: Tensor, positives: Pairs) -> Tensor:
-    """Return each row's mean logit over its positives, (N,); 0 without one."""
-    first, second = positives
+def positive_means(logits: Tensor, rows: Table, columns: Table) -> Tensor:
+    """Return each row's mean logit over its positives, (N, 1); 0 without one."""
+    first, second = positive_pairs(rows, columns)
     counts = torch.bincount(first, minlength=len(logits)).clamp_min(1)
-    return logits.new_zeros(len(logits)).index_add(0, first, logits[first, second]) / counts
+    sums = logits.new_zeros(len(logits)).index_add(0, first, logits[first, second])
+    return (sums / counts).unsqueeze(1)
+
+
+def draw_negatives(
+    weights: Tensor, rows: Table, columns: Table, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw negatives of each term by their weights, with replacement.
+
+    Args:
+        weights: At least 0, (N, M).
+        rows: The anchors, N.
+        columns: What they are compared with, M.
+        count: How many are drawn for each term; terms are in the order of `positive_pairs`.
+        generator: For the draws, on the CPU.
+
+    Returns:
+        Columns (T, count), int64, and (T,) whether the term has any negative to draw; where it has
+        none, its columns have no meaning.
+    """
+    row, positive = positive_pairs(rows, columns)
+    views = torch.stack([rows.view[row], columns.view[positive]]).unsqueeze(2)
+    negative = (columns.view == views).any(0) & (columns.label != rows.label[row].unsqueeze(1))
+    weights = weights[row] * negative  # (T, M)
+    found = weights.sum(1) > 0
+    weights = torch.where(found.unsqueeze(1), weights, 1)
+    chosen = torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
+    return chosen.to(weights.device), found
 
 
 def subtract_share(sums: Tensor, expected: Tensor, share: float) -> Tensor:

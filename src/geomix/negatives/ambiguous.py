@@ -8,7 +8,7 @@ from torch import Tensor
 from geomix.config.negatives import Ambiguous
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, weighted
-from geomix.losses.table import Table, equal_pairs, only_positives
+from geomix.losses.table import Table
 from geomix.losses.terms import positive_means
 
 
@@ -33,31 +33,20 @@ def ambiguous_weights(
         tau: Temperature of the logits.
 
     Cost:
-        A partial sort of each row and about five passes over (N, M).
+        The `top` largest of each row, and a few passes over (N, M).
 
     Source:
         SimANS (arXiv:2210.11773), which samples 15 negatives by these weights; here all count, by
         their weights.
     """
-    first, second = equal_pairs(rows.label, columns.label)
-    means = positive_means(logits, only_positives((first, second), rows, columns)).unsqueeze(1)
-    log_weights = (logits - (means + settings.b / tau)).square_().mul_(-settings.a * tau**2)
-    if settings.top is not None and settings.top < logits.shape[1]:
-        masked = logits.clone()
-        masked[first, second] = torch.finfo(logits.dtype).min
-        below = torch.lt(logits, _largest(masked, settings.top), out=masked)
-        log_weights.sub_(below, alpha=torch.finfo(logits.dtype).max)
-    log_weights[first, second] = 0
-    return log_weights
-
-
-def _largest(values: Tensor, number: int) -> Tensor:
-    """Return the number-th largest of each row, (N, 1); the values are left in another order."""
-    if values.device.type != "cpu":
-        return values.topk(number, 1).values[:, -1:]
-    place = values.shape[1] - number
-    values.numpy().partition(place, 1)  # ten times as fast as topk
-    return values[:, place : place + 1].clone()
+    same_class = rows.label.unsqueeze(1) == columns.label
+    above = tau * (logits - positive_means(logits, rows, columns))
+    log_weights = -settings.a * (above - settings.b) ** 2
+    if settings.top is not None and settings.top < len(columns):
+        negatives = logits.masked_fill(same_class, -torch.inf)
+        last = negatives.topk(settings.top, 1).values[:, -1:]
+        log_weights = log_weights.masked_fill(negatives < last, -torch.inf)
+    return log_weights.masked_fill(same_class, 0)
 
 
 def build(settings: Ambiguous, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

@@ -2,17 +2,13 @@
 
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from geomix.config.negatives import Bayesian
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, weighted
-from geomix.losses.table import Pairs, Table, equal_pairs
-from geomix.losses.terms import BLOCK
-
-MOST_BITS = 12  # of a key that name the column
+from geomix.losses.table import Table
 
 
 def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, settings: Bayesian) -> Tensor:
@@ -31,8 +27,7 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, settings: B
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M. Equal logits of a row are ranked in the order of
-            the columns. On the CPU in float32 this includes logits that differ by at most
-            M / 2^30, or 2^-21, of the range of all logits.
+            the columns.
         settings: alpha is how well the encoder tells true negatives from false ones, 0.5 for not
             at all; beta is the share of hard negatives; tau_plus is the probability that a negative
             has the anchor's class. At beta 0.5 and tau_plus 0 this is uniform.
@@ -44,60 +39,28 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, settings: B
         BCL, its released code. That adds 1e-3 to a and to the denominator; the root here,
         2u / (b + sqrt(b^2 + 4au)), does not need it.
     """
-    same_class = equal_pairs(rows.label, columns.label)
-    counts = logits.shape[1] - torch.bincount(same_class[0], minlength=len(rows))
-    sizes, which = counts.clamp_min(1).unique(return_inverse=True)
-    ranks = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)
-    table = _weigh_ranks((ranks / sizes.unsqueeze(1)).clamp_max(1), settings).log()
-    by_rank = table.expand(len(rows), -1) if len(sizes) == 1 else table[which]
-    log_weights = _spread(by_rank, logits, same_class)
-    log_weights[same_class] = 0
-    return log_weights
+    same_class = rows.label.unsqueeze(1) == columns.label
+    order = logits.masked_fill(same_class, torch.inf).argsort(dim=1, stable=True)
+    places = torch.arange(1, len(columns) + 1, dtype=logits.dtype, device=logits.device)
+    ranks = torch.empty_like(logits).scatter_(1, order, places.expand_as(logits))
+    shares = ranks / (~same_class).sum(1, keepdim=True)
+    weights = _weigh_shares(shares.clamp_max(1), settings)
+    return weights.log().masked_fill(same_class, 0)
 
 
-def _weigh_ranks(shares: Tensor, settings: Bayesian) -> Tensor:
-    """Return the weights of the ranks u."""
+def _weigh_shares(u: Tensor, settings: Bayesian) -> Tensor:
     alpha, beta, tau_plus = settings.alpha, settings.beta, settings.tau_plus
     tau_minus = 1 - tau_plus
     a = (1 - 2 * alpha) * (tau_minus - tau_plus)
     b = 2 * (alpha * tau_minus + (1 - alpha) * tau_plus)
-    v = 2 * shares / (b + (b * b + 4 * a * shares).clamp_min(0).sqrt())
-    f1, f2 = 2 * (1 - v).clamp_min(0), 2 * v
+    v = 2 * u / (b + (b * b + 4 * a * u).clamp_min(0).sqrt())
+    f1 = 2 * (1 - v).clamp_min(0)
+    f2 = 2 * v
     hard = alpha * (1 - beta) * f1 + (1 - alpha) * beta * f2
     hard = hard / (alpha * (1 - beta) + (1 - alpha) * beta)
     true = tau_minus * (alpha * f1 + (1 - alpha) * f2)
-    return hard / (true + tau_plus * ((1 - alpha) * f1 + alpha * f2))
-
-
-def _spread(by_rank: Tensor, logits: Tensor, last: Pairs) -> Tensor:
-    """Return for each column of a row the value of `by_rank` at the column's rank.
-
-    Ranks are places in ascending order of the row's logits; the pairs come last. On the CPU a
-    float32 becomes an integer of 32 bits, its place in the range of all above and its column below,
-    as these sort six times as fast as torch's argsort. All steps share one (N, M), as fresh memory
-    costs more than they do.
-    """
-    count = logits.shape[1]
-    bits = (count - 1).bit_length()
-    if logits.device.type != "cpu" or logits.dtype != torch.float32 or bits > MOST_BITS:
-        spread = logits.clone()
-        spread[last] = torch.inf
-        orders = (part.argsort(dim=1, stable=True) for part in spread.split(BLOCK))
-    else:
-        low, high = (float(bound) for bound in logits.aminmax())
-        scale = (2.0 ** min(23, 32 - bits) - 8) / max(high - low, 1e-20)
-        if abs(low) > high - low:  # products would be rounded to more than ones
-            logits, low = logits - low, 0.0
-        # From 2^23 to 2^24 the bits of a float count by ones.
-        spread = torch.add(2.0**23 + 4 - low * scale, logits, alpha=scale)
-        keys = spread.view(torch.int32)
-        torch.add(torch.arange(count, dtype=torch.int32), keys, alpha=1 << bits, out=keys)
-        keys[last] = last[1].int() - (1 << bits)
-        keys.numpy().view(np.uint32).sort(1)
-        orders = (part.bitwise_and_((1 << bits) - 1).long() for part in keys.split(BLOCK))
-    for order, of_rank, into in zip(orders, by_rank.split(BLOCK), spread.split(BLOCK), strict=True):
-        into.scatter_(1, order, of_rank)
-    return spread
+    false = tau_plus * ((1 - alpha) * f1 + alpha * f2)
+    return hard / (true + false)
 
 
 def build(settings: Bayesian, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

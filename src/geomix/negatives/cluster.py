@@ -2,14 +2,14 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, relu
+from torch.nn.functional import normalize, one_hot, relu
 
 from geomix.config.negatives import Cluster
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, Points
 from geomix.losses.batch_loss import BatchLoss
 from geomix.losses.pairwise import cross_entropy_with_added
-from geomix.losses.table import Table, equal_pairs, only_positives
+from geomix.losses.table import Table
 from geomix.losses.terms import positive_means
 
 
@@ -30,8 +30,7 @@ class ClusterNegatives(BatchLoss):
     they start the loss is uniform.
 
     Cost:
-        Logits of N samples and k centroids, and one pass over the pairs of a cluster, about N * N /
-        k of them.
+        Logits of N samples and k centroids, and a few passes over (N, N).
 
     Source:
         After ClusterNS (arXiv:2305.09892), its released code; how its centroids move is not public
@@ -105,10 +104,9 @@ def sum_centroids(scores: Tensor, second: Tensor, views: Tensor) -> Tensor:
         second: The second-nearest centroid of each sample, (N,).
         views: View of each sample, (N,).
     """
-    _, view = views.unique(return_inverse=True)
-    width = scores.shape[1]
-    counts = torch.bincount(view * width + second, minlength=(int(view.max()) + 1) * width)
-    return (scores + counts.view(-1, width).to(scores.dtype).log()[view]).logsumexp(1)
+    same_view = (views.unsqueeze(1) == views).to(scores.dtype)
+    counts = same_view @ one_hot(second, scores.shape[1]).to(scores.dtype)  # (N, k)
+    return (scores + counts.log()).logsumexp(1)
 
 
 def hold_together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> Tensor:
@@ -116,13 +114,11 @@ def hold_together(logits: Tensor, batch: Table, nearest: Tensor, tau: float) -> 
 
     It is over the pairs of other classes and one nearest centroid.
     """
-    first, second = equal_pairs(nearest, nearest)
-    other = batch.label[first] != batch.label[second]
-    first, second = first[other], second[other]
-    if not len(first):
+    same_cluster = nearest.unsqueeze(1) == nearest
+    together = same_cluster & (batch.label.unsqueeze(1) != batch.label)
+    if not together.any():
         return logits.new_zeros(())
-    positives = only_positives(equal_pairs(batch.label, batch.label), batch, batch)
-    apart = (logits[first, second] - positive_means(logits, positives)[first]) * tau
+    apart = tau * (logits - positive_means(logits, batch, batch))[together]
     return (relu(apart + 0.2) + relu(-apart - 0.5)).mean()
 
 

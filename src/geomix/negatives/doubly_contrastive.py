@@ -84,17 +84,15 @@ def by_view(values: Tensor, batch: Table) -> Tensor:
     """
     order = batch.label.argsort(stable=True)
     order = order[batch.view[order].argsort(stable=True)]
-    views, labels = len(batch.view.unique()), batch.label[order]
-    classes = labels[: len(order) // views]
-    if (
-        len(order) % views
-        or len(classes.unique()) * views != len(order)
-        or (labels.view(views, -1) != classes).any()
+    views, classes = batch.view.unique(), batch.label.unique()
+    if not (
+        torch.equal(batch.view[order], views.repeat_interleave(len(classes)))
+        and torch.equal(batch.label[order], classes.repeat(len(views)))
     ):
         raise ValueError(
             "negatives: found views of different classes, expected each class once in every view"
         )
-    return values[order].view(views, -1, values.shape[1])
+    return values[order].view(len(views), len(classes), -1)
 
 
 def build(settings: DoublyContrastive, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

@@ -8,35 +8,39 @@ from torch import Tensor
 from geomix.config.negatives import FalseNegativeElimination
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, OnLogits
-from geomix.losses.draws import Urn, draw_negatives
-from geomix.losses.table import Pairs, Table, equal_pairs, only_positives, positive_pairs
-from geomix.losses.terms import BLOCK, positive_means
+from geomix.losses.table import Table, positive_pairs
+from geomix.losses.terms import draw_negatives, positive_means
 
 ENOUGH = 200  # positives from which the running statistics of an epoch are believed
-# Columns tried for a term, and again if none of them is taken, before all are weighed.
-TRIES = (8, 64)
 
 
 class Running:
-    """Count, mean and variance of numbers that come in batches."""
+    """Count, mean and variance of scores that come in batches."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
+        self.count, self.total, self.squares = 0, 0.0, 0.0
 
-    def add(self, count: int, mean: float, squares: float) -> None:
-        """Add numbers by their count, mean and sum of squared deviations from it."""
-        if not count:
-            return
-        total = self.count + count
-        self.squares += squares + (mean - self.mean) ** 2 * self.count * count / total
-        self.mean += (mean - self.mean) * count / total
-        self.count = total
+    def add(self, scores: Tensor) -> None:
+        """Add scores of any shape."""
+        scores = scores.double()
+        self.count += scores.numel()
+        self.total += float(scores.sum())
+        self.squares += float(scores.square().sum())
+
+    @property
+    def mean(self) -> float:
+        """Return the mean, 0 of none."""
+        return self.total / max(1, self.count)
 
     @property
     def variance(self) -> float:
         """Return the variance, not below 1e-12."""
-        return max(self.squares / max(1, self.count), 1e-12)
+        return max(self.squares / max(1, self.count) - self.mean**2, 1e-12)
+
+    def log_density(self, scores: Tensor) -> Tensor:
+        """Return the logs of the Gaussian density at scores, but for a constant."""
+        return -0.5 * ((scores - self.mean) ** 2 / self.variance + math.log(self.variance))
 
 
 class Elimination(OnLogits):
@@ -54,9 +58,7 @@ class Elimination(OnLogits):
     minus the margin.
 
     Cost:
-        About four passes over (N, M) in place of the softmax. Of columns drawn alike a term keeps
-        the first that a coin of probability w_q accepts; all weights are computed only for rows
-        with a term that keeps none.
+        A few passes over (N, M), and over terms and columns, (T, M).
 
     Source:
         After FNE (arXiv:2308.04380), its released code, on raw scores. From when on low scores are
@@ -76,113 +78,41 @@ class Elimination(OnLogits):
 
     def hinge_loss(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
         """Return the loss of logits (N, M), a scalar: mean over terms."""
-        same_class = equal_pairs(rows.label, columns.label)
-        row, positive = pairs = positive_pairs(rows, columns, same_class)
+        scores = logits * self.tau
+        row, positive = positive_pairs(rows, columns)
         with torch.no_grad():
-            self._remember(logits.detach(), pairs, same_class)
-            chosen, found = self.draw(logits.detach(), rows, columns, pairs, same_class)
-        start = row * len(columns)
-        drawn, mine = logits.reshape(-1)[torch.stack([start + chosen, start + positive])]
-        hinges = ((drawn - mine) * self.tau + self.settings.margin).clamp_min(0)
+            self.positives.add(scores[row, positive])
+            self.negatives.add(scores[rows.label.unsqueeze(1) != columns.label])
+            drawn, found = self.draw(logits, rows, columns)
+        hinges = (scores[row, drawn] - scores[row, positive] + self.settings.margin).clamp_min(0)
         return torch.where(found, hinges, 0).mean()
 
-    def draw(
-        self, logits: Tensor, rows: Table, columns: Table, pairs: Pairs, same_class: Pairs
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, logits: Tensor, rows: Table, columns: Table) -> tuple[Tensor, Tensor]:
         """Draw a negative of each term by the weights.
 
         Returns:
             Columns (T,), int64, and (T,) whether the term has any negative to draw.
         """
-        row, positive = pairs
-        allowed = None
-        if self._informed:
-            allowed = logits >= (self.positives.mean - self.settings.margin) / self.tau
-            allowed[same_class] = False
-        urn = Urn(rows, columns, allowed)
-        means = positive_means(logits, pairs) * self.tau
-        chosen = positive.clone()
-        found = urn.find(row, positive)[1].sum(0) > 0
-        left = found.nonzero().squeeze(1)
-        for count in TRIES:
-            anchor = row[left]
-            tried = urn.draw(anchor, positive[left], count, self.generator)
-            scores = logits.reshape(-1)[(anchor * len(columns)).unsqueeze(1) + tried] * self.tau
-            weights = torch.empty_like(scores)
-            self._weigh(scores, means[anchor].unsqueeze(1), weights)
-            weights *= rows.label[anchor].unsqueeze(1) != columns.label[tried]
-            coins = torch.rand(weights.shape, generator=self.generator).to(weights.device)
-            accepted = coins < weights
-            taken = accepted.byte().argmax(1, keepdim=True)
-            chosen[left] = tried.gather(1, taken).squeeze(1)
-            left = left[~accepted.any(1)]
-            if not len(left):
-                break
-        if len(left):
-            anchors, place = row[left].unique(return_inverse=True)
-            weights = self.weights(logits[anchors], rows[anchors], columns)
-            chosen[left], found[left] = draw_negatives(
-                weights, rows[anchors], columns, (place, positive[left]), self.generator
-            )
-        return chosen, found
-
-    @property
-    def _informed(self) -> bool:
-        """Return whether the statistics are believed."""
-        return self.epoch > 0 and self.positives.count >= ENOUGH
+        weights = self.weights(logits, rows, columns)
+        drawn, found = draw_negatives(weights, rows, columns, 1, self.generator)
+        return drawn.squeeze(1), found
 
     def weights(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
         """Return the weights of the draw, (N, M), in [0, 1]; 0 in the row's own class."""
-        same_class = equal_pairs(rows.label, columns.label)
-        means = positive_means(logits, only_positives(same_class, rows, columns))
-        means = means.unsqueeze(1) * self.tau
-        weights = torch.empty_like(logits)
-        blocks = (given.split(BLOCK) for given in (logits, means, weights))
-        for part, mean, into in zip(*blocks, strict=True):
-            self._weigh(part * self.tau, mean, into)
-        weights[same_class] = 0
-        return weights
-
-    def _weigh(self, scores: Tensor, means: Tensor, out: Tensor) -> None:
-        """Write the weights of some rows, whatever their class."""
-        torch.sub(scores, means, out=out).square_().mul_(-0.5).exp_()
-        if self._informed:
+        scores = logits * self.tau
+        weights = (-0.5 * (scores - positive_means(scores, rows, columns)) ** 2).exp()
+        if self.epoch > 0 and self.positives.count >= ENOUGH:
             match = self._match(scores)
-            # Factors of 0 and 1: torch.where takes longer.
+            weights = torch.where(match > self.settings.suspicious, (-0.5 * match).exp(), weights)
             lowest = self.positives.mean - self.settings.margin
-            kept = torch.ge(scores, lowest, out=torch.empty_like(scores))
-            suspected = torch.gt(match, self.settings.suspicious, out=torch.empty_like(scores))
-            out += match.mul_(-0.5).exp_().sub_(out).mul_(suspected)
-            out *= kept
+            weights = weights.masked_fill(scores < lowest, 0)
+        return weights.masked_fill(rows.label.unsqueeze(1) == columns.label, 0)
 
     def _match(self, scores: Tensor) -> Tensor:
-        """Return the probability of a match, by Bayes' rule.
-
-        It is the sigmoid of log odds, a quadratic in x = score - mean_+.
-        """
-        prior, mine, others = self.settings.prior, self.positives.variance, self.negatives.variance
-        gap = self.positives.mean - self.negatives.mean
-        constant = math.log(prior / (1 - prior)) + 0.5 * math.log(others / mine)
-        constant += 0.5 * gap**2 / others
-        x = scores - self.positives.mean
-        odds = (x * (0.5 / others - 0.5 / mine)).add_(gap / others).mul_(x).add_(constant)
-        return odds.sigmoid_()
-
-    def _remember(self, logits: Tensor, pairs: Pairs, same_class: Pairs) -> None:
-        """Add the scores of the batch to the statistics of the epoch."""
-        mine = logits[pairs].double() * self.tau
-        mean = mine.mean()
-        self.positives.add(len(mine), float(mean), float((mine - mean).square().sum()))
-        same = logits[same_class].double()
-        count = logits.numel() - len(same)
-        if count:
-            centre = (float(logits.sum()) - float(same.sum())) / count
-            apart = torch.empty_like(logits[:BLOCK])
-            squares = -float((same - centre).square().sum())
-            for part in logits.split(BLOCK):
-                flat = torch.sub(part, centre, out=apart[: len(part)]).view(-1)
-                squares += float(flat.dot(flat))
-            self.negatives.add(count, centre * self.tau, max(0.0, squares) * self.tau**2)
+        """Return the probability of a match, by Bayes' rule."""
+        prior = self.settings.prior
+        log_odds = self.positives.log_density(scores) - self.negatives.log_density(scores)
+        return (log_odds + math.log(prior / (1 - prior))).sigmoid()
 
 
 def build(

@@ -1,5 +1,6 @@
 """The rule `limited`: a number of random negatives count, the others do not."""
 
+import math
 from functools import partial
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from geomix.config.negatives import Limited
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, weighted
-from geomix.losses.table import Table, equal_pairs
+from geomix.losses.table import Table
 
 
 def limited_weights(
@@ -16,8 +17,7 @@ def limited_weights(
 ) -> Tensor:
     """Return log-weights, (N, M): 0 for random negatives of each row, minus infinity for others.
 
-    Columns are put in one random order, as a ring; a row keeps the first negatives from a random
-    place on. So each set of negatives is as likely for a row as any other.
+    Each set of a row's negatives is as likely as any other.
 
     Args:
         logits: Similarities over temperature, (N, M).
@@ -29,23 +29,18 @@ def limited_weights(
         generator: For the draws, on the CPU.
 
     Cost:
-        One (N, M) tensor and (N, count) draws.
+        A random number for each logit, and the largest of each row.
 
     Source:
         Ash et al. (arXiv:2106.09943), who study the number.
     """
-    same_class = equal_pairs(rows.label, columns.label)
-    columns_of_class = torch.bincount(same_class[0], minlength=len(rows))
-    kept = -(-count * len(columns.view.unique()) // 2)
-    ring = torch.randperm(len(columns), generator=generator)
-    start = torch.randint(len(columns), (len(rows), 1), generator=generator)
-    length = min(len(columns), kept + int(columns_of_class.max()))
-    chosen = ring[(start + torch.arange(length)) % len(columns)].to(logits.device)
-    negative = columns.label[chosen] != rows.label.unsqueeze(1)
-    drawn = torch.where(negative & (negative.cumsum(1) <= kept), 0, -torch.inf).to(logits.dtype)
-    log_weights = torch.full_like(logits, -torch.inf).scatter_(1, chosen, drawn)
-    log_weights[same_class] = 0
-    return log_weights
+    same_class = rows.label.unsqueeze(1) == columns.label
+    kept = math.ceil(count * len(columns.view.unique()) / 2)
+    draws = torch.rand(logits.shape, generator=generator).to(logits.device)
+    draws = draws.masked_fill(same_class, -1)  # last of all
+    chosen = draws.topk(min(kept, len(columns)), 1).indices
+    log_weights = torch.full_like(logits, -torch.inf).scatter(1, chosen, 0)
+    return log_weights.masked_fill(same_class, 0)
 
 
 def build(settings: Limited, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

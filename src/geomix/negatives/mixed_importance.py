@@ -9,11 +9,11 @@ from geomix.config.negatives import MixedImportance
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, weighted
 from geomix.losses.pairwise import pairwise_cross_entropy
-from geomix.losses.table import Table, equal_pairs
+from geomix.losses.table import Table
 
 
 def mixed_importance_weights(
-    logits: Tensor, rows: Table, columns: Table, *, settings: MixedImportance, tau: float
+    logits: Tensor, rows: Table, columns: Table, *, settings: MixedImportance
 ) -> Tensor:
     r"""Return log-weights, (N, M), of a mixture of three kinds of importance.
 
@@ -30,7 +30,6 @@ def mixed_importance_weights(
         columns: What they are compared with, M.
         settings: similarity, uncertainty and distance are the shares of A, U and D; all at 0 are
             uniform.
-        tau: Temperature of the logits.
 
     Cost:
         The uniform loss and its gradient once more, and about ten passes over (N, M).
@@ -39,31 +38,32 @@ def mixed_importance_weights(
         After UnReMix (arXiv:2206.01197), of which only the idea is public here: anchor similarity,
         uncertainty from gradients and the mean distance to other negatives.
     """
-    same_class = equal_pairs(rows.label, columns.label)
-    negative = torch.ones_like(logits)
-    negative[same_class] = 0
-    highest = logits.masked_fill(negative == 0, -torch.inf).amax(1, keepdim=True)
-    highest = highest.clamp_min(torch.finfo(logits.dtype).min)
+    same_class = rows.label.unsqueeze(1) == columns.label
+    negative = (~same_class).to(logits.dtype)
+    counts = negative.sum(1, keepdim=True)
+
+    def divide_by_mean(values: Tensor) -> Tensor:
+        """Divide values of columns, (M,), by their mean over a row's negatives; 1 for 0."""
+        means = (negative @ values).unsqueeze(1) / counts
+        return torch.where(means > 0, values / means, 1)
+
     with torch.enable_grad():
         given = logits.detach().requires_grad_()
         gradient = torch.autograd.grad(pairwise_cross_entropy(given, rows, columns), given)[0]
-    means = (logits * negative).sum(0) * tau / negative.sum(0).clamp_min(1)
-    kinds = [
-        (settings.similarity, (logits - highest).clamp_max_(0).exp_()),
-        (settings.uncertainty, (gradient * negative).norm(dim=0).expand_as(logits)),
-        (settings.distance, (means.max() - means).expand_as(logits)),
-    ]
-    rest = 1 - settings.similarity - settings.uncertainty - settings.distance
-    weights = torch.full_like(logits, rest).clamp_min_(0)
-    counts = negative.sum(1, keepdim=True)
-    for share, values in kinds:
-        total = (values * negative).sum(1, keepdim=True)
-        relative = values * counts / total.clamp_min(torch.finfo(values.dtype).tiny)
-        weights += share * torch.where(total > 0, relative, 1)
-    weights[same_class] = 1
-    return weights.log()
+    means = (logits * negative).sum(0) / negative.sum(0).clamp_min(1)
+    similarity = logits.masked_fill(same_class, -torch.inf).softmax(1) * counts
+    uncertainty = divide_by_mean((gradient * negative).norm(dim=0))
+    distance = divide_by_mean(means.max() - means)
+    rest = max(0.0, 1 - settings.similarity - settings.uncertainty - settings.distance)
+    weights = (
+        rest
+        + settings.similarity * similarity
+        + settings.uncertainty * uncertainty
+        + settings.distance * distance
+    )
+    return weights.masked_fill(same_class, 1).log()
 
 
 def build(settings: MixedImportance, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
     """Build the loss with this rule."""
-    return weighted(partial(mixed_importance_weights, settings=settings, tau=geometry.tau))
+    return weighted(partial(mixed_importance_weights, settings=settings))

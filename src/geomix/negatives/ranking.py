@@ -9,8 +9,8 @@ from torch.nn.functional import softplus
 from geomix.config.negatives import Ranking
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, OnLogits
-from geomix.losses.draws import Urn
 from geomix.losses.table import Table, positive_pairs
+from geomix.losses.terms import draw_negatives
 
 
 def ranking(
@@ -22,29 +22,25 @@ def ranking(
         logits: Similarities over temperature, (N, M).
         rows: The anchors, N.
         columns: What they are compared with, M; as in `pairwise_cross_entropy`.
-        count: Columns drawn for each term from the views of the row and of the positive, all alike,
-            with replacement; those of the row's own class are passed over.
+        count: Negatives drawn for each term, all alike, with replacement.
         generator: For the draws, on the CPU.
 
     Returns:
-        Scalar, mean over terms; 0 for a term without a negative among its draws.
+        Scalar, mean over terms; 0 for a term without a negative.
 
     Raises:
         ValueError: Where no row has a positive.
 
     Cost:
-        A few passes over the draws, (T, count), and none over (N, M) but the gradient.
+        A few passes over terms and columns, (T, M).
 
     Source:
         After GraphRank (arXiv:2310.14525): a stand-in for its idea.
     """
     row, positive = positive_pairs(rows, columns)
-    chosen = Urn(rows, columns).draw(row, positive, count, generator)
-    negative = (columns.label[chosen] != rows.label[row].unsqueeze(1)).to(logits.dtype)
-    flat, start = logits.reshape(-1), row * len(columns)
-    gaps = flat[start.unsqueeze(1) + chosen] - flat[start + positive].unsqueeze(1)
-    terms = softplus(gaps) * negative
-    return (terms.sum(1) / negative.sum(1).clamp_min(1)).mean()
+    chosen, found = draw_negatives(torch.ones_like(logits), rows, columns, count, generator)
+    gaps = logits[row].gather(1, chosen) - logits[row, positive].unsqueeze(1)
+    return torch.where(found, softplus(gaps).mean(1), 0).mean()
 
 
 def build(settings: Ranking, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

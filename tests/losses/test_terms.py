@@ -1,11 +1,10 @@
-"""Columns drawn for terms: which, and how often."""
+"""Negatives drawn for terms: which, and how often."""
 
-import pytest
 import torch
 from torch import Tensor
 
-from geomix.losses.draws import Urn, draw_negatives
 from geomix.losses.table import Table, positive_pairs
+from geomix.losses.terms import draw_negatives
 from tests.losses.conftest import five_classes
 
 
@@ -30,7 +29,8 @@ def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Tabl
     weights *= rows.label.unsqueeze(1) != columns.label
     random, drawn = generator(), torch.zeros(len(pairs[0]), len(columns))
     for _ in range(1000):
-        chosen, there = draw_negatives(weights, rows, columns, pairs, random)
+        chosen, there = draw_negatives(weights, rows, columns, 1, random)
+        chosen = chosen.squeeze(1)
         assert is_negative(rows, columns, pairs, chosen)[there].all()
         drawn[torch.arange(len(chosen)), chosen] += 1
     every = torch.arange(len(columns)).expand(len(pairs[0]), -1)
@@ -42,23 +42,19 @@ def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Tabl
     assert (drawn[there][(expected == 0)[there]] == 0).all()
 
 
-@pytest.mark.parametrize("part", [False, True], ids=["all", "some allowed"])
-def test_columns_are_drawn_alike_from_the_views_of_a_term(
-    pair: tuple[Table, Table], part: bool
-) -> None:
+def test_several_negatives_of_a_term_are_drawn_alike(pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     row, positive = positive_pairs(rows, columns)
-    allowed = torch.rand(len(rows), len(columns), generator=generator()) < 0.5
-    urn = Urn(rows, columns, allowed if part else None)
-    chosen = urn.draw(row, positive, 4000, generator())
+    alike = torch.ones(len(rows), len(columns))
+    chosen, there = draw_negatives(alike, rows, columns, 4000, generator())
     for n, (r, p) in enumerate(zip(row.tolist(), positive.tolist(), strict=True)):
         views = (rows.view[r], columns.view[p])
         expected = [
             q
             for q in range(len(columns))
-            if columns.view[q] in views and (allowed[r, q] or not part)
+            if columns.view[q] in views and columns.label[q] != rows.label[r]
         ]
-        assert int(urn.find(row, positive)[1].sum(0)[n]) == len(expected)
+        assert bool(there[n]) == bool(expected)
         if expected:
             assert chosen[n].unique().tolist() == expected
             assert (
@@ -66,9 +62,8 @@ def test_columns_are_drawn_alike_from_the_views_of_a_term(
             ).abs().max() < 0.04
 
 
-def test_where_no_column_is_allowed_none_is_found() -> None:
+def test_where_all_weights_are_0_none_is_found() -> None:
     batch = five_classes()
-    row, positive = positive_pairs(batch, batch)
-    urn = Urn(batch, batch, torch.zeros(15, 15, dtype=torch.bool))
-    assert not urn.find(row, positive)[1].any()
-    assert urn.draw(row, positive, 3, generator()).shape == (len(row), 3)
+    chosen, there = draw_negatives(torch.zeros(15, 15), batch, batch, 3, generator())
+    assert not there.any()
+    assert chosen.shape == (len(positive_pairs(batch, batch)[0]), 3)
