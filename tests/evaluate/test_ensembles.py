@@ -81,17 +81,17 @@ def test_a_fused_similarity_is_the_weighted_sum_of_the_two(weight: float) -> Non
     torch.testing.assert_close(found, (1 - weight) * parts[0] / 0.5 + weight * parts[1] / 4.0)
 
 
-def test_columns_that_a_member_has_are_taken_where_its_features_stand() -> None:
+def test_outputs_that_a_member_has_are_taken_where_its_features_stand() -> None:
     two_heads = Geometry(
-        [Sphere(), Ball(0.5, 0.3, None)], [1.0, 0.5], 0.1, columns=[(0, 2), (2, 6)]
+        [Sphere(), Ball(0.5, 0.3, None)], [1.0, 0.5], 0.1, outputs=[(0, 2), (2, 6)]
     )
-    assert fuse(cosine(), two_heads, 0.5, (1.0, 1.0), (4, 6)).columns == ((0, 4), (4, 6), (6, 10))
+    assert fuse(cosine(), two_heads, 0.5, (1.0, 1.0), (4, 6)).outputs == ((0, 4), (4, 6), (6, 10))
 
 
 def test_a_member_of_weight_zero_is_not_in_it() -> None:
     fused = fuse(cosine(), ball(), 0, (1.0, 1.0), (4, 6))
     assert fused.is_cosine
-    assert fused.columns == ((0, 4),)
+    assert fused.outputs == ((0, 4),)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])

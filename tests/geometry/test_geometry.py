@@ -43,8 +43,8 @@ MIXTURE: dict[str, dict[str, Any]] = {
     "cosine": {"space": "sphere", "weight": 0.25},
 }
 TWO_HEADS: dict[str, dict[str, Any]] = {
-    "cosine": {"space": "sphere", "weight": 1, "columns": {"start": 0, "stop": 2}},
-    "distance": PARTS["distance"] | {"columns": {"start": 2, "stop": 6}},
+    "cosine": {"space": "sphere", "weight": 1, "outputs": {"start": 0, "stop": 2}},
+    "distance": PARTS["distance"] | {"outputs": {"start": 2, "stop": 6}},
 }
 LEARNED = {name: part | {"learn_weight": name != "flat"} for name, part in MIXTURE.items()}
 SINGLE_SPACES = [
@@ -316,7 +316,7 @@ def test_a_learned_weight_of_a_space_alone_is_a_learned_temperature() -> None:
     )
 
 
-def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
+def test_spaces_with_outputs_of_their_own_see_nothing_of_the_others() -> None:
     geometry = build(TWO_HEADS, tau=TAU, curvature=0.3, lam=4, dimensions=6)
     x, y = features(7).double(), features(4, 1).double()
     sphere, ball = Sphere(), Ball(0.3, 4**-0.5, 2.3)
@@ -327,10 +327,10 @@ def test_spaces_with_columns_of_their_own_see_nothing_of_the_others() -> None:
 
 
 @pytest.mark.parametrize(("start", "stop"), [(2, 7), (3, 3), (4, 2)])
-def test_columns_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
-    parts = {"cosine": TWO_HEADS["cosine"] | {"columns": {"start": start, "stop": stop}}}
+def test_outputs_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
+    parts = {"cosine": TWO_HEADS["cosine"] | {"outputs": {"start": start, "stop": stop}}}
     with pytest.raises(
-        InputError, match=f"cosine.columns: found {start} to {stop}, expected some of the 6"
+        InputError, match=f"cosine.outputs: found {start} to {stop}, expected some of the 6"
     ):
         build(parts, tau=TAU, curvature=None, lam=None, dimensions=6)
 

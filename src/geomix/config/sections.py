@@ -91,7 +91,7 @@ class Head(Section):
     outputs: Count
 
 
-class Columns(Section):
+class Outputs(Section):
     """Which of the head's outputs are a space's own: from start to before stop."""
 
     start: Annotated[int, Field(ge=0)]
@@ -99,11 +99,11 @@ class Columns(Section):
 
 
 class Weighted(Section):
-    """What all spaces share; without columns a space has all of the head's outputs."""
+    """What all spaces share; without outputs of its own a space uses all of the head's."""
 
     weight: Positive | Literal["lam"]
     learn_weight: bool = False
-    columns: Columns | None = None
+    outputs: Outputs | None = None
 
 
 class Sphere(Weighted):

@@ -135,17 +135,17 @@ def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) 
     for start in range(0, count, BLOCK):
         block = slice(start, start + BLOCK)
         left, top, wide, high = boxes[block].unbind(1)
-        rows = _weights(top, high, height, side)
-        columns = _weights(left, wide, width, side)
-        columns = torch.where(flips[block, None, None], columns.flip(1), columns)
-        tall = torch.bmm(rows, images[block].flatten(2).float())  # (n, side, S * C)
+        down = _coefficients(top, high, height, side)
+        across = _coefficients(left, wide, width, side)
+        across = torch.where(flips[block, None, None], across.flip(1), across)
+        tall = torch.bmm(down, images[block].flatten(2).float())  # (n, side, S * C)
         lines = tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2)  # (n, C, side, S)
-        squares = torch.bmm(lines.flatten(1, 2), columns.mT)
+        squares = torch.bmm(lines.flatten(1, 2), across.mT)
         found[block] = squares.unflatten(1, (channels, side))
     return found.div_(255)
 
 
-def _weights(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
+def _coefficients(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tensor:
     """Return the weight of each pixel of a line in each pixel of its resized part.
 
     Args:

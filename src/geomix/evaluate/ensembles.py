@@ -35,19 +35,19 @@ def fuse(
         spreads: Positive, of `spread`.
         dimensions: Of the features of each.
     """
-    spaces, weights, columns = [], [], []
+    spaces, weights, outputs = [], [], []
     for side, factor, offset, width in (
         (first, (1 - weight) / spreads[0], 0, dimensions[0]),
         (second, weight / spreads[1], dimensions[0], dimensions[1]),
     ):
         for (space, own), (start, stop) in zip(
-            side.parts, [one or (0, width) for one in side.columns], strict=True
+            side.parts, [one or (0, width) for one in side.outputs], strict=True
         ):
             if factor > 0:
                 spaces.append(space)
                 weights.append(factor * own)
-                columns.append((offset + start, offset + stop))
-    return Geometry(spaces, weights, 1.0, columns=columns)
+                outputs.append((offset + start, offset + stop))
+    return Geometry(spaces, weights, 1.0, outputs=outputs)
 
 
 def spread(geometry: Geometry, features: Tensor) -> float:

@@ -18,7 +18,7 @@ from geomix.geometry.learned import Weight
 from geomix.geometry.spaces import Ball, Flat, Space, Sphere, space_from
 
 Points = list[Tensor]  # one tensor (N, D) for each space
-Columns = tuple[int, int]  # of the features: first, and one past the last
+Outputs = tuple[int, int]  # of the head: first, and one past the last
 CLIPPED = 1 - 1e-6  # share of the clip radius from which a point counts as clipped
 
 
@@ -31,7 +31,7 @@ class Geometry(nn.Module):
         weights: Sequence[float],
         tau: float,
         names: Sequence[str] | None = None,
-        columns: Sequence[Columns | None] | None = None,
+        outputs: Sequence[Outputs | None] | None = None,
         learn_weights: Sequence[bool] | None = None,
     ) -> None:
         """Build a geometry.
@@ -41,8 +41,8 @@ class Geometry(nn.Module):
             weights: K positive weights; of a learned one, its start.
             tau: Temperature, positive.
             names: K names of the spaces for reports; None numbers them.
-            columns: For each space the columns of the features that it uses, or None for all. With
-                disjoint columns each space has a head of its own. None: all columns for all.
+            outputs: For each space which of the head's outputs it uses, or None for all. With
+                disjoint ones each space has a head of its own. None: all outputs for all.
             learn_weights: For each space whether its weight is a parameter, kept within a factor of
                 10 of its start. The learned weight of a single space is a learned temperature.
                 None: no weight is learned.
@@ -58,11 +58,11 @@ class Geometry(nn.Module):
         self.spaces = nn.ModuleList(cast(Sequence[nn.Module], spaces))
         self.tau = float(tau)
         self.names = tuple(names or map(str, range(len(spaces))))
-        self.columns = tuple(columns or [None] * len(spaces))
+        self.outputs = tuple(outputs or [None] * len(spaces))
         learn = tuple(learn_weights or [False] * len(spaces))
-        lengths = [len(part) for part in (spaces, weights, self.names, self.columns, learn)]
+        lengths = [len(part) for part in (spaces, weights, self.names, self.outputs, learn)]
         if not spaces or len(set(lengths)) > 1:
-            found = "{} spaces, {} weights, {} names, {} columns, {} learn_weights".format(*lengths)
+            found = "{} spaces, {} weights, {} names, {} outputs, {} learn_weights".format(*lengths)
             raise ValueError(f"geometry: found {found}, expected the same number, at least 1")
         self.weights = nn.ModuleList(map(Weight, weights, learn))
 
@@ -96,8 +96,8 @@ class Geometry(nn.Module):
             raise InputError("features: found values that are not finite, expected finite ones")
         with torch.autocast(features.device.type, enabled=False):
             return [
-                space.place(features if columns is None else features[:, slice(*columns)])
-                for (space, _), columns in zip(self._weighted, self.columns, strict=True)
+                space.place(features if outputs is None else features[:, slice(*outputs)])
+                for (space, _), outputs in zip(self._weighted, self.outputs, strict=True)
             ]
 
     def similarity(self, x: Points, y: Points, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -186,11 +186,11 @@ class Geometry(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Describe the geometry in plain numbers for geometry.json; `geometry_from` reads it."""
         spaces = []
-        for name, (space, weight), columns in zip(
-            self.names, self.parts, self.columns, strict=True
+        for name, (space, weight), outputs in zip(
+            self.names, self.parts, self.outputs, strict=True
         ):
             described = {"name": name, "weight": weight, **space.describe()}
-            spaces.append(described | ({"columns": list(columns)} if columns else {}))
+            spaces.append(described | ({"outputs": list(outputs)} if outputs else {}))
         return {"tau": self.tau, "spaces": spaces}
 
 
@@ -215,31 +215,31 @@ def build_geometry(
         curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit,
             the flat space. None if there is no such ball.
         lam: The value of the weight `lam`. None if no weight is `lam`.
-        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(columns of the space).
+        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(outputs of the space).
 
     Raises:
         InputError: If a number is missing or out of range.
     """
-    columns = [_columns_of(name, part, dimensions) for name, part in parts.items()]
+    outputs = [_outputs_of(name, part, dimensions) for name, part in parts.items()]
     spaces: list[Space] = []
     weights: list[float] = []
-    for part, own in zip(parts.values(), columns, strict=True):
+    for part, own in zip(parts.values(), outputs, strict=True):
         spaces.append(_build_space(part, curvature, own[1] - own[0] if own else dimensions))
         weight = lam if part.weight == "lam" else part.weight
         if weight is None:
             raise InputError("geometry: found no lam, expected one for a weight lam (--lam)")
         weights.append(weight)
     learned = [part.learn_weight for part in parts.values()]
-    return Geometry(spaces, weights, tau, list(parts), columns, learned)
+    return Geometry(spaces, weights, tau, list(parts), outputs, learned)
 
 
-def _columns_of(name: str, part: sections.Space, dimensions: int) -> Columns | None:
-    if part.columns is None:
+def _outputs_of(name: str, part: sections.Space, dimensions: int) -> Outputs | None:
+    if part.outputs is None:
         return None
-    start, stop = part.columns.start, part.columns.stop
+    start, stop = part.outputs.start, part.outputs.stop
     if not 0 <= start < stop <= dimensions:
         expected = f"some of the {dimensions} of head.outputs"
-        raise InputError(f"geometry: {name}.columns: found {start} to {stop}, expected {expected}")
+        raise InputError(f"geometry: {name}.outputs: found {start} to {stop}, expected {expected}")
     return start, stop
 
 
@@ -260,7 +260,7 @@ def _build_space(part: sections.Space, curvature: float | None, dimensions: int)
 def geometry_from(description: Mapping[str, Any]) -> Geometry:
     """Build a geometry from the result of `Geometry.describe`: all numbers are fixed."""
     parts = description["spaces"]
-    others = ("name", "weight", "columns")
+    others = ("name", "weight", "outputs")
     return Geometry(
         [
             space_from({key: value for key, value in part.items() if key not in others})
@@ -269,7 +269,7 @@ def geometry_from(description: Mapping[str, Any]) -> Geometry:
         [part["weight"] for part in parts],
         description["tau"],
         [part["name"] for part in parts],
-        [tuple(part["columns"]) if "columns" in part else None for part in parts],
+        [tuple(part["outputs"]) if "outputs" in part else None for part in parts],
     )
 
 
