@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from geomix.losses.sums import DROPPED, LogSums, check_shape, mark_pairs
 from geomix.losses.table import Table, equal_pairs, positive_pairs
@@ -136,3 +137,19 @@ def subtract_share(sums: Tensor, expected: Tensor, share: float) -> Tensor:
     left = part < 1
     rest = torch.where(left, torch.log1p(-torch.where(left, part, 0)), -torch.inf)
     return sums + rest - math.log1p(-share)
+
+
+def debiased_loss(terms: Terms, sums: Tensor, tau_plus: float, lowest: float) -> Tensor:
+    """Return the mean over terms of -log( exp l_p / (exp l_p + Ng) ), a scalar.
+
+    Ng = max( (exp(sum) - tau_plus N exp(l_p)) / (1 - tau_plus),  N exp(lowest) ), for N negatives.
+
+    Args:
+        terms: The positives l_p and the numbers of negatives.
+        sums: Log of the sum over the negatives of each term, (T,).
+        tau_plus: Probability that a negative has the anchor's class, in [0, 1).
+        lowest: The lowest logit.
+    """
+    corrected = subtract_share(sums, terms.log_counts + terms.positives, tau_plus)
+    floor = (terms.log_counts + lowest).clamp_min(torch.finfo(sums.dtype).min)
+    return softplus(torch.maximum(corrected, floor) - terms.positives).mean()

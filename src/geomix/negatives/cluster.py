@@ -8,7 +8,7 @@ from geomix.config.negatives import Cluster
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, Points
 from geomix.losses.batch_loss import BatchLoss
-from geomix.losses.pairwise import cross_entropy_with_added
+from geomix.losses.pairwise import cross_entropy_with_added, pairwise_cross_entropy
 from geomix.losses.table import Table
 from geomix.losses.terms import positive_means
 
@@ -58,8 +58,7 @@ class ClusterNegatives(BatchLoss):
         if not len(self.centroids) and mean_cosine(given) <= self.settings.start:
             self._start(given)
         if not len(self.centroids):
-            nothing = torch.full_like(logits[0], torch.finfo(logits.dtype).min)
-            return cross_entropy_with_added(logits, batch, nothing)
+            return pairwise_cross_entropy(logits, batch, batch)
         scores = geometry.logits(points, geometry.place(self.centroids))
         nearest, second = scores.detach().topk(2, 1).indices.T.contiguous()
         added = sum_centroids(scores, second, batch.view)

@@ -2,15 +2,13 @@
 
 import math
 
-import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from geomix.config.negatives import Debiased
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, OnLogits
 from geomix.losses.table import Table
-from geomix.losses.terms import collect_terms, subtract_share
+from geomix.losses.terms import collect_terms, debiased_loss
 
 
 def debiased(
@@ -42,10 +40,7 @@ def debiased(
         Chuang et al. 2020 (arXiv:2007.00224): HCL at beta 0, with the floor of its released code.
     """
     terms = collect_terms(logits, rows, columns)
-    expected = terms.log_counts + terms.positives
-    corrected = subtract_share(terms.negatives[0], expected, tau_plus)
-    floor = (terms.log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
-    return softplus(torch.maximum(corrected, floor) - terms.positives).mean()
+    return debiased_loss(terms, terms.negatives[0], tau_plus, lowest)
 
 
 def build(settings: Debiased, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

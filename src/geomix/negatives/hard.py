@@ -2,15 +2,13 @@
 
 import math
 
-import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from geomix.config.negatives import Hard
 from geomix.geometry.geometry import Geometry
 from geomix.losses.batch_loss import BatchLoss, OnLogits
 from geomix.losses.table import Table
-from geomix.losses.terms import collect_terms, subtract_share
+from geomix.losses.terms import collect_terms, debiased_loss
 
 
 def hard(
@@ -56,9 +54,7 @@ def hard(
     sums = terms.negatives[0]
     if beta:
         sums = terms.negatives[1] - sums + terms.log_counts
-    corrected = subtract_share(sums, terms.log_counts + terms.positives, tau_plus)
-    floor = (terms.log_counts + lowest).clamp_min(torch.finfo(logits.dtype).min)
-    return softplus(torch.maximum(corrected, floor) - terms.positives).mean()
+    return debiased_loss(terms, sums, tau_plus, lowest)
 
 
 class HardNegatives(OnLogits):
