@@ -42,9 +42,8 @@ def bayesian_weights(logits: Tensor, rows: Table, columns: Table, *, settings: B
     same_class = rows.label.unsqueeze(1) == columns.label
     order = logits.masked_fill(same_class, torch.inf).argsort(dim=1, stable=True)
     places = torch.arange(1, len(columns) + 1, dtype=logits.dtype, device=logits.device)
-    ranks = torch.empty_like(logits).scatter_(
-        1, order, places.expand_as(logits)
-    )  # inverse of order
+    # The inverse of the order; a second argsort takes longer.
+    ranks = torch.empty_like(logits).scatter(1, order, places.expand_as(logits))
     shares = ranks / (~same_class).sum(1, keepdim=True)
     weights = _weigh_shares(shares.clamp_max(1), settings)
     return weights.log().masked_fill(same_class, 0)
