@@ -16,15 +16,24 @@ from geomix.files import hash_file, write_json
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked cuda where there is no such device."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
 @pytest.fixture
 def root() -> Path:
-    """Give the root of the repository."""
+    """Return the root of the repository."""
     return ROOT
 
 
 @pytest.fixture
 def raw() -> dict[str, Any]:
-    """Give the content of params.yaml, to be changed."""
+    """Return the content of params.yaml, to be changed."""
     content: dict[str, Any] = read_yaml(ROOT / "params.yaml")
     return content
 
@@ -38,7 +47,10 @@ def set_key(raw: dict[str, Any], key: str, value: Any) -> None:
 
 
 def write_packed(folder: Path, classes: int = 12, images: int = 5, side: int = 16) -> Path:
-    """Write a packed data set of noisy patterns: a third of the classes in each split, two levels of hierarchy."""
+    """Write a packed data set of noisy patterns.
+
+    A third of the classes is in each split, and there are two levels of hierarchy.
+    """
     random = np.random.default_rng(0)
     patterns = random.integers(0, 200, (classes, side, side, 1))
     pixels = patterns[:, None] + random.integers(0, 55, (classes, images, side, side, 1))
@@ -80,19 +92,19 @@ def write_packed(folder: Path, classes: int = 12, images: int = 5, side: int = 1
 
 @pytest.fixture
 def packed_folder(tmp_path: Path) -> Path:
-    """Give the folder of a small packed data set."""
+    """Return the folder of a small packed data set."""
     return write_packed(tmp_path / "packed")
 
 
 @pytest.fixture(scope="session")
 def kept_packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a small packed data set that all tests share and none changes."""
+    """Return the folder of a small packed data set that all tests share and none changes."""
     return write_packed(tmp_path_factory.mktemp("shared") / "packed")
 
 
 @pytest.fixture
 def floats() -> Callable[[Packed, np.ndarray], torch.Tensor]:
-    """Give what turns rows of decoded images into floats in [-1, 1], (n, C, H, W)."""
+    """Return what turns rows of decoded images into floats in [-1, 1], (n, C, H, W)."""
 
     def turn(packed: Packed, rows: np.ndarray) -> torch.Tensor:
         assert isinstance(packed.images, np.ndarray)
@@ -103,5 +115,5 @@ def floats() -> Callable[[Packed, np.ndarray], torch.Tensor]:
 
 @pytest.fixture
 def packed(packed_folder: Path) -> Packed:
-    """Give a small packed data set."""
+    """Return a small packed data set."""
     return open_packed(packed_folder)

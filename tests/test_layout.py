@@ -27,6 +27,7 @@ STAGES: dict[str, dict[str, Any]] = {
     for flow, path in FLOWS.items()
     for name, stage in read_yaml(ROOT / path)["stages"].items()
 }
+FREE = ("src/geomix/config/", "src/geomix/__init__.py")  # params cover it; names for users
 PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
 LAZY = re.compile(r"src/geomix/(datasets|negatives|regularisers)/\$\{.*\}\.py")  # found by name
 ROOMS = (  # from below; a room imports itself and those in rows below its own
@@ -77,7 +78,7 @@ def code_of(files: list[Path]) -> set[str]:
             found.add(path)
             left += [file for name in imported_names(path) for file in module_files(name)]
     code = {str(path.relative_to(ROOT)) for path in found if not is_docstring(path)}
-    return {path for path in code if not path.startswith("src/geomix/config/")}
+    return {path for path in code if not path.startswith(FREE)}
 
 
 def module_of(stage: dict[str, Any]) -> str:
