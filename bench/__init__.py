@@ -1,7 +1,7 @@
-"""Benchmarks: time and memory against the released formulas and a peer, started from the root as
-`python -m bench.<name>`.
+"""Benchmarks: time and memory beside the released formulas and other libraries.
 
-Importing this package puts the src/ folder of its own checkout first on the path, as the stages do.
+They are started from the root as `python -m bench.<name>`. Importing this package puts the src/
+folder of its own checkout first on the path, as the stages do.
 """
 
 import sys

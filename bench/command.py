@@ -1,6 +1,6 @@
 """The command line of the benchmarks, and what all of them do.
 
-They measure, write bench/results/<table>.csv, print the tables and write reports/speed/ anew.
+They measure, write bench/results/<name>.csv, print its tables and write reports/speed/ anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +25,11 @@ def parse_options(threads: int = 2) -> Options:
     Raises:
         InputError: On a mistake in it.
     """
-    arguments = Arguments(
-        description="Writes bench/results/<table>.csv and the page, reports/speed/."
-    )
-    arguments.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to try the program; needs --out"
-    )
-    arguments.add_argument(
-        "--out", type=Path, help="folder that gets both, the repository by default"
-    )
+    arguments = Arguments(description="Writes bench/results/<name>.csv and the page.")
+    arguments.add_argument("--quick", action="store_true", help="tiny sizes, as a trial")
+    arguments.add_argument("--out", type=Path, help="the target folder, not the repository")
     arguments.add_argument("--threads", type=int, default=threads)
-    arguments.add_argument(
-        "--budget", type=float, default=BUDGET, help="seconds of timing for each case, about"
-    )
+    arguments.add_argument("--budget", type=float, default=BUDGET, help="seconds for each case")
     given = arguments.parse_args()
     if given.quick and given.out is None:
         raise InputError(
@@ -54,26 +46,21 @@ def parse_options(threads: int = 2) -> Options:
 def run_benchmark(
     bench: str, cases: Sequence[Case], options: Options, more: Callable[[], list[Row]] = list
 ) -> None:
-    """Measure all cases and write what came out.
+    """Measure all cases, write their rows and the page.
 
     Args:
-        bench: loss, search or metrics.
+        bench: The module, such as loss.
         cases: What to measure.
         options: Of the command line.
-        more: Gives rows that are no cases.
+        more: Returns rows that are of no case.
     """
-    from bench.page import (
-        TABLES,
-        table_text,
-        write_csv,
-        write_page,
-    )  # not in the processes whose memory is measured
+    # Not imported in the processes whose memory is measured.
+    from bench.page import TABLES, table_text, write_csv, write_page
 
     set_threads(options.threads)
-    rows = [
-        row for case in tqdm(cases, desc=bench) for row in measure_case(bench, case, options)
-    ] + more()
-    table = write_csv(bench, rows, options)
+    progress = tqdm(cases, desc=bench)
+    rows = [row for case in progress for row in measure_case(bench, case, options)]
+    table = write_csv(bench, rows + more(), options)
     for name in TABLES[bench]:
         print(table_text(bench, name, table), end="\n\n")
     write_page(options.out)

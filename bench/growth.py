@@ -1,4 +1,4 @@
-"""The figure of growth: time over the size of the batch, over its dimensions, and over the size of a gallery."""
+"""The figure of growth: time over the sizes of batch and gallery, and over dimensions."""
 
 from collections.abc import Mapping
 
@@ -7,62 +7,58 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from bench.measure import RELEASED
 from geomix.report.figures import to_png
 
 LOOKS = {
-    "released formula": ("#D55E00", "s", "--"),
+    RELEASED: ("#D55E00", "s", "--"),
     "geomix": ("#0072B2", "o", "-"),
     "matrix product": ("#000000", "^", ":"),
 }
+WORDS = {
+    ("loss", "n"): "embeddings in the batch N",
+    ("search", "n"): "items of the gallery N",
+    ("loss", "d"): "dimensions D",
+    ("search", "d"): "dimensions D",
+}
+TITLES = {"loss": "loss and gradient", "search": "search"}
 
 
 def draw_growth(found: Mapping[str, pd.DataFrame]) -> bytes | None:
     """Draw a panel for each kind of growth that was measured, both axes logarithmic.
 
     Args:
-        found: CSVs by bench.
+        found: CSVs by benchmark.
 
     Returns:
         A PNG, or None where no growth was measured.
     """
     panels = []
-    for bench in ("loss", "search"):
+    for bench in TITLES:
         if bench in found:
             points = growth_points(found[bench])
-            middle = {column: points[column].mode().max() for column in ("n", "d")}
             for column, other in (("n", "d"), ("d", "n")):
-                part = points[points[other] == middle[other]]
+                held = points[other].mode().max()
+                part = points[points[other] == held]
                 if part[column].nunique() > 1:
-                    panels.append((bench, column, other, middle[other], part))
+                    title = f"{TITLES[bench]}, {other.upper()} = {held:,}"
+                    panels.append((part, column, WORDS[bench, column], title))
     if not panels:
         return None
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(4.6 * len(panels) + 0.4, 4.4), layout="constrained", squeeze=False
-    )
-    for axis, (bench, column, other, fixed, part) in zip(axes.flat, panels, strict=True):
-        words = {
-            "n": "embeddings in the batch N" if bench == "loss" else "items of the gallery N",
-            "d": "dimensions D",
-        }
+    size = 4.6 * len(panels) + 0.4, 4.4
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axis, (part, column, words, title) in zip(axes.flat, panels, strict=True):
         draw_panel(axis, part, column)
-        axis.set_xlabel(words[column])
-        axis.set_title(
-            f"{'loss and gradient' if bench == 'loss' else 'search'}, {other.upper()} = {fixed:,}",
-            fontsize=10,
-        )
+        axis.set_xlabel(words)
+        axis.set_title(title, fontsize=10)
     axes[0, 0].set_ylabel("seconds")
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return to_png(figure)
 
 
 def growth_points(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a row for each measured time of the growth tables: n, d, implementation, seconds."""
+    """Return a row for each measured time of the growth tables: n, d, implementation, seconds."""
     rows = table[table["table"] == "growth"]
     first = rows[["n", "d", "implementation", "seconds"]]
     second = rows[["n", "d", "baseline", "baseline_seconds"]].set_axis(first.columns, axis=1)

@@ -1,9 +1,7 @@
-"""Benchmark of the images: packing photographs, and augmented batches of them. `python -m bench.images`."""
+"""Benchmark of the images: packing photographs, and augmented batches of them.
 
-if __package__ != "bench":
-    raise SystemExit(
-        "error: start this benchmark from the root of the repository: python -m bench.images"
-    )
+`python -m bench.images`
+"""
 
 import atexit
 import io
@@ -28,17 +26,15 @@ from torchvision import transforms
 
 from bench import ROOT
 from bench.command import parse_options, run_benchmark
-from bench.measure import Call, Case, Implementation, Ratio, Row, Size
+from bench.measure import FORMS, Call, Case, Implementation, Ratio, Row, Size
 from geomix.data.crops import draw_crops, draw_flips
 from geomix.data.images import load_batch
 from geomix.data.packed import Encoded, Packed
 from stages import run
 
 WIDTH, HEIGHT, QUALITY = 500, 400, 90  # of the photographs
-GRAIN, NOISE = (
-    20,
-    8.0,
-)  # pixels of their smooth part, and the deviation of the noise on it: 80 kB each
+# Pixels of their smooth part, and the deviation of the noise on it: 80 kB each.
+GRAIN, NOISE = 20, 8.0
 DISTINCT = 128  # photographs that are made; others repeat them
 SIDE, AREA, FLIP = 224, 0.2, 0.5
 SQUARE = 256  # of the decoded form
@@ -47,25 +43,29 @@ LOADERS = 2
 PAUSE = 0.1  # seconds between two looks at the memory
 PACK = """
 import json, sys, time
-from collections.abc import Iterator
 from pathlib import Path
 import pandas as pd
+from geomix.config.sections import Images, Split
 from geomix.datasets.listing import Listing
 from geomix.preprocess.pack import pack
-folder, out, form, count, side = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
-paths = sorted(folder.iterdir())
-samples = pd.DataFrame({"id": [str(row) for row in range(count)], "label": [str(row % 20) for row in range(count)]})
-listing = Listing(samples, (), lambda: ((row, paths[row % len(paths)].read_bytes()) for row in range(count)))
-settings = {"form": form, "side": side if form == "decoded" else None, "broken": 0}
+folder, out, form, count, side = sys.argv[1:]
+paths, rows = sorted(Path(folder).iterdir()), range(int(count))
+names, labels = [str(row) for row in rows], [str(row % 20) for row in rows]
+samples = pd.DataFrame({"id": names, "label": labels})
+listing = Listing(
+    samples, (), lambda: ((row, paths[row % len(paths)].read_bytes()) for row in rows)
+)
+split = Split(seed=0, train=0.5, val=0.25, test=0.25)
+images = Images(form=form, side=int(side) if form == "decoded" else None, broken=0)
 start = time.perf_counter()
-pack("photographs", listing, out, {"seed": 0, "train": 0.5, "val": 0.25, "test": 0.25}, settings)
+pack("photographs", listing, Path(out), split, images)
 print(json.dumps(time.perf_counter() - start))
 """
 
 
 @dataclass(frozen=True)
 class Format:
-    """How the network of the benchmark wants its images."""
+    """The format in which the network of the benchmark takes its images."""
 
     side: int
     mean: Tensor
@@ -80,44 +80,35 @@ def draw_photographs(count: int) -> Path:
     random = np.random.default_rng(0)
     for number in range(count):
         grains = random.integers(0, 256, (HEIGHT // GRAIN, WIDTH // GRAIN, 3), np.uint8)
-        smooth = np.asarray(
-            Image.fromarray(grains).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        )
-        noisy = smooth + random.normal(0, NOISE, (HEIGHT, WIDTH, 1))
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(
-            folder / f"{number:04d}.jpg", "JPEG", quality=QUALITY
-        )
+        smooth = Image.fromarray(grains).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        noisy = np.asarray(smooth) + random.normal(0, NOISE, (HEIGHT, WIDTH, 1))
+        image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+        image.save(folder / f"{number:04d}.jpg", "JPEG", quality=QUALITY)
     return folder
 
 
 @cache
 def pack_photographs(form: str, count: int) -> Packed:
-    """Give photographs as a packed data set, in memory."""
+    """Return photographs as a packed data set, in memory."""
     files = [path.read_bytes() for path in sorted(draw_photographs(count).iterdir())]
     samples = pd.DataFrame({"aspect": [f"{WIDTH / HEIGHT:.6g}"] * count})
     if form == "encoded":
         ends = np.cumsum([len(content) for content in files])
-        content = np.frombuffer(b"".join(files), np.uint8)
-        return Packed(
-            samples,
-            Encoded(content, np.stack([np.r_[0, ends[:-1]], ends], 1)),
-            {"image_shape": [0, 0, 3]},
-        )
-    squares = [
-        np.asarray(Image.open(io.BytesIO(content)).resize((SQUARE, SQUARE))) for content in files
-    ]
-    return Packed(samples, np.stack(squares), {"image_shape": [SQUARE, SQUARE, 3]})
+        offsets = np.stack([np.r_[0, ends[:-1]], ends], 1)
+        encoded = Encoded(np.frombuffer(b"".join(files), np.uint8), offsets)
+        return Packed(samples, encoded, {"image_shape": [0, 0, 3]})
+    images = (Image.open(io.BytesIO(content)) for content in files)
+    squares = np.stack([np.asarray(image.resize((SQUARE, SQUARE))) for image in images])
+    return Packed(samples, squares, {"image_shape": [SQUARE, SQUARE, 3]})
 
 
 def ours(form: str, batch: int, batches: int) -> Callable[[Size], Call]:
-    """Give a call of our batches: random-resized crops, flips, normalised."""
+    """Return what builds a call of our batches: random-resized crops, flips, normalised."""
 
     def build(size: Size) -> Call:
         length, rounds = (4, 1) if size == "tiny" else (batch, batches)
-        packed, wanted = (
-            pack_photographs(form, length),
-            Format(SIDE, torch.tensor(MEAN), torch.tensor(STD)),
-        )
+        packed = pack_photographs(form, length)
+        wanted = Format(SIDE, torch.tensor(MEAN), torch.tensor(STD))
         generator = torch.Generator().manual_seed(0)
 
         def call() -> None:
@@ -137,9 +128,8 @@ class Photographs(Dataset[Tensor]):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
-        crop = transforms.RandomResizedCrop(SIDE, (AREA, 1.0))
         steps = [
-            crop,
+            transforms.RandomResizedCrop(SIDE, (AREA, 1.0)),
             transforms.RandomHorizontalFlip(FLIP),
             transforms.ToTensor(),
             transforms.Normalize(MEAN, STD),
@@ -156,13 +146,17 @@ class Photographs(Dataset[Tensor]):
 
 
 def theirs(batch: int, batches: int) -> Callable[[Size], Call]:
-    """Give a call of torchvision's batches from loose files, in two worker processes that are there already."""
+    """Return what builds a call of torchvision's batches from loose files.
+
+    Its two worker processes are there already.
+    """
 
     def build(size: Size) -> Call:
         length, rounds = (4, 1) if size == "tiny" else (batch, batches)
         paths = sorted(draw_photographs(length).iterdir()) * rounds
+        photographs = Photographs(paths)
         loader = DataLoader(
-            Photographs(paths), length, shuffle=True, num_workers=LOADERS, persistent_workers=True
+            photographs, length, shuffle=True, num_workers=LOADERS, persistent_workers=True
         )
 
         def call() -> None:
@@ -176,44 +170,44 @@ def theirs(batch: int, batches: int) -> Callable[[Size], Call]:
 
 def batch_case(batch: int, batches: int) -> Case:
     """Time augmented batches from both forms beside torchvision's."""
-    peer = Implementation("torchvision", theirs(batch, batches))
-    mine = [
-        Implementation(f"geomix {form}", ours(form, batch, batches))
-        for form in ("encoded", "decoded")
-    ]
-    ratios = tuple(Ratio("torchvision", one.name) for one in mine)
+    parts = [Implementation("torchvision", theirs(batch, batches))]
+    for name in FORMS:
+        parts.append(Implementation(name, ours(name.split()[1], batch, batches)))
+    ratios = tuple(Ratio("torchvision", name) for name in FORMS)
     title = f"{batches} batches of {batch}, {SIDE} px of {WIDTH} x {HEIGHT}"
-    return Case("batch", title, (peer, *mine), ratios, memory=False, size=(("n", batch * batches),))
+    size = (("n", batch * batches),)
+    return Case("batch", title, tuple(parts), ratios, memory=False, size=size)
 
 
 def cases(quick: bool) -> list[Case]:
-    """Give the cases."""
+    """Return the cases."""
     return [batch_case(8, 2) if quick else batch_case(DISTINCT, 6)]
 
 
 def pack_rows(quick: bool) -> list[Row]:
-    """Pack photographs in a fresh process: seconds, and the highest memory of it and its workers together."""
+    """Pack photographs in a fresh process.
+
+    Returns:
+        Rows of the seconds, and of the highest memory of the process and its workers together.
+    """
     count, distinct = (600, 8) if quick else (12000, DISTINCT)
-    rows = []
-    for form in ("encoded", "decoded"):
+    photographs = str(draw_photographs(distinct))
+    rows: list[Row] = []
+    for name in FORMS:
         with tempfile.TemporaryDirectory() as scratch:
-            arguments = [
-                str(draw_photographs(distinct)),
-                f"{scratch}/packed",
-                form,
-                str(count),
-                str(SQUARE),
-            ]
+            out = f"{scratch}/packed"
+            arguments = [photographs, out, name.split()[1], str(count), str(SQUARE)]
             seconds, peak = weigh_program(PACK, arguments)
-        title = f"{count:,} JPEGs of {WIDTH} x {HEIGHT}"
-        row: Row = {
+        row = {
             "table": "pack",
-            "case": title,
-            "implementation": f"geomix {form}",
+            "case": f"{count:,} JPEGs of {WIDTH} x {HEIGHT}",
+            "implementation": name,
             "n": count,
             "rounds": 1,
+            "seconds": seconds,
+            "peak_mib": peak,
         }
-        rows.append(row | {"seconds": seconds, "peak_mib": peak})
+        rows.append(row)
     return rows
 
 
@@ -223,7 +217,7 @@ def weigh_program(program: str, arguments: Sequence[str]) -> tuple[float, float]
     Returns:
         The seconds, and in MiB the highest sum of the proportional resident sizes (Pss) of the
         process and all below it: pages that several share count once. It is looked at ten times a
-            second.
+        second.
     """
     command = [sys.executable, "-c", program, *arguments]
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
@@ -240,7 +234,7 @@ def weigh_program(program: str, arguments: Sequence[str]) -> tuple[float, float]
 
 
 def family(process: int) -> list[int]:
-    """Give a process and all below it."""
+    """Return a process and all below it."""
     try:
         text = Path(f"/proc/{process}/task/{process}/children").read_text()
     except OSError:
@@ -249,7 +243,7 @@ def family(process: int) -> list[int]:
 
 
 def read_proportional(process: int) -> int:
-    """Give the proportional resident size of a process in bytes, 0 if it has ended."""
+    """Return the proportional resident size of a process in bytes, 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:

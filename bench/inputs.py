@@ -1,20 +1,20 @@
-"""Inputs of the benchmarks: clustered Gaussians whose radii differ, tables of a batch, geometries. Seeds are fixed."""
+"""Inputs of the benchmarks: clustered Gaussians, tables of a batch, geometries; seeds are fixed."""
 
 import torch
 from torch import Tensor
 
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.spaces import Sphere
-from geomix.geometry.tangent import Ball, Flat
+from geomix.geometry.spaces import Ball, Flat, Sphere
 from geomix.losses.table import Table
 
 CURVATURE, RADIUS = 0.1, 2.3  # of Hyp-ViT
-TAU_SPHERE, TAU_BALL, TAU_SPHERE_HYBRID, LAM = 0.1, 0.2, 0.05, 3.0  # of Sph-ViT, Hyp-ViT and HypMix
+# Of Sph-ViT, Hyp-ViT and HypMix.
+TAU_SPHERE, TAU_BALL, TAU_SPHERE_HYBRID, LAM = 0.1, 0.2, 0.05, 3.0
 SPREAD = 0.3  # s.d. of the logarithm of an embedding's length
 
 
 def draw_clusters(labels: Tensor, dimensions: int, noise: float, seed: int = 0) -> Tensor:
-    """Draw embeddings: centre of the class + noise, times a length of its own.
+    """Draw embeddings: the centre of the class plus noise, times a length of its own.
 
     Args:
         labels: Classes 0, 1, ..., (N,).
@@ -37,41 +37,46 @@ def draw_batch(classes: int, views: int, dimensions: int) -> Tensor:
 
 
 def batch_table(classes: int, views: int) -> Table:
-    """Say who the embeddings of such a batch are."""
+    """Return the table of such a batch."""
+    label = torch.arange(classes).repeat(views)
     view = torch.arange(views).repeat_interleave(classes)
-    return Table(
-        sample=torch.arange(classes * views), label=torch.arange(classes).repeat(views), view=view
-    )
+    return Table(torch.arange(classes * views), label, view)
 
 
 def draw_gallery(items: int, classes: int, dimensions: int = 128) -> tuple[Tensor, Tensor]:
-    """Draw embeddings (N, D), float32, and labels (N,), classes of nearly one size, in random order."""
+    """Draw embeddings (N, D), float32, and labels (N,).
+
+    Classes are of nearly one size, in random order.
+    """
     order = torch.randperm(items, generator=torch.Generator().manual_seed(1))
     labels = (torch.arange(items) % classes)[order]
     return draw_clusters(labels, dimensions, noise=2.0), labels
 
 
 def free_scale(dimensions: int) -> float:
-    """Give the scale at which radii differ: 1 / sqrt(D), where a learned scale starts."""
+    """Return the scale at which radii differ: 1 / sqrt(D), where a learned scale starts."""
     return dimensions**-0.5
 
 
 def cosine(tau: float = TAU_SPHERE) -> Geometry:
-    """Give Sph-ViT's geometry."""
+    """Return Sph-ViT's geometry."""
     return Geometry([Sphere()], [1.0], tau)
 
 
 def flat() -> Geometry:
-    """Give the flat control."""
+    """Return the flat control."""
     return Geometry([Flat(1.0, RADIUS)], [1.0], TAU_BALL)
 
 
 def hyperbolic(scale: float = 1.0, curvature: float = CURVATURE) -> Geometry:
-    """Give Hyp-ViT's geometry."""
+    """Return Hyp-ViT's geometry."""
     return Geometry([Ball(curvature, scale, RADIUS)], [1.0], TAU_BALL)
 
 
 def hybrid(scale: float) -> Geometry:
-    """Give HypMix's geometry with real radii: cosine / tau_e - lam distance / tau_h, over one temperature."""
+    """Return HypMix's geometry with real radii.
+
+    Its logits are cosine / tau_e - lam distance / tau_h, over one temperature.
+    """
     weight = LAM * TAU_SPHERE_HYBRID / TAU_BALL
     return Geometry([Sphere(), Ball(CURVATURE, scale, RADIUS)], [1.0, weight], TAU_SPHERE_HYBRID)

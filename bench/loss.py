@@ -1,14 +1,12 @@
-"""Benchmark of the losses: from embeddings (N, D) to the loss and its gradient. `python -m bench.loss`."""
+"""Benchmark of the losses: from embeddings (N, D) to the loss and its gradient.
 
-if __package__ != "bench":
-    raise SystemExit(
-        "error: start this benchmark from the root of the repository: python -m bench.loss"
-    )
+`python -m bench.loss`
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from pytorch_metric_learning import losses as peer
@@ -18,152 +16,144 @@ from bench import inputs, released
 from bench.accuracy import accuracy_rows
 from bench.command import parse_options, run_benchmark
 from bench.inputs import CURVATURE, LAM, RADIUS, TAU_BALL, TAU_SPHERE, TAU_SPHERE_HYBRID
-from bench.measure import Call, Case, Implementation, Ratio, Size
+from bench.measure import (
+    COSINE,
+    HYBRID,
+    HYPERBOLIC,
+    PEER,
+    RELEASED,
+    Call,
+    Case,
+    Implementation,
+    Ratio,
+    Size,
+    with_gradient,
+)
 from bench.released import System, summed_loss
 from geomix.geometry.geometry import Geometry
-from geomix.losses.losses import pairwise_cross_entropy, proxy_anchor, supervised_contrastive
+from geomix.losses.batch_loss import LogitLoss
+from geomix.losses.pairwise import pairwise_cross_entropy
+from geomix.losses.proxy_anchor import proxy_anchor
+from geomix.losses.supervised import supervised_contrastive
 from geomix.losses.table import Table
 from stages import run
 
 MARGIN, ALPHA = 0.1, 32.0  # of Proxy-Anchor
-PEER = "pytorch-metric-learning"
+DIMENSIONS = 128
+PRODUCT = "matrix product"
 LARGEST_RELEASED = 900  # embeddings: above it the released loop takes minutes and tens of GB
-Loss = Callable[[Tensor, Table, Table], Tensor]
+
+
+def draw(size: Size, classes: int, views: int, dimensions: int) -> tuple[Tensor, int]:
+    """Draw the embeddings of a batch, and return how many classes it has."""
+    count = 3 if size == "tiny" else classes
+    return inputs.draw_batch(count, views, dimensions).requires_grad_(), count
 
 
 def ours(
-    geometry: Callable[[int], Geometry], loss: Loss, classes: int, views: int, dimensions: int = 128
+    geometry: Callable[[int], Geometry],
+    loss: LogitLoss,
+    classes: int,
+    views: int,
+    dimensions: int = DIMENSIONS,
 ) -> Callable[[Size], Call]:
-    """Give a call from embeddings to loss and gradient, with our geometry (of D) and loss."""
+    """Return what builds a call of a loss of ours, in a geometry (of D)."""
 
     def build(size: Size) -> Call:
-        count = 3 if size == "tiny" else classes
-        embeddings, table = (
-            inputs.draw_batch(count, views, dimensions).requires_grad_(),
-            inputs.batch_table(count, views),
-        )
-        space = geometry(dimensions)
+        embeddings, count = draw(size, classes, views, dimensions)
+        table, space = inputs.batch_table(count, views), geometry(dimensions)
 
-        def call() -> tuple[float, Tensor]:
+        def compute() -> Tensor:
             points = space.place(embeddings)
-            value = loss(space.logits(points, points), table, table)
-            return value.item(), torch.autograd.grad(value, embeddings)[0]
+            return loss(space.logits(points, points), table, table)
 
-        return call
+        return with_gradient(compute, embeddings)
 
     return build
 
 
 def theirs(
-    system: Callable[[int], System], classes: int, views: int, dimensions: int = 128
+    system: Callable[[int], System], classes: int, views: int, dimensions: int = DIMENSIONS
 ) -> Callable[[Size], Call]:
-    """Give such a call with the released formula of a system (of D); its sum over pairs of views becomes a mean."""
+    """Return what builds a call of the released formula of a system (of D).
+
+    Its sum over pairs of views becomes a mean.
+    """
 
     def build(size: Size) -> Call:
-        count = 3 if size == "tiny" else classes
-        embeddings = inputs.draw_batch(count, views, dimensions).requires_grad_()
-        used = system(dimensions)
-
-        def call() -> tuple[float, Tensor]:
-            value = summed_loss(embeddings.view(views, count, -1), used) / (views * (views - 1))
-            return value.item(), torch.autograd.grad(value, embeddings)[0]
-
-        return call
+        embeddings, count = draw(size, classes, views, dimensions)
+        used, pairs = system(dimensions), views * (views - 1)
+        return with_gradient(
+            lambda: summed_loss(embeddings.view(views, count, -1), used) / pairs, embeddings
+        )
 
     return build
 
 
 def peers(loss: Callable[[], torch.nn.Module], classes: int, views: int) -> Callable[[Size], Call]:
-    """Give such a call with a loss of pytorch-metric-learning, for the cosine."""
+    """Return what builds a call of a loss of pytorch-metric-learning, for the cosine."""
 
     def build(size: Size) -> Call:
-        count = 3 if size == "tiny" else classes
-        embeddings, labels = (
-            inputs.draw_batch(count, views, 128).requires_grad_(),
-            torch.arange(count).repeat(views),
-        )
-        used = loss()
-
-        def call() -> tuple[float, Tensor]:
-            value = used(embeddings, labels)
-            return value.item(), torch.autograd.grad(value, embeddings)[0]
-
-        return call
+        embeddings, count = draw(size, classes, views, DIMENSIONS)
+        labels, used = torch.arange(count).repeat(views), loss()
+        return with_gradient(lambda: used(embeddings, labels), embeddings)
 
     return build
 
 
 def our_proxies(classes: int, views: int) -> Callable[[Size], Call]:
-    """Give a call of our Proxy-Anchor; the proxies get a gradient too."""
+    """Return what builds a call of our Proxy-Anchor; the proxies get a gradient too."""
 
     def build(size: Size) -> Call:
-        count = 3 if size == "tiny" else classes
-        embeddings, rows = (
-            inputs.draw_batch(count, views, 128).requires_grad_(),
-            inputs.batch_table(count, views),
-        )
-        number = torch.arange(count)
+        embeddings, count = draw(size, classes, views, DIMENSIONS)
+        rows, number = inputs.batch_table(count, views), torch.arange(count)
         columns, proxies = Table(-1 - number, number, number), draw_proxies(count)
         space = inputs.cosine(1 / ALPHA)
 
-        def call() -> tuple[float, Tensor]:
-            value = proxy_anchor(
-                space.logits(space.place(embeddings), space.place(proxies)),
-                rows,
-                columns,
-                margin=MARGIN * ALPHA,
-            )
-            return value.item(), torch.autograd.grad(value, (embeddings, proxies))[0]
+        def compute() -> Tensor:
+            logits = space.logits(space.place(embeddings), space.place(proxies))
+            return proxy_anchor(logits, rows, columns, margin=MARGIN * ALPHA)
 
-        return call
+        return with_gradient(compute, embeddings, proxies)
 
     return build
 
 
 def peers_proxies(classes: int, views: int) -> Callable[[Size], Call]:
-    """Give a call of the peer's Proxy-Anchor, with the same proxies."""
+    """Return what builds a call of the peer's Proxy-Anchor, with the same proxies."""
 
     def build(size: Size) -> Call:
-        count = 3 if size == "tiny" else classes
-        embeddings, labels = (
-            inputs.draw_batch(count, views, 128).requires_grad_(),
-            torch.arange(count).repeat(views),
-        )
-        loss = peer.ProxyAnchorLoss(count, 128, margin=MARGIN, alpha=ALPHA)
+        embeddings, count = draw(size, classes, views, DIMENSIONS)
+        labels = torch.arange(count).repeat(views)
+        loss = peer.ProxyAnchorLoss(count, DIMENSIONS, margin=MARGIN, alpha=ALPHA)
         loss.proxies.data.copy_(draw_proxies(count).detach())
-
-        def call() -> tuple[float, Tensor]:
-            value = loss(embeddings, labels)
-            return value.item(), torch.autograd.grad(value, (embeddings, loss.proxies))[0]
-
-        return call
+        return with_gradient(lambda: loss(embeddings, labels), embeddings, loss.proxies)
 
     return build
 
 
 def draw_proxies(classes: int) -> Tensor:
     """Draw a proxy for each class, (C, 128)."""
-    return torch.randn(classes, 128, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    random = torch.Generator().manual_seed(2)
+    return torch.randn(classes, DIMENSIONS, generator=random).requires_grad_()
 
 
 def differ(a: tuple[float, Tensor], b: tuple[float, Tensor]) -> float:
-    """Give how far losses and gradients differ, relative to the loss and to the gradient's largest entry."""
+    """Return how far losses and gradients differ.
+
+    The one is relative to the loss, the other to the gradient's largest entry.
+    """
     gradient = float((a[1] - b[1]).abs().max() / b[1].abs().max())
     return max(abs(a[0] - b[0]) / abs(b[0]), gradient)
 
 
-def hyperbolic_free(dimensions: int) -> Geometry:
-    """Give Hyp-ViT's geometry at the scale where radii differ."""
-    return inputs.hyperbolic(inputs.free_scale(dimensions))
-
-
 def hybrid_free(dimensions: int) -> Geometry:
-    """Give HypMix's geometry with radii that differ."""
+    """Return HypMix's geometry with radii that differ."""
     return inputs.hybrid(inputs.free_scale(dimensions))
 
 
 def hyp_vit(dimensions: int) -> System:
-    """Give Hyp-ViT as released."""
+    """Return Hyp-ViT as released."""
     return released.ball(TAU_BALL, CURVATURE, RADIUS)
 
 
@@ -172,7 +162,7 @@ PAIRWISE: dict[str, tuple[Callable[[int], Geometry], Callable[[int], System]]] =
     "flat": (lambda d: inputs.flat(), lambda d: released.flat(TAU_BALL, RADIUS)),
     "hyperbolic": (lambda d: inputs.hyperbolic(), hyp_vit),
     "hyperbolic, free radii": (
-        hyperbolic_free,
+        lambda d: inputs.hyperbolic(inputs.free_scale(d)),
         lambda d: released.ball(TAU_BALL, CURVATURE, RADIUS, inputs.free_scale(d)),
     ),
     "hybrid": (
@@ -185,7 +175,7 @@ PAIRWISE: dict[str, tuple[Callable[[int], Geometry], Callable[[int], System]]] =
 
 
 def cases(quick: bool) -> list[Case]:
-    """Give the cases."""
+    """Return the cases."""
     shapes = [(4, 3), (6, 2)] if quick else [(100, 9), (450, 2)]
     found = [pairwise_case(name, *shape) for shape in shapes for name in PAIRWISE]
     found += [case for shape in shapes for case in (supervised_case(*shape), proxy_case(*shape))]
@@ -194,106 +184,96 @@ def cases(quick: bool) -> list[Case]:
         found = [replace(case, memory=case is found[0]) for case in found]
     counts, widths = ([6, 12], [8, 16]) if quick else ([225, 450, 900, 1800], [32, 128, 512])
     views, middle = (3, 12) if quick else (9, 900)
-    found += [growth_case(count // views, views, widths[1]) for count in counts]
-    return found + [
-        growth_case(middle // views, views, width) for width in widths if width != widths[1]
-    ]
+    sizes = [(count, widths[1]) for count in counts]
+    sizes += [(middle, width) for width in widths if width != widths[1]]
+    return found + [growth_case(count // views, views, width) for count, width in sizes]
 
 
 def pairwise_case(name: str, classes: int, views: int) -> Case:
     """Compare our pairwise cross-entropy with the released formula of the same geometry."""
     geometry, system = PAIRWISE[name]
     mine = Implementation("geomix", ours(geometry, pairwise_cross_entropy, classes, views))
-    base = Implementation("released formula", theirs(system, classes, views))
+    base = Implementation(RELEASED, theirs(system, classes, views))
     title = f"{name}, {views} views x {classes} classes"
-    return Case("pairwise", title, (mine, base), (Ratio("released formula", "geomix", differ),))
+    return Case("pairwise", title, (mine, base), (Ratio(RELEASED, "geomix", differ),))
 
 
 def supervised_case(classes: int, views: int) -> Case:
-    """Compare our supervised contrastive loss in three geometries with the peer's for the cosine."""
-    implementations = (
-        Implementation(
-            "geomix cosine", ours(lambda d: inputs.cosine(), supervised_contrastive, classes, views)
-        ),
-        Implementation(
-            "geomix hyperbolic",
-            ours(lambda d: inputs.hyperbolic(), supervised_contrastive, classes, views),
-        ),
-        Implementation("geomix hybrid", ours(hybrid_free, supervised_contrastive, classes, views)),
-        Implementation(
-            PEER, peers(lambda: peer.SupConLoss(temperature=TAU_SPHERE), classes, views)
-        ),
-    )
+    """Compare our supervised contrastive loss in three geometries with the peer's."""
+    geometries: dict[str, Callable[[int], Geometry]] = {
+        COSINE: lambda d: inputs.cosine(),
+        HYPERBOLIC: lambda d: inputs.hyperbolic(),
+        HYBRID: hybrid_free,
+    }
+    parts = [
+        Implementation(name, ours(geometry, supervised_contrastive, classes, views))
+        for name, geometry in geometries.items()
+    ]
+    loss = partial(peer.SupConLoss, temperature=TAU_SPHERE)
+    parts.append(Implementation(PEER, peers(loss, classes, views)))
     ratios = (
-        Ratio(PEER, "geomix cosine", differ),
-        Ratio("geomix hyperbolic", PEER),
-        Ratio("geomix hyperbolic", "geomix cosine"),
-        Ratio("geomix hybrid", "geomix cosine"),
+        Ratio(PEER, COSINE, differ),
+        Ratio(HYPERBOLIC, PEER),
+        Ratio(HYPERBOLIC, COSINE),
+        Ratio(HYBRID, COSINE),
     )
-    return Case(
-        "supervised",
-        f"supervised contrastive, {views} views x {classes} classes",
-        implementations,
-        ratios,
-    )
+    title = f"supervised contrastive, {views} views x {classes} classes"
+    return Case("supervised", title, tuple(parts), ratios)
 
 
 def proxy_case(classes: int, views: int) -> Case:
     """Compare our Proxy-Anchor with the peer's."""
-    mine = Implementation("geomix cosine", our_proxies(classes, views))
+    mine = Implementation(COSINE, our_proxies(classes, views))
     base = Implementation(PEER, peers_proxies(classes, views))
     title = f"Proxy-Anchor, {views} views x {classes} classes"
-    return Case("supervised", title, (mine, base), (Ratio(PEER, "geomix cosine", differ),))
+    return Case("supervised", title, (mine, base), (Ratio(PEER, COSINE, differ),))
 
 
 def pairs_case(classes: int, views: int) -> Case:
-    """Compare with the peer's NT-Xent, which with two views is the pairwise cross-entropy, at a size that fits in memory."""
+    """Compare with the peer's NT-Xent, at a size that fits in memory.
+
+    With two views it is the pairwise cross-entropy.
+    """
     mine = Implementation(
-        "geomix cosine", ours(lambda d: inputs.cosine(), pairwise_cross_entropy, classes, views)
+        COSINE, ours(lambda d: inputs.cosine(), pairwise_cross_entropy, classes, views)
     )
-    base = Implementation(
-        PEER, peers(lambda: peer.NTXentLoss(temperature=TAU_SPHERE), classes, views)
-    )
+    loss = partial(peer.NTXentLoss, temperature=TAU_SPHERE)
+    base = Implementation(PEER, peers(loss, classes, views))
     title = f"NT-Xent, {views} views x {classes} classes"
-    return Case("supervised", title, (mine, base), (Ratio(PEER, "geomix cosine", differ),))
+    return Case("supervised", title, (mine, base), (Ratio(PEER, COSINE, differ),))
 
 
 def growth_case(classes: int, views: int, dimensions: int) -> Case:
-    """Time the hyperbolic loss, the released formula and one matrix product of the same size, in float32."""
+    """Time the hyperbolic loss, the released formula, and one matrix product of that size."""
     count = classes * views
 
     def product(size: Size) -> Call:
-        embeddings = inputs.draw_batch(3 if size == "tiny" else classes, views, dimensions)
+        embeddings = draw(size, classes, views, dimensions)[0].detach()
         return lambda: embeddings @ embeddings.T
 
-    names: list[tuple[str, Any]] = [("matrix product", product)]
-    names.append(
-        (
-            "geomix",
-            ours(lambda d: inputs.hyperbolic(), pairwise_cross_entropy, classes, views, dimensions),
-        )
-    )
-    ratios = [Ratio("geomix", "matrix product")]
-    if (
-        count <= LARGEST_RELEASED
-        and released_bytes(classes, views, dimensions) < 0.7 * free_bytes()
-    ):
-        names.append(("released formula", theirs(hyp_vit, classes, views, dimensions)))
-        ratios.append(Ratio("released formula", "geomix", differ))
+    geometry, system = PAIRWISE["hyperbolic"]
+    mine = ours(geometry, pairwise_cross_entropy, classes, views, dimensions)
+    parts = [Implementation(PRODUCT, product), Implementation("geomix", mine)]
+    ratios = [Ratio("geomix", PRODUCT)]
+    fits = released_bytes(classes, views, dimensions) < 0.7 * free_bytes()
+    if count <= LARGEST_RELEASED and fits:
+        parts.append(Implementation(RELEASED, theirs(system, classes, views, dimensions)))
+        ratios.append(Ratio(RELEASED, "geomix", differ))
     title = f"hyperbolic, {views} views x {classes} classes x {dimensions} dimensions"
-    parts = tuple(Implementation(name, build) for name, build in names)
-    return Case(
-        "growth", title, parts, tuple(ratios), memory=False, size=(("n", count), ("d", dimensions))
-    )
+    size = (("n", count), ("d", dimensions))
+    return Case("growth", title, tuple(parts), tuple(ratios), memory=False, size=size)
 
 
 def released_bytes(classes: int, views: int, dimensions: int) -> int:
-    """Give the memory of the released formula, about: two float32 (C, C, D) of each matrix, and as much in holes of the heap."""
+    """Return the memory of the released formula, about.
+
+    It has two float32 (C, C, D) of each matrix, and as much in holes of the heap.
+    """
     return 2 * views * (views - 1) * 2 * 2 * 4 * classes**2 * dimensions
 
 
 def free_bytes() -> int:
-    """Give the free memory."""
+    """Return the free memory."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 

@@ -31,49 +31,75 @@ from typing import Any, Literal
 import faiss
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from bench import ROOT
 
 Call = Callable[[], Any]
-Size = Literal[
-    "tiny", "timed", "whole"
-]  # warm up before memory is measured; measure time; measure memory
+# To warm up before memory is measured; to measure time; to measure memory.
+Size = Literal["tiny", "timed", "whole"]
 Row = dict[str, Any]
 
 SHORTEST = 0.002  # seconds of a call that is timed alone
 LEAST, MOST = 5, 201  # rounds
 BRIEF = 0.1  # seconds of a call that is warmed up twice
 LARGE = 2**17  # bytes of a block that is mapped alone
+# Names of implementations.
 DEFINITION = "float64 definition"
+RELEASED = "released formula"
+PEER = "pytorch-metric-learning"
+LISTS = f"{PEER}, lists of max R"
+COSINE, HYPERBOLIC, HYBRID = OURS = ("geomix cosine", "geomix hyperbolic", "geomix hybrid")
+FORMS = ("geomix encoded", "geomix decoded")
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way to compute a case."""
+    """One way to compute a case.
+
+    Attributes:
+        name: Its name.
+        build: Makes the inputs of a size, and returns a call that computes.
+        scale: How many times the work of "timed" the whole case is.
+        check: Returns the difference of a result of "timed" from a definition in float64.
+    """
 
     name: str
     build: Callable[[Size], Call]
-    """Make the inputs of a size; the call computes."""
     scale: float = 1.0
-    """How many times the work of "timed" the whole case is."""
     check: Callable[[Any], float] | None = None
-    """Give the difference of a result of "timed" from a definition in float64."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """What is divided by what, by the names of implementations."""
+    """What is divided by what.
+
+    Attributes:
+        implementation: The name of the first.
+        baseline: The name of the second.
+        difference: Returns the difference of their results, where they should be equal.
+    """
 
     implementation: str
     baseline: str
     difference: Callable[[Any, Any], float] | None = None
-    """Give the difference of the results, where they should be equal."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is computed, how, and what is compared."""
+    """What is computed, how, and what is compared.
+
+    Attributes:
+        table: The table of its rows.
+        name: Its name.
+        implementations: Ways to compute it.
+        ratios: What is compared; a row each.
+        memory: Whether memory is measured.
+        size: Columns of the rows, such as (("n", 900), ("d", 128)).
+        alone: Above 0, time too is measured in fresh processes, this many of each implementation,
+            and whole processes are weighed.
+    """
 
     table: str
     name: str
@@ -81,9 +107,7 @@ class Case:
     ratios: tuple[Ratio, ...]
     memory: bool = True
     size: tuple[tuple[str, int], ...] = ()
-    """Columns of the rows, such as (("n", 900), ("d", 128))."""
     alone: int = 0
-    """Above 0: time too is measured in fresh processes, so many of each implementation, and whole processes are weighed."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +121,36 @@ class Options:
 
 
 def set_threads(threads: int) -> None:
-    """Let torch and faiss use so many threads."""
+    """Set the number of threads of torch and faiss."""
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
 
 
-def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
-    """Measure a case: a row for each ratio, and one for each check.
+def with_gradient(loss: Callable[[], Tensor], *learned: Tensor) -> Call:
+    """Return a call that returns a loss and its gradient with regard to the first of `learned`.
 
     Args:
-        bench: The module of the case: loss, search or metrics.
+        loss: Computes the loss.
+        learned: Tensors whose gradients are computed; some may have none.
+    """
+
+    def call() -> tuple[float, Tensor]:
+        value = loss()
+        return value.item(), torch.autograd.grad(value, learned, allow_unused=True)[0]
+
+    return call
+
+
+def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
+    """Measure a case.
+
+    Args:
+        bench: The module of the case, such as loss.
         case: Of `cases(options.quick)` of that module.
         options: Of the command line.
 
     Returns:
-        Rows of a CSV; quantities that were not measured are missing.
+        Rows of a CSV, one for each ratio and each check; what was not measured is missing.
     """
     if case.alone:
         return _measure_alone(bench, case, options)
@@ -122,37 +161,19 @@ def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
     del calls
     memory = {}
     if case.memory:
-        memory = {
-            one.name: run_alone(bench, case, one, options)["extra_mib"]
-            for one in case.implementations
-        }
+        for one in case.implementations:
+            memory[one.name] = run_alone(bench, case, one, options)["extra_mib"]
     rows = []
     for ratio in case.ratios:
-        a, b = seconds[ratio.implementation], seconds[ratio.baseline]
-        row: Row = {
-            "table": case.table,
-            "case": case.name,
-            "implementation": ratio.implementation,
-            "baseline": ratio.baseline,
-        }
-        row |= dict(case.size) | {"ratio": float(np.median(a / b)), "rounds": len(a)}
-        row |= {"seconds": float(np.median(a)), "baseline_seconds": float(np.median(b))}
+        first, second = ratio.implementation, ratio.baseline
+        row = _row(case, first, second) | _compare_times(seconds[first], seconds[second])
         if memory:
-            mine, base = memory[ratio.implementation], memory[ratio.baseline]
-            row |= {
-                "memory_ratio": mine / base if base else math.nan,
-                "extra_mib": mine,
-                "baseline_extra_mib": base,
-            }
+            row |= _compare_memory(memory[first], memory[second])
         if ratio.difference:
-            row["difference"] = ratio.difference(
-                results[ratio.implementation], results[ratio.baseline]
-            )
+            row["difference"] = ratio.difference(results[first], results[second])
         rows.append(row)
-    for one in case.implementations:
-        if one.check:
-            rows.append(_check_row(case, one.name, one.check(results[one.name])))
-    return rows
+    checks = [(one, one.check) for one in case.implementations if one.check]
+    return rows + [_check_row(case, one.name, check(results[one.name])) for one, check in checks]
 
 
 def time_rounds(
@@ -168,18 +189,16 @@ def time_rounds(
     Returns:
         By name the seconds of each round, (rounds,), and the result of the first call.
     """
-    results, first = {}, {}
+    results, repeats = {}, {}
     for name, call in calls.items():
         start = time.perf_counter()
         results[name] = call()
-        first[name] = time.perf_counter() - start
-        if first[name] < BRIEF:  # much of it is the start
+        spent = time.perf_counter() - start
+        if spent < BRIEF:  # much of it is the start
             start = time.perf_counter()
             call()
-            first[name] = time.perf_counter() - start
-    repeats = {
-        name: max(1, math.ceil(SHORTEST / max(spent, 1e-6))) for name, spent in first.items()
-    }
+            spent = time.perf_counter() - start
+        repeats[name] = max(1, math.ceil(SHORTEST / max(spent, 1e-6)))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()
     gc.disable()
@@ -207,19 +226,16 @@ def run_alone(
         seconds; extra_mib and peak_mib, see the top of this file; difference, where it is checked
         and run alone.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "bench.measure",
-        bench,
-        case.table,
-        case.name,
-        implementation.name,
-    ]
-    command += ["--threads", str(options.threads)] + ["--quick"] * options.quick
+    names = (bench, case.table, case.name, implementation.name)
+    command = [sys.executable, "-m", "bench.measure", *names, "--threads", str(options.threads)]
     allocator = {} if case.alone else {"MALLOC_MMAP_THRESHOLD_": str(LARGE)}
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | allocator, stdout=subprocess.PIPE, text=True, check=True
+        command + ["--quick"] * options.quick,
+        cwd=ROOT,
+        env=os.environ | allocator,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -228,16 +244,10 @@ def run_alone(
 def _measure_alone(bench: str, case: Case, options: Options) -> list[Row]:
     rows = []
     for one in case.implementations:
-        runs = [
-            run_alone(bench, case, one, options)
-            for _ in tqdm(range(case.alone), desc=f"{case.name}, {one.name}", leave=False)
-        ]
-        row: Row = (
-            {"table": case.table, "case": case.name, "implementation": one.name}
-            | dict(case.size)
-            | {"rounds": len(runs)}
-        )
-        row |= {
+        progress = tqdm(range(case.alone), desc=f"{case.name}, {one.name}", leave=False)
+        runs = [run_alone(bench, case, one, options) for _ in progress]
+        row = _row(case, one.name) | {
+            "rounds": len(runs),
             "seconds": float(np.median([run["seconds"] for run in runs])),
             "peak_mib": max(run["peak_mib"] for run in runs),
         }
@@ -247,43 +257,52 @@ def _measure_alone(bench: str, case: Case, options: Options) -> list[Row]:
     return rows
 
 
-def _check_row(case: Case, implementation: str, difference: float) -> Row:
-    names: Row = {
-        "table": "check",
-        "case": case.name,
-        "implementation": implementation,
-        "baseline": DEFINITION,
+def _row(case: Case, implementation: str, baseline: str | None = None) -> Row:
+    row = {"table": case.table, "case": case.name, "implementation": implementation}
+    return row | ({"baseline": baseline} if baseline else {}) | dict(case.size)
+
+
+def _compare_times(first: np.ndarray, second: np.ndarray) -> Row:
+    return {
+        "ratio": float(np.median(first / second)),
+        "rounds": len(first),
+        "seconds": float(np.median(first)),
+        "baseline_seconds": float(np.median(second)),
     }
-    return names | dict(case.size) | {"difference": difference}
+
+
+def _compare_memory(first: float, second: float) -> Row:
+    ratio = first / second if second else math.nan
+    return {"memory_ratio": ratio, "extra_mib": first, "baseline_extra_mib": second}
+
+
+def _check_row(case: Case, implementation: str, difference: float) -> Row:
+    found = {"table": "check", "difference": difference}
+    return _row(case, implementation, DEFINITION) | found
 
 
 def read_memory() -> tuple[int, int]:
-    """Give the highest and the present resident size of this process, in bytes."""
+    """Return the highest and the present resident size of this process, in bytes."""
     lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
     sizes = {line[0]: int(line[1]) * 1024 for line in lines if line[0] in ("VmHWM:", "VmRSS:")}
     return sizes["VmHWM:"], sizes["VmRSS:"]
 
 
 def weigh(call: Call) -> tuple[dict[str, float], Any]:
-    """Give time and memory of one call, and its result."""
+    """Return time and memory of one call, and its result."""
     gc.collect()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        print(
-            "warning: the high-water mark of memory could not be set back: figures are upper bounds",
-            file=sys.stderr,
-        )
+        message = "warning: the high-water mark of memory could not be set back"
+        print(f"{message}: figures are upper bounds", file=sys.stderr)
     _, before = read_memory()
     start = time.perf_counter()
     result = call()
     seconds = time.perf_counter() - start
     peak, _ = read_memory()
-    return {
-        "seconds": seconds,
-        "extra_mib": (peak - before) / 2**20,
-        "peak_mib": peak / 2**20,
-    }, result
+    extra = peak - before
+    return {"seconds": seconds, "extra_mib": extra / 2**20, "peak_mib": peak / 2**20}, result
 
 
 def main() -> None:

@@ -1,9 +1,7 @@
-"""Benchmark of the metrics: from embeddings to R@1, R-precision, MAP@R and MRR. `python -m bench.metrics`."""
+"""Benchmark of the metrics: from embeddings to R@1, R-precision, MAP@R and MRR.
 
-if __package__ != "bench":
-    raise SystemExit(
-        "error: start this benchmark from the root of the repository: python -m bench.metrics"
-    )
+`python -m bench.metrics`
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,18 +9,29 @@ from dataclasses import replace
 import numpy as np
 import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from torch.nn.functional import normalize
 
 from bench import inputs
 from bench.command import parse_options, run_benchmark
-from bench.measure import Call, Case, Implementation, Ratio, Size
+from bench.measure import (
+    COSINE,
+    HYPERBOLIC,
+    LISTS,
+    PEER,
+    Call,
+    Case,
+    Implementation,
+    Ratio,
+    Size,
+)
 from geomix.geometry.geometry import Geometry
 from geomix.retrieval.metrics import count_relevant, relevance, score_queries
 from geomix.retrieval.search import nearest
 from stages import run
 
 DIMENSIONS = 128
-PEER, PEER_DEFAULT = "pytorch-metric-learning, lists of max R", "pytorch-metric-learning, default"
-NAMES = {
+DEFAULT = f"{PEER}, default"
+NAMES = {  # theirs with ours
     "precision_at_1": "recall_at_1",
     "r_precision": "r_precision",
     "mean_average_precision_at_r": "map_at_r",
@@ -38,16 +47,17 @@ def draw(size: Size, items: int, classes: int) -> tuple[torch.Tensor, np.ndarray
     return embeddings, labels.numpy()
 
 
-def ours(geometry: Callable[[], Geometry], items: int, classes: int) -> Callable[[Size], Call]:
-    """Give a call of our search and metrics, with lists of max R."""
+def ours(geometry: Geometry, items: int, classes: int) -> Callable[[Size], Call]:
+    """Return what builds a call of our search and metrics, with lists of max R."""
 
     def build(size: Size) -> Call:
         embeddings, labels = draw(size, items, classes)
-        space, own = geometry(), np.arange(len(labels))
+        itself = np.arange(len(labels))
 
         def call() -> Scores:
             relevant = count_relevant(labels, labels, excluded=True)
-            lists = nearest(embeddings, embeddings, space, max(8, int(relevant.max())), exclude=own)
+            length = max(8, int(relevant.max()))
+            lists = nearest(embeddings, embeddings, geometry, length, exclude=itself)
             scores = score_queries(relevance(lists, labels, labels), relevant)
             return {name: float(np.nanmean(scores[mine])) for name, mine in NAMES.items()}
 
@@ -57,7 +67,7 @@ def ours(geometry: Callable[[], Geometry], items: int, classes: int) -> Callable
 
 
 def peers(items: int, classes: int, k: str | None) -> Callable[[Size], Call]:
-    """Give a call of the peer; k None, its default, ranks the whole gallery.
+    """Return what builds a call of the peer; with k None, its default, it ranks the whole gallery.
 
     It searches by Euclidean distance, which orders normalised embeddings as the cosine does: they
     are normalised untimed.
@@ -65,7 +75,7 @@ def peers(items: int, classes: int, k: str | None) -> Callable[[Size], Call]:
 
     def build(size: Size) -> Call:
         embeddings, labels = draw(size, items, classes)
-        embeddings = torch.nn.functional.normalize(embeddings)
+        embeddings = normalize(embeddings)
         calculator = AccuracyCalculator(include=tuple(NAMES), k=k, device=torch.device("cpu"))
 
         def call() -> Scores:
@@ -78,38 +88,36 @@ def peers(items: int, classes: int, k: str | None) -> Callable[[Size], Call]:
 
 
 def differ(a: Scores, b: Scores) -> float:
-    """Give the largest difference of the metrics."""
+    """Return the largest difference of the metrics."""
     return max(abs(a[name] - b[name]) for name in NAMES)
 
 
 def differ_but_rank(a: Scores, b: Scores) -> float:
-    """Give the largest difference of the metrics that lists of max R decide: all but MRR."""
+    """Return the largest difference of the metrics that lists of max R decide: all but MRR."""
     return max(abs(a[name] - b[name]) for name in NAMES if name != "mean_reciprocal_rank")
 
 
 def metrics_case(items: int, classes: int, default: bool) -> Case:
     """Compare our search and metrics with the peer's, and hyperbolic with cosine."""
-    hyperbolic = ours(lambda: inputs.hyperbolic(inputs.free_scale(DIMENSIONS)), items, classes)
-    implementations = [
-        Implementation("geomix cosine", ours(inputs.cosine, items, classes)),
-        Implementation("geomix hyperbolic", hyperbolic),
-        Implementation(PEER, peers(items, classes, "max_bin_count")),
+    hyperbolic = inputs.hyperbolic(inputs.free_scale(DIMENSIONS))
+    parts = [
+        Implementation(COSINE, ours(inputs.cosine(), items, classes)),
+        Implementation(HYPERBOLIC, ours(hyperbolic, items, classes)),
+        Implementation(LISTS, peers(items, classes, "max_bin_count")),
     ]
-    ratios = [Ratio(PEER, "geomix cosine", differ), Ratio("geomix hyperbolic", "geomix cosine")]
+    ratios = [Ratio(LISTS, COSINE, differ), Ratio(HYPERBOLIC, COSINE)]
     if default:
-        implementations.append(Implementation(PEER_DEFAULT, peers(items, classes, None)))
-        ratios.insert(1, Ratio(PEER_DEFAULT, "geomix cosine", differ_but_rank))
+        parts.append(Implementation(DEFAULT, peers(items, classes, None)))
+        ratios.insert(1, Ratio(DEFAULT, COSINE, differ_but_rank))
     title = f"{items:,} x {DIMENSIONS}, {classes} classes"
-    return Case("metrics", title, tuple(implementations), tuple(ratios))
+    return Case("metrics", title, tuple(parts), tuple(ratios))
 
 
 def cases(quick: bool) -> list[Case]:
-    """Give the cases."""
+    """Return the cases."""
     if quick:
-        return [
-            replace(case, memory=False)
-            for case in (metrics_case(200, 10, True), metrics_case(300, 15, False))
-        ]
+        small = metrics_case(200, 10, True), metrics_case(300, 15, False)
+        return [replace(case, memory=False) for case in small]
     return [metrics_case(5924, 100, True), metrics_case(20000, 500, False)]
 
 

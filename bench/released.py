@@ -29,12 +29,16 @@ Points = tuple[Tensor, ...]  # of one view: a tensor (C, D) for each space
 
 @dataclass(frozen=True)
 class System:
-    """How a published system places embeddings and compares points."""
+    """How a published system places embeddings and compares points.
+
+    Attributes:
+        place: Turns embeddings (..., D) into points of each space.
+        logits: Compares the points of two views, (C, D) and (C, D) of each space -> (C, C), over
+            temperature.
+    """
 
     place: Callable[[Tensor], Points]
-    """Turn embeddings (..., D) into points of each space."""
     logits: Callable[[Points, Points], Tensor]
-    """Compare the points of two views: (C, D) and (C, D) of each space -> (C, C), over temperature."""
 
 
 def clip(z: Tensor, radius: float) -> Tensor:
@@ -54,14 +58,13 @@ def expmap0(v: Tensor, curvature: float) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor, curvature: float) -> Tensor:
-    """Give 2 / sqrt(c) artanh(sqrt(c) |(-x) (+) y|) for all pairs, (N, D) and (M, D) -> (N, M), through (N, M, D)."""
+    """Return 2 / sqrt(c) artanh(sqrt(c) |(-x) (+) y|) for all pairs, (N, D), (M, D) -> (N, M)."""
     x = -x
     products = x @ y.T  # (N, M)
     squares_x = x.square().sum(-1, keepdim=True)  # (N, 1)
     squares_y = y.square().sum(-1, keepdim=True).T  # (1, M)
-    numerator = (1 + 2 * curvature * products + curvature * squares_y).unsqueeze(2) * x.unsqueeze(
-        1
-    )  # (N, M, D)
+    factors = 1 + 2 * curvature * products + curvature * squares_y
+    numerator = factors.unsqueeze(2) * x.unsqueeze(1)  # (N, M, D)
     numerator = numerator + (1 - curvature * squares_x).unsqueeze(2) * y
     denominator = 1 + 2 * curvature * products + curvature**2 * squares_x * squares_y
     sums = numerator / (denominator.unsqueeze(2) + SMALL)
@@ -102,7 +105,10 @@ def ball(tau: float, curvature: float, radius: float, scale: float = 1.0) -> Sys
 
 
 def flat(tau: float, radius: float) -> System:
-    """Minus twice the Euclidean distance in the same loop. No system was released with it: torch.cdist is our choice."""
+    """Minus twice the Euclidean distance in the same loop.
+
+    No system was released with it: torch.cdist is our choice.
+    """
     return System(lambda z: (clip(z, radius),), lambda x, y: -2 * torch.cdist(x[0], y[0]) / tau)
 
 
@@ -115,8 +121,9 @@ def hybrid(
     scale: float = 1.0,
     unit: bool = False,
 ) -> System:
-    """HypMix: the cosine plus lam times the ball's. As released the ball takes unit vectors, which
-    clip never shortens.
+    """HypMix: the cosine plus lam times the ball's.
+
+    As released the ball takes unit vectors, which clip never shortens.
 
     Args:
         tau_sphere: Temperature of the cosine.
@@ -143,7 +150,7 @@ def summed_loss(embeddings: Tensor, system: System) -> Tensor:
     """Sum the pairwise cross-entropy over the n(n-1) ordered pairs of views.
 
     Args:
-        embeddings: As the head gives them, view by view, (n, C, D).
+        embeddings: As the head returns them, view by view, (n, C, D).
         system: How they are compared.
 
     Returns:
@@ -163,8 +170,9 @@ def summed_loss(embeddings: Tensor, system: System) -> Tensor:
 
 
 def rank_row_by_row(points: Tensor, curvature: float, k: int, rows: int) -> Tensor:
-    """Find the k nearest others of the first points: a row of distances at a time, then topk over
-    the matrix.
+    """Find the k nearest others of the first points.
+
+    Distances are computed a row at a time; then comes topk over the matrix.
 
     Args:
         points: In the ball, (N, D).

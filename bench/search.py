@@ -1,9 +1,7 @@
-"""Benchmark of the search: from embeddings to exact lists of neighbours. `python -m bench.search`."""
+"""Benchmark of the search: from embeddings to exact lists of neighbours.
 
-if __package__ != "bench":
-    raise SystemExit(
-        "error: start this benchmark from the root of the repository: python -m bench.search"
-    )
+`python -m bench.search`
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,64 +10,87 @@ import faiss
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from bench import inputs, released
 from bench.accuracy import exact_distance
 from bench.command import parse_options, run_benchmark
 from bench.inputs import CURVATURE, RADIUS
-from bench.measure import Call, Case, Implementation, Ratio, Size
+from bench.measure import (
+    COSINE,
+    HYBRID,
+    HYPERBOLIC,
+    OURS,
+    RELEASED,
+    Call,
+    Case,
+    Implementation,
+    Ratio,
+    Size,
+)
 from geomix.geometry.geometry import Geometry
 from geomix.retrieval.search import nearest
 from stages import run
 
 DIMENSIONS = 128
+SCALE = inputs.free_scale(DIMENSIONS)
 GEOMETRIES: dict[str, Callable[[], Geometry]] = {
-    "hyperbolic": lambda: inputs.hyperbolic(inputs.free_scale(DIMENSIONS)),
-    "cosine": inputs.cosine,
-    "hybrid": lambda: inputs.hybrid(inputs.free_scale(DIMENSIONS)),
+    COSINE: inputs.cosine,
+    HYPERBOLIC: lambda: inputs.hyperbolic(SCALE),
+    HYBRID: lambda: inputs.hybrid(SCALE),
 }
+FAISS, PRODUCT = "faiss hyperbolic", "matrix product"
 BLOCK = 1000  # rows of the yardstick's products at a time
 
 
+def draw(size: Size, items: int, classes: int) -> Tensor:
+    """Draw the embeddings of a gallery."""
+    count = 100 if size == "tiny" else items
+    return inputs.draw_gallery(count, min(classes, count))[0]
+
+
 def ours(name: str, items: int, classes: int, k: int) -> Callable[[Size], Call]:
-    """Give a call of our search: each item's k nearest others."""
+    """Return what builds a call of our search: the k nearest others of each item."""
 
     def build(size: Size) -> Call:
-        count = 100 if size == "tiny" else items
-        embeddings, _ = inputs.draw_gallery(count, min(classes, count))
-        geometry, own = GEOMETRIES[name](), np.arange(count)
-        return lambda: nearest(embeddings, embeddings, geometry, min(k, count - 1), exclude=own)
+        embeddings, geometry = draw(size, items, classes), GEOMETRIES[name]()
+        count = len(embeddings)
+        itself, length = np.arange(count), min(k, count - 1)
+        return lambda: nearest(embeddings, embeddings, geometry, length, exclude=itself)
 
     return build
 
 
 def theirs(items: int, classes: int, k: int, rows: int) -> Callable[[Size], Call]:
-    """Give a call of the released search by rows of hyperbolic distances; its time is taken on some of the rows."""
+    """Return what builds a call of the released search by rows of hyperbolic distances.
+
+    Its time is taken on some of the rows.
+    """
 
     def build(size: Size) -> Call:
-        count = 100 if size == "tiny" else items
-        embeddings, _ = inputs.draw_gallery(count, min(classes, count))
+        embeddings = draw(size, items, classes)
+        count = len(embeddings)
+        ranked = rows if size == "timed" else count
 
         def call() -> Tensor:
-            points = released.expmap0(
-                released.clip(embeddings * inputs.free_scale(DIMENSIONS), RADIUS), CURVATURE
-            )
-            return released.rank_row_by_row(
-                points, CURVATURE, min(k, count - 1), rows if size == "timed" else count
-            )
+            points = released.expmap0(released.clip(embeddings * SCALE, RADIUS), CURVATURE)
+            return released.rank_row_by_row(points, CURVATURE, min(k, count - 1), ranked)
 
         return call
 
     return build
 
 
-def faiss_alone(name: str, items: int, classes: int, k: int) -> Callable[[Size], Call]:
-    """Give a call of faiss on the inner products that order as a geometry, in float32, as they come."""
+def faiss_alone(items: int, classes: int, k: int) -> Callable[[Size], Call]:
+    """Return what builds a call of faiss on inner products that order as hyperbolic distances.
+
+    They are in float32, and their order is as faiss returns it.
+    """
 
     def build(size: Size) -> Call:
-        count = 100 if size == "tiny" else items
-        embeddings, _ = inputs.draw_gallery(count, min(classes, count))
-        geometry, length = GEOMETRIES[name](), min(k, count - 1)
+        embeddings, geometry = draw(size, items, classes), GEOMETRIES[HYPERBOLIC]()
+        count = len(embeddings)
+        length = min(k, count - 1)
 
         def call() -> np.ndarray:
             (points,), (space, _) = geometry.place(embeddings), geometry.parts[0]
@@ -87,10 +108,10 @@ def faiss_alone(name: str, items: int, classes: int, k: int) -> Callable[[Size],
 
 
 def product(items: int, classes: int) -> Callable[[Size], Call]:
-    """Give a call of the yardstick: all inner products in float32, a block of rows at a time."""
+    """Return what builds a call of the yardstick: all inner products, a block of rows at a time."""
 
     def build(size: Size) -> Call:
-        embeddings, _ = inputs.draw_gallery(100 if size == "tiny" else items, classes)
+        embeddings = draw(size, items, classes)
         block = torch.empty(BLOCK, len(embeddings))
 
         def call() -> None:
@@ -103,107 +124,85 @@ def product(items: int, classes: int) -> Callable[[Size], Call]:
 
 
 def similarity_by_definition(name: str, query: Tensor, gallery: Tensor) -> Tensor:
-    """Give the similarity of one embedding (D,) to all others (N, D), float64, from explicit differences."""
-    scale = inputs.free_scale(DIMENSIONS)
-    cosines = torch.nn.functional.cosine_similarity(query, gallery, dim=-1, eps=0.0)
-    if name == "cosine":
+    """Return the similarity of an embedding (D,) and others (N, D), float64."""
+    cosines = cosine_similarity(query, gallery, dim=-1, eps=0.0)
+    if name == COSINE:
         return cosines
-    away = -exact_distance(query * scale, gallery * scale, CURVATURE)
-    return (
-        away
-        if name == "hyperbolic"
-        else inputs.TAU_SPHERE_HYBRID / inputs.TAU_BALL * inputs.LAM * away + cosines
-    )
+    away = -exact_distance(query * SCALE, gallery * SCALE, CURVATURE)
+    if name == HYPERBOLIC:
+        return away
+    return cosines + inputs.TAU_SPHERE_HYBRID / inputs.TAU_BALL * inputs.LAM * away
 
 
 def wrong_lists(name: str, items: int, classes: int, sample: int) -> Callable[[np.ndarray], float]:
-    """Give a function that counts, of a sample of lists, those that differ from the definition in any place."""
+    """Return a function that counts the lists that differ from the definition in any place.
+
+    It looks at a sample of the lists.
+    """
 
     def count(lists: np.ndarray) -> float:
-        embeddings = inputs.draw_gallery(items, classes)[0].double()
+        embeddings = draw("timed", items, classes).double()
         wrong = 0
         for row in np.linspace(0, items - 1, sample).astype(int):
             similarities = similarity_by_definition(name, embeddings[row], embeddings).numpy()
             similarities[row] = -np.inf
-            wrong += bool(
-                (np.argsort(-similarities, kind="stable")[: lists.shape[1]] != lists[row]).any()
-            )
+            expected = np.argsort(-similarities, kind="stable")[: lists.shape[1]]
+            wrong += bool((expected != lists[row]).any())
         return float(wrong)
 
     return count
 
 
+def checked(name: str, items: int, classes: int, k: int, sample: int) -> Implementation:
+    """Return our search in a geometry, whose lists are compared with the definition."""
+    check = wrong_lists(name, items, classes, sample)
+    return Implementation(name, ours(name, items, classes, k), check=check)
+
+
 def gallery_case(items: int, classes: int, k: int, rows: int, sample: int) -> Case:
     """Compare our search in three geometries with the released one."""
-    mine = [
-        Implementation(
-            f"geomix {name}",
-            ours(name, items, classes, k),
-            check=wrong_lists(name, items, classes, sample),
-        )
-        for name in GEOMETRIES
-    ]
-    right = wrong_lists("hyperbolic", items, classes, sample)
-    mine.append(
-        Implementation(
-            "faiss hyperbolic", faiss_alone("hyperbolic", items, classes, k), check=right
-        )
-    )
-    base = Implementation("released formula", theirs(items, classes, k, rows), scale=items / rows)
+    parts = [checked(name, items, classes, k, sample) for name in OURS]
+    peer, check = faiss_alone(items, classes, k), wrong_lists(HYPERBOLIC, items, classes, sample)
+    parts.append(Implementation(FAISS, peer, check=check))
+    parts.append(Implementation(RELEASED, theirs(items, classes, k, rows), scale=items / rows))
     ratios = (
-        Ratio("released formula", "geomix hyperbolic"),
-        Ratio("faiss hyperbolic", "geomix hyperbolic"),
-        Ratio("geomix hyperbolic", "geomix cosine"),
-        Ratio("geomix hybrid", "geomix hyperbolic"),
+        Ratio(RELEASED, HYPERBOLIC),
+        Ratio(FAISS, HYPERBOLIC),
+        Ratio(HYPERBOLIC, COSINE),
+        Ratio(HYBRID, HYPERBOLIC),
     )
     title = f"{items:,} x {DIMENSIONS}, first {k}"
-    return Case("gallery", title, (*mine, base), ratios, size=(("n", items), ("sample", sample)))
+    return Case("gallery", title, tuple(parts), ratios, size=(("n", items), ("sample", sample)))
 
 
 def large_case(items: int, classes: int, k: int, runs: int, sample: int) -> Case:
     """Weigh and time whole processes that search a large gallery."""
-    mine = [
-        Implementation(
-            f"geomix {name}",
-            ours(name, items, classes, k),
-            check=wrong_lists(name, items, classes, sample),
-        )
-        for name in ("hyperbolic", "cosine")
-    ]
+    parts = tuple(checked(name, items, classes, k, sample) for name in (HYPERBOLIC, COSINE))
     title = f"{items:,} x {DIMENSIONS}, first {k:,}"
-    return Case(
-        "large", title, tuple(mine), (), size=(("n", items), ("sample", sample)), alone=runs
-    )
+    return Case("large", title, parts, (), size=(("n", items), ("sample", sample)), alone=runs)
 
 
 def growth_case(items: int, k: int, rows: int) -> Case:
     """Time our hyperbolic search, the released one and the products alone."""
     classes = max(1, items // 40)
-    implementations = (
-        Implementation("matrix product", product(items, classes)),
-        Implementation("geomix", ours("hyperbolic", items, classes, k)),
-        Implementation("released formula", theirs(items, classes, k, rows), scale=items / rows),
+    parts = (
+        Implementation(PRODUCT, product(items, classes)),
+        Implementation("geomix", ours(HYPERBOLIC, items, classes, k)),
+        Implementation(RELEASED, theirs(items, classes, k, rows), scale=items / rows),
     )
-    ratios = Ratio("geomix", "matrix product"), Ratio("released formula", "geomix")
+    ratios = Ratio("geomix", PRODUCT), Ratio(RELEASED, "geomix")
     title = f"hyperbolic, {items:,} x {DIMENSIONS}, first {k}"
-    return Case(
-        "growth",
-        title,
-        implementations,
-        ratios,
-        memory=False,
-        size=(("n", items), ("d", DIMENSIONS)),
-    )
+    size = (("n", items), ("d", DIMENSIONS))
+    return Case("growth", title, parts, ratios, memory=False, size=size)
 
 
 def cases(quick: bool) -> list[Case]:
-    """Give the cases."""
+    """Return the cases."""
     if quick:
-        found = [
-            replace(gallery_case(300, 10, 8, 20, 20), memory=False),
-            large_case(400, 40, 20, 1, 5),
+        small = replace(gallery_case(300, 10, 8, 20, 20), memory=False)
+        return [small, large_case(400, 40, 20, 1, 5)] + [
+            growth_case(items, 8, 20) for items in (100, 200)
         ]
-        return found + [growth_case(items, 8, 20) for items in (100, 200)]
     found = [gallery_case(5924, 100, 32, 300, 200), large_case(60502, 11316, 1000, 3, 20)]
     return found + [growth_case(items, 64, 100) for items in (2500, 5000, 10000, 20000)]
 

@@ -1,128 +1,126 @@
-"""Benchmark of the systems: loss and gradient of each, beside those of plain euclidean. `python -m bench.systems`."""
+"""Benchmark of the systems: loss and gradient of each, beside those of plain euclidean.
 
-if __package__ != "bench":
-    raise SystemExit(
-        "error: start this benchmark from the root of the repository: python -m bench.systems"
-    )
+`python -m bench.systems` writes bench/results/systems.csv, which the page of the systems reads.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench import ROOT, inputs
 from bench.command import parse_options
-from bench.measure import Call, Case, Implementation, Ratio, Size, measure_case, set_threads
+from bench.measure import (
+    Call,
+    Case,
+    Implementation,
+    Ratio,
+    Size,
+    measure_case,
+    set_threads,
+    with_gradient,
+)
 from geomix.config.read import load
-from geomix.config.studies import REFERENCES
+from geomix.config.stages import CellParams, SettleParams
+from geomix.config.systems import list_labels, read_system
 from geomix.geometry.geometry import build_geometry
-from geomix.losses.table import Table
-from geomix.report.systems import settle
-from geomix.train.objective import build_objective, regularise
+from geomix.train.objective import build_objective
 from stages import run
 
-REFERENCE = REFERENCES["given"]
-SECTIONS = (
-    "system",
-    "geometry",
-    "head",
-    "loss",
-    "negatives",
-    "regulariser",
-    "labels",
-    "batch",
-    "augment",
-)
+PARAMS = ROOT / "params.yaml"
+REFERENCE = "given/euclidean"
+SMALL = {"batch": {"classes": 4, "images": 2}}
+System = tuple[str, CellParams]  # the name of a geometry, and all that is trained with
 
 
-def system(
-    settings: Mapping[str, Any], spaces: Mapping[str, Any], dimensions: int
-) -> Callable[[Size], Call]:
-    """Give a call from embeddings to loss and gradient, all else that the loss learns included.
+def read_systems(*overlays: Mapping[str, Any]) -> dict[str, System]:
+    """Return the systems of params.yaml by `<labels>/<name>`.
+
+    What validation chooses for some, a temperature, changes no work and is left out.
 
     Args:
-        settings: Of the system, from `settle`.
-        spaces: The entry of section `geometry`.
-        dimensions: D of the embeddings.
+        overlays: Settings laid over all others.
     """
+    systems = load(SettleParams, path=PARAMS).systems
+    found = {}
+    for name in systems.names:
+        system = read_system(ROOT / "systems", name)
+        for labels in list_labels(system):
+            hidden = system.hidden if labels == "hidden" else {}
+            override = {**systems.override.get(name, {}), "labels": labels}
+            params = load(CellParams, system.settings, hidden, override, *overlays, path=PARAMS)
+            found[f"{labels}/{name}"] = system.geometry, params
+    return found
+
+
+def shape_of_batch(params: CellParams) -> tuple[int, int]:
+    """Return classes and views of a batch; where labels are hidden, images and their two views."""
+    classes, images = params.batch.classes, params.batch.images
+    return (classes, images) if params.labels == "given" else (classes * images // 2, 2)
+
+
+def build_call(system: System) -> Callable[[Size], Call]:
+    """Return what builds a call of a system's loss, with the gradient of all that is learned."""
+    name, params = system
+    classes, views = shape_of_batch(params)
+    dimensions = params.head.outputs
 
     def build(_: Size) -> Call:
-        hidden = settings["labels"] == "hidden"
-        classes, views = shape_of_batch(settings)
-        embeddings, table = (
-            inputs.draw_batch(classes, views, dimensions).requires_grad_(),
-            inputs.batch_table(classes, views),
+        embeddings = inputs.draw_batch(classes, views, dimensions).requires_grad_()
+        table = inputs.batch_table(classes, views)
+        geometry = build_geometry(
+            params.geometry[name],
+            tau=params.tau,
+            curvature=params.curvature,
+            lam=params.lam,
+            dimensions=dimensions,
         )
-        knobs = {key: settings[key] for key in ("tau", "curvature", "lam")}
-        geometry = build_geometry(spaces, **knobs, dimensions=dimensions)
         objective = build_objective(
-            settings["loss"],
+            params.loss,
+            params.negatives,
+            params.regulariser,
             geometry,
-            None if hidden else classes,
+            classes if params.labels == "given" else None,
             dimensions,
             0,
-            settings["negatives"],
         )
-        objective = regularise(objective, settings["regulariser"], dimensions, 0)
         objective.start_epoch(1, 2)  # some rules rest in the first
-        learned = [embeddings, *geometry.parameters(), *objective.parameters()]
 
-        def call() -> tuple[float, Tensor]:
-            value = objective(
-                embeddings, geometry.place(embeddings), Table(table.sample, table.label, table.view)
-            )
-            return value.item(), torch.autograd.grad(value, learned, allow_unused=True)[0]
+        def compute() -> Tensor:
+            loss: Tensor = objective(embeddings, geometry.place(embeddings), table)
+            return loss
 
-        return call
+        return with_gradient(compute, embeddings, *geometry.parameters(), *objective.parameters())
 
     return build
 
 
-def shape_of_batch(settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Give classes and their images in a batch; where labels are hidden, images and their two views."""
-    classes, images = settings["batch"]["classes"], settings["batch"]["images"]
-    return (classes, images) if settings["labels"] == "given" else (classes * images // 2, 2)
-
-
 def cases(quick: bool) -> list[Case]:
-    """Give one case: all systems in turn, so that what else the machine does meets all alike."""
-    params = load(*SECTIONS, path=ROOT / "params.yaml")
-    dimensions = params["head"]["outputs"]
-    parts = []
-    for name, entry in params["system"].items():
-        settings = settle(entry["settings"], params)
-        if quick:
-            settings["batch"] = {"classes": 4, "images": 2}
-        parts.append(
-            Implementation(
-                name, system(settings, params["geometry"][settings["geometry"]], dimensions)
-            )
-        )
+    """Return one case: all systems in turn, so that what else the machine does meets all alike."""
+    systems = read_systems(*[SMALL] * quick)
     if quick:  # a process for each takes seconds
-        parts = [one for one in parts if one.name in (REFERENCE, "hypvit")]
-    ratios = tuple(Ratio(one.name, REFERENCE) for one in parts if one.name != REFERENCE)
-    batch = params["batch"]
-    title = f"{batch['classes']} classes x {batch['images']} images, {dimensions} dimensions"
-    return [Case("systems", title, tuple(parts), ratios)]
+        systems = {name: systems[name] for name in (REFERENCE, "given/hypvit")}
+    parts = tuple(Implementation(name, build_call(one)) for name, one in systems.items())
+    ratios = tuple(Ratio(name, REFERENCE) for name in systems if name != REFERENCE)
+    _, params = systems[REFERENCE]
+    classes, images = shape_of_batch(params)
+    title = f"{classes} classes x {images} images, {params.head.outputs} dimensions"
+    return [Case("systems", title, parts, ratios)]
 
 
 def main() -> None:
-    """Measure and write systems.csv."""
+    """Measure and write."""
     options = parse_options(threads=1)  # as a cell that is trained on the CPU
-    options = replace(
-        options, budget=options.budget * (1 if options.quick else 6)
-    )  # one case, of many systems
+    if not options.quick:
+        options = replace(options, budget=6 * options.budget)  # one case, of many systems
 
-    from bench.page import table_text, write_csv  # not in the processes whose memory is measured
+    # Not imported in the processes whose memory is measured.
+    from bench.page import table_text, write_csv
 
     set_threads(options.threads)
-    table = write_csv(
-        "systems",
-        [row for case in cases(options.quick) for row in measure_case("systems", case, options)],
-        options,
-    )
+    (case,) = cases(options.quick)
+    table = write_csv("systems", measure_case("systems", case, options), options)
     print(table_text("systems", "systems", table))
 
 
