@@ -1,6 +1,8 @@
-"""Results of a small made-up study, scored by the code that scores real ones."""
+"""Results of small made-up studies, scored by the code that scores real ones."""
 
 import shutil
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +10,41 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from geomix.config.read import load
+from geomix.config.stages import PageParams
+from geomix.config.studies import Study
 from geomix.data.packed import Packed, open_packed
 from geomix.evaluate.score import score_study
 from geomix.files import write_json
+from geomix.report.findings import Findings, find
+from geomix.report.results import Results, read_results
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
-BALL = {
-    "name": "distance",
-    "weight": 1.0,
-    "space": "ball",
-    "curvature": 0.5,
-    "scale": 1.0,
-    "clip_radius": 2.3,
-}
+BALL = FLAT | {"space": "ball", "curvature": 0.5}
 SPACES = {
     "euclidean": [SPHERE],
     "flat": [FLAT],
     "hyperbolic": [BALL],
     "hybrid": [SPHERE, BALL | {"scale": 0.2}],
 }
-TAUS, CURVATURES, SEEDS = (0.05, 0.1, 0.2), (0, 0.5), (0, 1)
 MACHINE = {"python": "3", "torch": "2", "timm": "1", "device": "CPU"}
+SEEDS = (0, 1)
+TAUS, CURVATURES, RATES = [0.05, 0.1, 0.2], [0, 0.5], [0.001, 0.01]
+
+
+def make_study(geometries: list[str], group: str, **over: Any) -> Study:
+    """Return a study of params.yaml."""
+    return Study.model_validate({"run": {"geometries": geometries, "seeds": [group]}, "over": over})
+
+
+STUDIES = {
+    "compare": make_study(list(SPACES), "0-1"),
+    "tau": make_study(list(SPACES), "0-1", tau=TAUS),
+    "curvature": make_study(["hyperbolic"], "0", curvature=CURVATURES),
+    "rate": make_study(["euclidean", "flat"], "0-1", optim={"learning_rate": RATES}),
+    "grid": make_study(["euclidean", "hyperbolic"], "0-1", tau=TAUS, curvature=CURVATURES),
+}
 
 
 def write_cell(
@@ -39,16 +54,15 @@ def write_cell(
     spaces: list[dict[str, Any]] | None,
     noise: float,
 ) -> None:
-    """Write a cell whose classes stand apart by noise alone; a baseline where there are no spaces."""
+    """Write a cell whose classes stand apart by noise alone; without spaces, a baseline."""
     random = np.random.default_rng([cell.get("seed") or 0, int(1000 * noise)])
     vectors = {}
     for split in ("val", "test"):
         labels = pd.factorize(packed.samples["label"].to_numpy()[packed.rows(split)])[0]
         centres = 6 * np.eye(8)[labels]
         for name in ("head", "backbone") if cell["geometry"] != "pixels" else ("pixels",):
-            vectors[f"{split}_{name}"] = (
-                centres + noise * random.normal(size=centres.shape)
-            ).astype(np.float32)
+            points = centres + noise * random.normal(size=centres.shape)
+            vectors[f"{split}_{name}"] = points.astype(np.float32)
     folder.mkdir(parents=True)
     np.savez(folder / "embeddings.npz", allow_pickle=False, **vectors)
     description: dict[str, Any] = {"cell": cell, "machine": MACHINE}
@@ -57,62 +71,74 @@ def write_cell(
     write_json(folder / "geometry.json", description)
 
 
+def list_cells(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place of each cell of a study with what makes it."""
+    settings = product(study.geometries, *study.axes.values())
+    made = [(geometry, values, seed) for geometry, *values in settings for seed in study.seeds]
+    for place, (geometry, values, seed) in zip(study.cells(), made, strict=True):
+        knobs = {"tau": 0.1, "curvature": 0.5, "lam": 1.0}
+        varied = dict(zip(study.axes, values, strict=True))
+        yield place, {"geometry": geometry, "seed": seed} | knobs | varied
+
+
+def choose_spaces(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the spaces of a cell; a ball of curvature 0 is flat."""
+    if cell["geometry"] == "hyperbolic" and cell["curvature"] == 0:
+        return [FLAT]
+    return SPACES[cell["geometry"]]
+
+
 def write_results(root: Path, packed: Packed) -> Path:
-    """Write and score the four studies; tau 0.1 is the best temperature."""
-    studies: dict[str, list[str]] = {"compare": [], "tau": [], "curvature": [], "baselines": []}
-
-    def add(
-        study: str,
-        name: str,
-        cell: dict[str, Any],
-        spaces: list[dict[str, Any]] | None,
-        noise: float,
-    ) -> None:
-        write_cell(root / "runs" / study / name, packed, cell, spaces, noise)
-        studies[study].append(name)
-
-    for geometry, spaces in SPACES.items():
-        for seed in SEEDS:
-            cell = {"geometry": geometry, "seed": seed, "curvature": 0.5, "lam": 1.0}
-            add("compare", f"{geometry}-{seed}", cell | {"tau": 0.1}, spaces, 2.5)
-            for tau in TAUS:
-                add(
-                    "tau",
-                    f"{geometry}-{tau}-{seed}",
-                    cell | {"tau": tau},
-                    spaces,
-                    1.5 + 2 * (tau != 0.1),
-                )
-    for curvature in CURVATURES:
-        cell = {"geometry": "hyperbolic", "seed": 0, "tau": 0.1, "curvature": curvature, "lam": 1.0}
-        spaces = [BALL | {"curvature": curvature}] if curvature else [FLAT]
-        add("curvature", f"hyperbolic-{curvature}-0", cell, spaces, 2.5 - curvature)
-    add("baselines", "pixels", {"geometry": "pixels"}, None, 4.0)
+    """Write and score the studies; tau 0.1 and curvature 0.5 are the best, rate 0.01 too."""
+    for name, study in STUDIES.items():
+        for place, cell in list_cells(study):
+            noise = 1.5 + 2 * (cell["tau"] != 0.1)
+            if name in ("curvature", "grid"):
+                noise += 1 - cell["curvature"]
+            if name == "rate":
+                noise += 1 - 50 * cell["optim.learning_rate"]
+            write_cell(root / "runs" / name / place, packed, cell, choose_spaces(cell), noise)
+    below = root / "runs" / "baselines"
+    write_cell(below / "pixels", packed, {"geometry": "pixels"}, None, 4.0)
     for seed in SEEDS:
-        add("baselines", f"untrained-{seed}", {"geometry": "untrained", "seed": seed}, None, 6.0)
-    for study, cells in studies.items():
-        score_study(root / "runs" / study, cells, packed, root / "results" / study, study)
+        cell = {"geometry": "untrained", "seed": seed}
+        write_cell(below / f"untrained-{seed}", packed, cell, None, 6.0)
+    cells = {name: study.cells() for name, study in STUDIES.items()}
+    cells["baselines"] = ["pixels", *(f"untrained-{seed}" for seed in SEEDS)]
+    for name, places in cells.items():
+        score_study(root / "runs" / name, places, packed, root / "results" / name, name)
     return root / "results"
 
 
 @pytest.fixture(scope="session")
 def kept_results(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> Path:
-    """Give the folder of the scored studies, which all tests share and none changes."""
+    """Return the folder of the scored studies, which all tests share and none changes."""
     return write_results(tmp_path_factory.mktemp("scored"), open_packed(kept_packed))
 
 
 @pytest.fixture
 def results(tmp_path: Path, kept_results: Path) -> Path:
-    """Give a copy of the folder of the scored studies."""
+    """Return a copy of the folder of the scored studies."""
     return Path(shutil.copytree(kept_results, tmp_path / "results"))
 
 
-@pytest.fixture
-def params() -> dict[str, Any]:
-    """Give what the report reads of params.yaml."""
+@pytest.fixture(scope="session")
+def baselines(kept_results: Path) -> Results:
+    """Return the results of the baselines."""
+    return read_results(kept_results / "baselines")
+
+
+@pytest.fixture(scope="session")
+def found(kept_results: Path, kept_packed: Path, baselines: Results) -> dict[str, Findings]:
+    """Return what each study found."""
+    packed = open_packed(kept_packed)
     return {
-        "dataset": "patterns",
-        "tau": 0.1,
-        "split": {"seed": 0, "train": 0.4},
-        "report": {"queries": 3},
+        name: find(name, study, read_results(kept_results / name), baselines, packed)
+        for name, study in STUDIES.items()
     }
+
+
+@pytest.fixture
+def params(root: Path) -> PageParams:
+    """Return what trained the cells."""
+    return load(PageParams, path=root / "params.yaml")

@@ -1,18 +1,17 @@
-"""Intervals: the mean is exact, the interval covers the truth as often as it says, one seed proves nothing."""
+"""Intervals: they cover the truth as often as they say, and one seed proves nothing."""
 
 import math
 
 import numpy as np
 import pytest
 
-from geomix.errors import InputError
 from geomix.report.intervals import Difference, paired_difference
 
 
 def draw(
     random: np.random.Generator, seeds: int, of_classes: float, of_seeds: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw two geometries whose true difference is 0.1, with an effect of each class, each seed, and noise."""
+    """Draw two geometries that differ by 0.1, with effects of classes and seeds, and noise."""
     classes = np.repeat(np.arange(40), random.integers(2, 9, 40))
     gaps = (
         0.1
@@ -90,5 +89,5 @@ def test_verdicts(low: float, high: float, verdict: str) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match=r"found \(2, 4\), \(2, 4\) and 3 classes"):
+    with pytest.raises(ValueError, match=r"found \(2, 4\), \(2, 4\) and 3 classes"):
         paired_difference(np.zeros((2, 4)), np.zeros((2, 4)), np.zeros(3))

@@ -1,237 +1,284 @@
-"""The page of the study over systems."""
+"""The page of the systems: each beside the reference of its labels, as results and settings say."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from geomix.config.read import load
+from geomix.config.stages import CellParams, TrainParams
+from geomix.config.studies import References, Study
 from geomix.data.packed import open_packed
-from geomix.evaluate.cells import system_cells
-from geomix.evaluate.ensembles import build_ensembles
-from geomix.evaluate.score import score_study
-from geomix.report.figures import draw_systems
+from geomix.evaluate.ensembles import build_cell
+from geomix.evaluate.score import read_cell, score_study
+from geomix.files import write_json
+from geomix.report.costs import Cost
 from geomix.report.intervals import paired_difference
-from geomix.report.studies import per_query, read_study
-from geomix.report.systems import build_systems
-from geomix.report.text import gap
-from tests.report.conftest import BALL, SEEDS, SPHERE, write_cell
+from geomix.report.results import Results, over_seeds, own, read_results, stack_queries
+from geomix.report.systems import (
+    Ensemble,
+    System,
+    Table,
+    build_systems,
+    compare_tables,
+    find_remarks,
+    list_ensembles,
+    list_systems,
+    read_system,
+)
+from tests.report.conftest import BALL, SEEDS, SPHERE, make_study, write_cell
 
 UNIT = BALL | {"normalize": True}
-SPACES = {
-    "euclidean": [SPHERE],
-    "ball_tuned": [BALL],
-    "hypvit": [BALL],
-    "hypmix": [SPHERE, UNIT],
-    "infonce": [SPHERE],
+ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "given/euclidean": ("euclidean", [SPHERE]),
+    "given/ball_tuned": ("hyperbolic", [BALL]),
+    "given/hypvit": ("hyperbolic", [BALL]),
+    "given/hypmix": ("hypmix", [SPHERE, UNIT]),
+    "hidden/infonce": ("euclidean", [SPHERE]),
+    "hidden/hypvit": ("hyperbolic", [BALL]),
 }
-SPACES["ball_hidden"] = [BALL]
-PLAIN = {"geometry": "euclidean", "tau": 0.1, "curvature": None, "lam": None}
-PLAIN |= {"labels": None, "loss": None, "negatives": None, "batch": None, "augment": None}
+CURVED = {"tau": 0.2, "curvature": 0.5}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "given/ball_tuned": CURVED,
+    "given/hypvit": CURVED,
+    "given/hypmix": {
+        "negatives": {"rule": "debiased", "tau_plus": 0.1},
+        "geometry": {"hypmix": {"cosine": SPHERE, "distance": UNIT}},
+    },
+    "hidden/hypvit": CURVED,
+}
+CLAIM = {"data": "cub200", "score": 85.6, "vector": "head", "protocol": "one seed"}
+REFERENCES = References(given="euclidean", hidden="infonce")
+STUDIES: dict[str, Study] = {"tau": make_study(["hyperbolic"], "0-1", tau=[0.05, 0.1, 0.2])}
 
 
-def entry(about: str, claim: str | None = None, **settings: Any) -> dict[str, Any]:
-    """Give an entry of section `system`."""
-    return {"about": about, "claim": claim, "settings": PLAIN | settings}
+def place(row: str, seed: int) -> str:
+    """Return the place of a cell."""
+    labels, name = row.split("/")
+    return f"{name}-0-1/{labels}/{seed}"
+
+
+def write_settled(folder: Path, root: Path) -> None:
+    """Write what stage settle writes."""
+    full = load(CellParams, path=root / "params.yaml").model_dump(exclude={"geometry"})
+    for row, (geometry, _) in ROWS.items():
+        labels, name = row.split("/")
+        settings = SETTINGS.get(row, {})
+        own = {key: value for key, value in settings.items() if key != "geometry"}
+        words = {
+            "about": f"About {name}.",
+            "source": None,
+            "published": [CLAIM] if name == "hypvit" else [],
+            "tuned_on": "tau" if name == "ball_tuned" else None,
+            "full": full | {"tau": 0.1, "labels": labels} | own,
+        }
+        facts = {"system": name, "labels": labels, "geometry": geometry, "settings": settings}
+        for kind, content in (("settings", facts), ("words", words)):
+            path = folder / kind / name / f"{labels}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> Path:
+    """Return a folder of results and settings; systems with a ball have less noise."""
+    root = tmp_path_factory.mktemp("systems")
+    packed, runs = open_packed(kept_packed), root / "runs"
+    for row, (geometry, spaces) in ROWS.items():
+        labels, name = row.split("/")
+        noise = 2.7 if BALL in spaces else 3.5
+        for seed in SEEDS:
+            names = {"system": name, "labels": labels, "geometry": geometry, "seed": seed}
+            cell = names | {"tau": 0.1, "curvature": 0.5, "lam": None}
+            write_cell(runs / place(row, seed), packed, cell, spaces, noise)
+    members = [
+        (
+            read_cell(runs, place("given/euclidean", seed)),
+            read_cell(runs, place("given/hypvit", seed)),
+        )
+        for seed in SEEDS
+    ]
+    weights = {"similarities": 0.5, "features": 1}
+    ensembles = [
+        build_cell(kind, pair, weight) for kind, weight in weights.items() for pair in members
+    ]
+    cells = [place(row, seed) for row in ROWS for seed in SEEDS]
+    score_study(runs, cells, packed, root / "results", "systems", ensembles)
+    write_settled(root / "settled", Path(__file__).resolve().parents[2])
+    return root
 
 
 @pytest.fixture
-def params() -> dict[str, Any]:
-    """Give what trained the systems, as far as the page reads it."""
-    curved: dict[str, Any] = {"geometry": "hyperbolic", "tau": 0.2, "curvature": 0.5}
+def results(scored: Path) -> Results:
+    """Return the results of the systems."""
+    return read_results(scored / "results")
+
+
+@pytest.fixture
+def systems(scored: Path, results: Results) -> dict[str, dict[str, System]]:
+    """Return the settings of the systems."""
     return {
-        "epochs": 3,
-        "backbone": {"name": "vit", "pretrained": False, "checkpoint": None, "patch": 8},
-        "batch": {"classes": 2, "images": 2},
-        "loss": {"name": "pairwise_cross_entropy"},
-        "negatives": {"rule": "uniform"},
-        "labels": "given",
-        "augment": {"rotate": 0},
-        "sweep.tau": {"values": [0.05, 0.1, 0.2]},
-        "ensemble": {"systems": ["euclidean", "hypvit"], "weights": [0, 0.5, 1]},
-        "system": {
-            "euclidean": entry("Plain."),
-            "ball_tuned": entry("Tuned.", **curved),
-            "hypvit": entry("A ball.", "R@1 99", **curved),
-            "hypmix": entry("Released.", negatives={"rule": "debiased", "tau_plus": 0.1}),
-            "infonce": entry("No labels.", labels="hidden"),
-            "ball_hidden": entry("A ball without labels.", labels="hidden", **curved),
-        },
+        labels: {name: read_system(scored / "settled", name, labels) for name in names}
+        for labels, names in list_systems(results.metrics).items()
     }
 
 
 @pytest.fixture
-def scored(tmp_path: Path, results: Path, kept_packed: Path) -> Path:
-    """Give results of the systems beside those of the baselines; systems with a ball have less noise."""
-    packed, runs = open_packed(kept_packed), tmp_path / "runs"
-    for name, spaces in SPACES.items():
-        for seed in SEEDS:
-            cell = {
-                "system": name,
-                "geometry": name,
-                "seed": seed,
-                "tau": 0.1,
-                "curvature": 0.5,
-                "lam": None,
-            }
-            write_cell(
-                runs / name / str(seed), packed, cell, spaces, 2.7 if BALL in spaces else 3.5
-            )
-    ensembles = build_ensembles(runs, ["euclidean", "hypvit"], [0, 0.5, 1], SEEDS, packed)
-    score_study(
-        runs, system_cells(SPACES, SEEDS), packed, results / "systems", "systems", ensembles
-    )
-    return results
+def tables(
+    results: Results, systems: dict[str, dict[str, System]], kept_packed: Path
+) -> list[Table]:
+    """Return the tables of the page."""
+    costs = {"given/hypvit": Cost(1.5, 2.0)}
+    return compare_tables(results, systems, open_packed(kept_packed), costs, REFERENCES)
 
 
 @pytest.fixture
-def page(scored: Path, kept_packed: Path, params: dict[str, Any], tmp_path: Path) -> str:
-    return build_systems(scored, kept_packed, params, tmp_path / "none.csv")["systems.md"].decode()
+def train(root: Path) -> TrainParams:
+    """Return what the settings of the systems are laid over."""
+    return load(TrainParams, path=root / "params.yaml")
 
 
-def table(page: str, heading: str) -> dict[str, dict[str, str]]:
-    """Give the rows of the first table after a heading, by system."""
-    lines = [
-        line
-        for line in page.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
-        if line.startswith("|")
-    ]
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
-
-
-def test_each_system_is_in_the_table_of_its_labels(page: str) -> None:
-    baselines = ["raw pixels", "untrained network"]
+def test_each_system_is_in_the_table_of_its_labels(tables: list[Table]) -> None:
+    given, hidden = tables
     ensembles = ["ensemble: similarities", "ensemble: features"]
-    assert list(table(page, "Labels given")) == [
-        "euclidean",
-        "ball_tuned",
-        "hypvit",
-        "hypmix",
-        *ensembles,
-        *baselines,
-    ]
-    assert list(table(page, "Labels hidden")) == [
-        "infonce",
-        "ball_hidden",
-        "ball_tuned, labels given",
-        *baselines,
-    ]
+    named = [row.name for row in given.rows]
+    assert named == ["euclidean", "ball_tuned", "hypvit", "hypmix", *ensembles]
+    assert [row.name for row in hidden.rows] == ["infonce", "hypvit"]
+    assert [row.name for row in hidden.borrowed] == ["ball_tuned, labels given"]
 
 
-def test_tuned_references_are_not_compared_where_labels_are_hidden(page: str) -> None:
-    row, own = (
-        table(page, "Labels hidden")["ball_tuned, labels given"],
-        table(page, "Labels given")["ball_tuned"],
-    )
-    assert (row["verdict"], row["R@1 minus infonce's, points [95 % interval]"]) == (
-        "not comparable",
-        "-",
-    )
-    assert (
-        row["changes against infonce"]
-        == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
-    )
-    assert row["test R@1, %"] == own["test R@1, %"]
-    assert "The tau of `ball_tuned` (0.2) is **at an edge of its grid**" in page
-
-
-def test_scores_are_those_of_the_results(page: str, scored: Path, kept_packed: Path) -> None:
-    metrics = pd.read_csv(scored / "systems" / "metrics.csv")
-    rows = metrics[
-        (metrics["system"] == "hypvit")
-        & (metrics["split"] == "test")
-        & (metrics["similarity"] == "own")
-    ]
-    row = table(page, "Labels given")["hypvit"]
-    assert row["test R@1, %"].startswith(f"{100 * rows['recall_at_1'].mean():.1f} ±")
-    assert row["test MAP@R, %"].startswith(f"{100 * rows['map_at_r'].mean():.1f} ±")
-    study = read_study(scored / "systems")
-    hits = [
-        per_query(study, system_cells([name], SEEDS), "test", "recall_at_1")
-        for name in ("hypvit", "euclidean")
-    ]
+def test_scores_are_those_of_the_results(
+    tables: list[Table], results: Results, kept_packed: Path
+) -> None:
     packed = open_packed(kept_packed)
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    difference = paired_difference(hits[0], hits[1], classes)
-    assert row["R@1 minus euclidean's, points [95 % interval]"] == gap(difference)
-    assert row["verdict"] == difference.verdict
+    for table in tables:
+        for row in table.rows:
+            rows = own(results.metrics, "test")
+            rows = rows[(rows["system"] == row.name) & (rows["labels"] == table.labels)]
+            assert row.score == pytest.approx(rows["recall_at_1"].mean())
+            assert row.scores["map_at_r"] == pytest.approx(rows["map_at_r"].mean())
+            assert row.scores["seeds"] == len(SEEDS)
+            if row.name != table.reference:
+                key = f"{table.labels}/{table.reference}"
+                base = stack_queries(results, [place(key, seed) for seed in SEEDS])
+                hits = stack_queries(results, list(rows["cell"]))
+                assert row.difference == paired_difference(hits, base, classes)
+                assert row.verdict == row.difference.verdict
 
 
-def test_the_reference_is_not_compared_with_itself(page: str) -> None:
-    for heading, name in (("Labels given", "euclidean"), ("Labels hidden", "infonce")):
-        row = table(page, heading)[name]
-        assert (row["verdict"], row[f"changes against {name}"]) == ("reference", "nothing")
+def test_the_reference_is_not_compared_with_itself(tables: list[Table]) -> None:
+    for table in tables:
+        base = table.base
+        assert (base.verdict, base.difference, base.changes) == ("reference", None, "nothing")
 
 
-def test_claims_and_changes_stand_beside_the_scores(page: str) -> None:
-    rows = table(page, "Labels given")
-    assert (
-        rows["hypvit"]["changes against euclidean"] == "geometry hyperbolic, tau 0.2, curvature 0.5"
-    )
-    assert rows["hypvit"]["the paper's claim"] == "R@1 99"
-    assert rows["euclidean"]["the paper's claim"] == "-"
-    assert rows["ensemble: features"]["changes against euclidean"].startswith(
-        "features of euclidean and hypvit, weight "
-    )
-
-
-def test_released_hypmix_ranks_as_the_cosine(page: str) -> None:
-    assert table(page, "Labels given")["hypmix"]["rank correlation with cosine"] == "1.0000"
-    assert "HypMix as released has a rank correlation of 1.0000 with cosine, as it must be" in page
-
-
-def test_rows_that_correct_for_what_is_not_there_are_named(page: str) -> None:
-    assert "They can matter where labels are hidden. Here that is hypmix." in page
-
-
-def test_the_table_of_costs_is_that_which_was_measured(
-    page: str, scored: Path, kept_packed: Path, params: dict[str, Any], tmp_path: Path
+def test_a_row_is_tuned_where_a_study_tuned_it_whatever_its_name(
+    tables: list[Table], systems: dict[str, dict[str, System]], kept_packed: Path, results: Results
 ) -> None:
-    assert table(page, "Labels given")["hypvit"]["time of the loss"] == "not measured"
-    path = tmp_path / "costs.csv"
-    measures = {
-        "implementation": ["hypvit"],
-        "ratio": [1.234],
-        "extra_mib": [1.5],
-        "baseline_extra_mib": [0.25],
+    assert [row.name for row in tables[0].tuned] == ["ball_tuned"]
+    renamed = {
+        labels: {name: replace(one, tuned_on=None) for name, one in group.items()}
+        for labels, group in systems.items()
     }
-    pd.DataFrame(measures).to_csv(path)
-    measured = table(
-        build_systems(scored, kept_packed, params, path)["systems.md"].decode(), "Labels given"
-    )
-    assert (
-        measured["hypvit"]["time of the loss"],
-        measured["hypvit"]["memory of the loss, MiB"],
-    ) == ("1.23", "+1.2")
+    packed = open_packed(kept_packed)
+    assert not compare_tables(results, renamed, packed, {}, REFERENCES)[0].tuned
 
 
-def test_a_study_without_hidden_labels_has_no_such_table(
-    scored: Path, kept_packed: Path, params: dict[str, Any]
+def test_tuned_rows_are_not_compared_where_labels_are_hidden(tables: list[Table]) -> None:
+    (borrowed,) = tables[1].borrowed
+    assert (borrowed.verdict, borrowed.difference) == ("not comparable", None)
+    assert borrowed.changes == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
+    assert borrowed.score == tables[0].tuned[0].score
+
+
+def test_changes_and_costs_stand_beside_the_scores(tables: list[Table]) -> None:
+    rows = {row.name: row for row in tables[0].rows}
+    assert rows["hypvit"].changes == "geometry hyperbolic, tau 0.2, curvature 0.5"
+    assert rows["hypvit"].cost == Cost(1.5, 2.0)
+    assert rows["ensemble: features"].changes.endswith("weight 1 of the second: hypvit alone")
+
+
+def test_the_best_row_is_seen_beside_the_best_tuned_one(tables: list[Table]) -> None:
+    given, hidden = tables
+    assert given.best.score == max(row.score for row in given.rows)
+    assert given.rival is not None
+    assert given.rival.name == ("ball_tuned" if given.best.name != "ball_tuned" else "euclidean")
+    assert hidden.rival == hidden.base
+    counted = sum(given.count(verdict) for verdict in {row.verdict for row in given.rows})
+    assert counted == len(given.rows)
+
+
+def test_ensembles_are_the_rows_with_a_weight(results: Results) -> None:
+    similarities, features = list_ensembles(results.metrics)
+    assert similarities == Ensemble("ensemble: similarities", ["euclidean", "hypvit"], 0.5)
+    assert (similarities.alone, features.alone) == (None, "hypvit")
+    assert replace(features, weight=0.0).alone == "euclidean"
+    without = results.metrics.drop(columns="weight")
+    assert list_ensembles(without) == []
+
+
+def test_remarks_follow_from_settings_and_figures(
+    tables: list[Table],
+    systems: dict[str, dict[str, System]],
+    kept_packed: Path,
+    train: TrainParams,
+    results: Results,
 ) -> None:
-    for name in ("infonce", "ball_hidden"):
-        del params["system"][name]
-    page = build_systems(scored, kept_packed, params, Path("none.csv"))["systems.md"].decode()
-    assert "## Labels hidden" not in page
-    assert "## Labels given" in page
+    found = find_remarks(tables, systems, open_packed(kept_packed), {}, train, STUDIES)
+    rows = own(results.metrics, "test")
+    means = over_seeds(rows, ["system"]).set_index("system")
+    assert found["unit_fed"] == {"hypmix": means.loc["hypmix", "rank_correlation"]}
+    assert found["unit_fed"]["hypmix"] == pytest.approx(1, abs=5e-5)
+    assert [(one.system, one.axis, one.value) for one in found["edges"]] == [
+        ("ball_tuned", "tau", 0.2)
+    ]
+    assert found["corrections"] == ["hypmix"]
+    assert found["priors"].high == {}
+    assert found["noise"] is None
 
 
-def test_links_of_the_page_lead_somewhere(
-    scored: Path, kept_packed: Path, params: dict[str, Any]
+def test_the_page_is_whole(
+    scored: Path, kept_results: Path, kept_packed: Path, train: TrainParams, tmp_path: Path
 ) -> None:
-    files = build_systems(scored, kept_packed, params, Path("none.csv"))
-    assert {part.split(")")[0] for part in files["systems.md"].decode().split("](")[1:]} == set(
-        files
-    ) - {"systems.md"}
+    def build(costs: Path) -> dict[str, bytes]:
+        return build_systems(
+            scored / "results",
+            kept_results / "baselines",
+            scored / "settled",
+            kept_packed,
+            costs,
+            train,
+            STUDIES,
+            REFERENCES,
+        )
+
+    files = build(tmp_path / "none.csv")
+    assert set(files) == {"README.md", "cells.csv", "figure.png"}
+    page = files["README.md"].decode()
+    assert "nan" not in page.partition("<details>")[0]
+    first = page.splitlines()[2]
+    assert first.startswith("**On patterns with labels given, `")
+    assert len(first.split()) <= 30
+    assert {part.split(")")[0] for part in page.split("](")[1:]} == {
+        "figure.png",
+        "cells.csv",
+        "../tau/README.md",
+    }
+    widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
+    assert max(widths) <= 7
+    assert "85.6" in page
+    costs = tmp_path / "costs.csv"
+    measures = {"ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
+    pd.DataFrame({"implementation": ["given/hypvit"]} | measures).to_csv(costs)
+    assert "| 1.23 " in build(costs)["README.md"].decode()
 
 
-def test_the_figure_has_a_panel_for_each_kind_of_labels_and_the_same_bytes_every_time() -> None:
-    rows = pd.DataFrame(
-        {"recall_at_1": [0.2, 0.6], "recall_at_1_sd": [0.1, float("nan")]}, index=["a", "b"]
-    )
-    one, two, again = (
-        draw_systems(groups, {"pixels": 0.4})
-        for groups in ({"given": rows}, {"given": rows, "hidden": rows}, {"given": rows})
-    )
-    assert one == again
-    assert len(two) > len(one)
+def test_without_hidden_labels_there_is_no_such_table(
+    results: Results, systems: dict[str, dict[str, System]], kept_packed: Path
+) -> None:
+    packed = open_packed(kept_packed)
+    (table,) = compare_tables(results, {"given": systems["given"]}, packed, {}, REFERENCES)
+    assert table.labels == "given"

@@ -1,34 +1,63 @@
-"""Numbers and tables as people read them."""
+"""Numbers, words and tables as people read them."""
 
 import math
 
 from geomix.report.intervals import Difference
-from geomix.report.text import gap, join_words, markdown_table, number, percent, share
+from geomix.report.text import (
+    align_tables,
+    correlation,
+    gap,
+    join_lines,
+    list_words,
+    markdown_table,
+    number,
+    percent,
+    points,
+    quote,
+    settings,
+    share,
+    values,
+)
 
 
 def test_numbers() -> None:
-    assert [number(value) for value in (0.1, 3.0, 0.0125)] == ["0.1", "3", "0.0125"]
+    written = [number(value) for value in (0.1, 3.0, 0.0125, math.nan, None, "none")]
+    assert written == ["0.1", "3", "0.0125", "-", "-", "none"]
     assert percent(0.63149, 0.0041) == "63.1 ± 0.4"
     assert percent(0.63149) == "63.1"
     assert percent(math.nan, math.nan) == "-"
     assert share(2.3, 0.0123) == "2.300 ± 0.012"
+    assert share(math.nan) == "-"
+    assert correlation(0.99914) == "0.9991"
+    assert points([0.0123, -0.001]) == "+1.2, -0.1"
     assert gap(Difference(0.0123, -0.001, 0.02, (0.01, 0.0146))) == "+1.2 [-0.1, +2.0]"
     assert gap(Difference(0.0123, math.nan, math.nan, (0.0123,))) == "+1.2"
 
 
 def test_words() -> None:
-    assert join_words(["a"]) == "a"
-    assert join_words(["a", "b", "c"]) == "a, b and c"
+    assert list_words(["a"]) == "a"
+    assert list_words(["a", "b", "c"]) == "a, b and c"
+    assert quote(["a", "b"]) == ["`a`", "`b`"]
+    assert join_lines("  a\n  b\n") == "a b"
+    assert settings({"tau": 0.1, "c": 3, "x": 1}, ["tau", "c"]) == "tau 0.1 and c 3"
+    assert values({"tau": 0.1, "c": 3}, ["tau", "c"]) == "0.1, 3"
+
+
+def test_columns_of_a_table_are_straight_and_the_rest_of_a_page_is_as_it_was() -> None:
+    page = "# x\n\n| a | b |\n|-|\n| long cell | |\n| | c |\n\nend |\n"
+    assert align_tables(page).splitlines() == [
+        "# x",
+        "",
+        "| a         | b   |",
+        "|:----------|:----|",
+        "| long cell |     |",
+        "|           | c   |",
+        "",
+        "end |",
+    ]
 
 
 def test_a_table_keeps_text_as_it_is() -> None:
     lines = markdown_table([{"a": "0.10", "b": "x"}, {"a": "**3**", "b": "-"}]).splitlines()
-    assert [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in lines
-        if not line.startswith("|:")
-    ] == [
-        ["a", "b"],
-        ["0.10", "x"],
-        ["**3**", "-"],
-    ]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [cells[0], *cells[2:]] == [["a", "b"], ["0.10", "x"], ["**3**", "-"]]

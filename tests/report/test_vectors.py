@@ -2,18 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from geomix.config.stages import PageParams
 from geomix.data.packed import Packed, open_packed
 from geomix.files import hash_file
 from geomix.report import vectors as module
-from geomix.report.pages import build_pages
+from geomix.report.dataset import build_dataset
+from geomix.report.page import build_page
 from geomix.report.vectors import draw_labels, draw_map, project
+from tests.report.conftest import STUDIES
 
 PNG = b"\x89PNG"
 
@@ -52,24 +54,17 @@ def keep_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return figures
 
 
-def test_all_pages_are_built_and_links_lead_somewhere(
-    results: Path, vectors_folder: Path, params: dict[str, Any]
+def test_pages_are_built_without_a_picture_of_any(
+    kept_results: Path, vectors_folder: Path, params: PageParams
 ) -> None:
-    files = build_pages(results, vectors_folder, params)
-    assert files == build_pages(results, vectors_folder, params)
-    assert files["samples.png"].startswith(PNG)
+    dataset = build_dataset(vectors_folder)
+    study = kept_results / "tau", kept_results / "baselines"
+    files = build_page("tau", STUDIES["tau"], *study, vectors_folder, params)
+    assert dataset["samples.png"].startswith(PNG)
     assert files["neighbours.png"].startswith(PNG)
-    for name, content in files.items():
-        if name.endswith(".md"):
-            targets = [part.split(")")[0] for part in content.decode().split("](")[1:]]
-            assert not set(targets) - set(files), name
-            assert "image" not in content.decode().partition("<details>")[0], name
-    page = files["dataset.md"].decode()
-    assert (
-        "60 vectors of 7 numbers, in\n12 classes of 5 vectors. Hierarchy: kind -> group -> class."
-        in page
-    )
-    assert "| split   | vectors   |" in page
+    for content in (dataset["README.md"], files["README.md"]):
+        assert "image" not in content.decode().partition("<details>")[0]
+    assert "A vector has 7 numbers." in dataset["README.md"].decode()
 
 
 def test_the_projection_is_that_of_the_covariance() -> None:

@@ -17,7 +17,7 @@ from geomix.report.findings import Findings, Step
 from geomix.report.results import SCORE
 
 NEAR = 0.5  # a baseline is drawn if it is at most this part of the range of the curves below them
-DODGE = 0.22  # of the smallest step between values: how far geometries stand apart, in all
+DODGE = 0.45  # of the smallest step between values: how far geometries stand apart, in all
 TITLES = {"val": "val classes, which chose", "test": "test classes"}
 BASELINE_DASHES = ((0, (1, 3)), (0, (6, 4)))
 
@@ -74,7 +74,7 @@ def _draw_curve(
     bars = 100 * rows[f"{SCORE}_sd"].to_numpy()
     _draw_points(panel, x, y, np.stack([bars, bars]), geometry, look)
     at = list(rows[axis]).index(found.chosen[geometry][axis])
-    chosen = look | {"markersize": 11, "markeredgecolor": "black", "linestyle": "none"}
+    chosen = look | {"markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
     panel.plot(x[at], y[at], **chosen, **_face(bars))
 
 

@@ -196,14 +196,19 @@ class Findings:
         return {name: row for name, row in self.chosen.items() if row["kind"] == "curved"}
 
 
-def describe(row: pd.Series) -> Row:
-    """Return a mean row of a geometry, with its `kind`, and whether it ranks unlike cosine."""
-    uncurved = "cosine" if pd.isna(row["radius_mean"]) else "flat"
-    return {
-        **row,
-        "kind": "curved" if row["curved"] > 0 else uncurved,
-        "acted": row["rank_correlation"] <= WITHOUT_EFFECT,
-    }
+def describe_rows(
+    summary: pd.DataFrame, chosen: pd.DataFrame, axes: Sequence[str]
+) -> dict[str, Row]:
+    """Return the chosen rows of a summary by geometry.
+
+    Each has besides its `kind`, and whether curvature `acted`: whether it ranks unlike cosine.
+    """
+    keys = ["geometry", *axes]
+    rows = chosen[keys].merge(summary, on=keys)
+    uncurved = np.where(rows["radius_mean"].isna(), "cosine", "flat")
+    rows["kind"] = np.where(rows["curved"] > 0, "curved", uncurved)
+    rows["acted"] = rows["rank_correlation"] <= WITHOUT_EFFECT
+    return {row["geometry"]: row for row in rows.to_dict("records")}
 
 
 def find_difference(
@@ -247,19 +252,13 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
     summaries = {split: over_seeds(own(metrics, split), ["geometry", *axes]) for split in SCORED}
     best = choose(summaries["val"], axes)
     cells = {str(row["geometry"]): find_cells(metrics, row, axes) for _, row in best.iterrows()}
-    chosen = {
-        str(row["geometry"]): describe(row)
-        for _, row in summaries["test"].loc[best.index].iterrows()
-    }
+    chosen = describe_rows(summaries["test"], best, axes)
     pairs = [(second, first) for first, second in combinations(chosen, 2)]
     differences = {
         pair: compare_cells(results, cells[pair[0]], cells[pair[1]], classes) for pair in pairs
     }
     limits = _choose_limits(summaries["val"], axes)
-    limit_rows = {
-        str(row["geometry"]): describe(row)
-        for _, row in summaries["test"].loc[limits.index].iterrows()
-    }
+    limit_rows = describe_rows(summaries["test"], limits, axes)
     limit_cells = {one: find_cells(metrics, row, axes) for one, row in limit_rows.items()}
     from_limit = {
         one: None if names == cells[one] else compare_cells(results, cells[one], names, classes)
@@ -363,6 +362,8 @@ def _step(
     for _, row in summary.iterrows() if len(axes) == 1 else ():
         name = str(row["geometry"])
         if answer.kind in ("control", "limit") and row["curved"] == 0:
+            continue
+        if answer.kind == "limit" and name not in limits:
             continue
         if answer.kind == "limit":
             control, others = f"{name} without curvature", limits[name]

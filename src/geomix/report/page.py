@@ -16,7 +16,6 @@ from geomix.report.pictures import draw_neighbours, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.results import (
     BASELINES,
-    SCORE,
     Results,
     find_ranks,
     name_metrics,
@@ -54,7 +53,7 @@ def build_page(
         packed,
         [found.results, raw],
         params.model_copy(update={"geometry": geometries}),
-        study={name: study.model_dump(mode="json", exclude_defaults=True)},
+        study={name: study.model_dump(exclude_defaults=True, warnings=False)},
     )
     seed = int(own(found.own_cells, "test")["seed"].min())
     page = render(
@@ -103,12 +102,12 @@ def sweep_rows(found: Findings) -> list[Row]:
         (found.baselines["val"], found.baselines["test"]),
     )
     for vals, tests in tables:
-        for (_, val), (_, test) in zip(vals.iterrows(), tests.iterrows(), strict=True):
-            best = found.chosen.get(test["geometry"], {})
-            chosen = all(axis in test and test[axis] == best.get(axis) for axis in found.axes)
+        keys = [key for key in ("geometry", *found.axes) if key in tests]
+        for row in tests.merge(vals, on=keys, suffixes=("", "_val")).to_dict("records"):
+            best = found.chosen.get(row["geometry"], {})
+            chosen = all(axis in row and row[axis] == best.get(axis) for axis in found.axes)
             none = dict.fromkeys([*found.axes, "rank_correlation"], np.nan)
-            scores = {"val": val[SCORE], "val_sd": val[f"{SCORE}_sd"]}
-            rows.append({**none, **test, **scores, "chosen": chosen})
+            rows.append({**none, **row, "chosen": chosen})
     return rows
 
 

@@ -107,7 +107,7 @@ def find_priors(
 
 def list_spaces(geometry: Geometry) -> dict[str, dict[str, Any]]:
     """Return the spaces of a geometry of params.yaml as a system's file has them."""
-    return {name: space.model_dump() for name, space in geometry.items()}
+    return {name: dict(space) for name, space in geometry.items()}
 
 
 def find_unit_fed(spaces: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:

@@ -72,7 +72,7 @@ def describe_origin(
         more: Further settings, by key.
     """
     machines = [machine for one in results for machine in one.machines]
-    known = settings.model_dump(mode="json", exclude_defaults=True) if settings else {}
+    known = settings.model_dump(exclude_defaults=True, warnings=False) if settings else {}
     written = yaml.safe_dump(
         known | more, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )

@@ -42,6 +42,8 @@ from geomix.report.text import number
 from geomix.report.trees import read_trees
 
 LABELS = ("given", "hidden")
+OPTIONAL = ("curvature", "lam")  # settings that only some geometries have
+KNOBS = ("tau", *OPTIONAL)  # settings that tables name first
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,11 @@ class System:
 
     @property
     def comparable(self) -> dict[str, Any]:
-        """The settings in which systems are compared."""
-        return {"geometry": self.geometry, **self.full}
+        """The settings in which systems are compared, in the order of tables."""
+        keys = sorted(self.full, key=lambda key: (key == "labels", key not in KNOBS))
+        unsaid = {key for key in OPTIONAL if key not in self.settings}
+        full = {key: None if key in unsaid else self.full[key] for key in keys}
+        return {"geometry": self.geometry, **full}
 
     @property
     def spaces(self) -> dict[str, dict[str, Any]]:
@@ -299,7 +304,7 @@ def build_systems(
     }
     known = read_costs(costs, f"given/{references.given}")
     tables = compare_tables(study, systems, packed, known, references)
-    listed = {name: one for part in reversed(systems.values()) for name, one in part.items()}
+    listed = {name: one for part in systems.values() for name, one in part.items()}
     below = average_baselines(raw, "test")
     page = render(
         "systems",

@@ -1,0 +1,190 @@
+"""Findings: what a study found follows from its shape and its results, not from its name."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.data.packed import open_packed
+from geomix.report.findings import Findings, find, find_difference
+from geomix.report.intervals import Difference, paired_difference
+from geomix.report.results import Results, own, read_results, stack_queries
+from tests.report.conftest import STUDIES, make_study
+
+HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))
+SAME = Difference(0.001, -0.01, 0.01, (0.0, 0.002))
+
+
+def test_a_geometry_is_what_its_points_show(found: dict[str, Findings]) -> None:
+    kinds = {name: row["kind"] for name, row in found["compare"].chosen.items()}
+    assert kinds == {
+        "euclidean": "cosine",
+        "flat": "flat",
+        "hyperbolic": "curved",
+        "hybrid": "curved",
+    }
+    assert found["compare"].still == ["hyperbolic"]  # all points are clipped
+    assert found["compare"].moving == ["hybrid"]
+
+
+def test_each_geometry_stands_at_the_values_that_val_chose(found: dict[str, Findings]) -> None:
+    tau = found["tau"]
+    assert {name: row["tau"] for name, row in tau.chosen.items()} == dict.fromkeys(tau.chosen, 0.1)
+    assert tau.cells["flat"] == ["flat-0.1-0-1/0", "flat-0.1-0-1/1"]
+    rows = own(tau.results.metrics, "test").set_index("cell").loc[tau.cells["flat"]]
+    assert tau.chosen["flat"]["recall_at_1"] == pytest.approx(rows["recall_at_1"].mean())
+    grid = found["grid"].chosen["hyperbolic"]
+    assert (grid["tau"], grid["curvature"]) == (0.1, 0.5)
+    assert found["grid"].cells["hyperbolic"][0] == "hyperbolic-0.1-0.5-0-1/0"
+
+
+def test_differences_are_paired_over_queries_and_seeds(
+    found: dict[str, Findings], kept_packed: Path
+) -> None:
+    tau, packed = found["tau"], open_packed(kept_packed)
+    assert len(tau.differences) == 6
+    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
+    ball, flat = (stack_queries(tau.results, tau.cells[name]) for name in ("hyperbolic", "flat"))
+    assert tau.differences["hyperbolic", "flat"] == paired_difference(ball, flat, classes)
+
+
+def test_the_control_of_a_curved_geometry_is_flat_rather_than_cosine(
+    found: dict[str, Findings], kept_results: Path, kept_packed: Path, baselines: Results
+) -> None:
+    answer = found["tau"].answer
+    assert (answer.kind, answer.first, answer.second) == ("control", "hyperbolic", "flat")
+    assert answer.difference == found["tau"].differences["hyperbolic", "flat"]
+    results = read_results(kept_results / "compare")
+    without = results.metrics[results.metrics["geometry"] != "flat"]
+    less = find(
+        "less",
+        make_study(["euclidean", "hyperbolic", "hybrid"], "0-1"),
+        replace(results, metrics=without),
+        baselines,
+        open_packed(kept_packed),
+    )
+    assert (less.answer.kind, less.answer.second) == ("control", "euclidean")
+
+
+def test_without_a_control_the_flat_limit_is_one(found: dict[str, Findings]) -> None:
+    curvature = found["curvature"]
+    assert (curvature.answer.kind, curvature.answer.first) == ("limit", "hyperbolic")
+    difference = curvature.limits["hyperbolic"]
+    assert difference is not None
+    rows = own(curvature.results.metrics, "test").set_index("curvature")["recall_at_1"]
+    assert difference.mean == pytest.approx(rows[0.5] - rows[0])
+    assert difference.verdict == "one seed, not tested"
+    assert curvature.limit_rows["hyperbolic"]["recall_at_1"] == rows[0]
+
+
+def test_a_flat_limit_that_val_chose_is_no_difference(
+    kept_results: Path, kept_packed: Path, baselines: Results
+) -> None:
+    results = read_results(kept_results / "curvature")
+    best = (results.metrics["split"] == "val") & (results.metrics["curvature"] == 0)
+    results.metrics.loc[best, "recall_at_1"] = 1.1
+    args = (results, baselines, open_packed(kept_packed))
+    chosen = find("curvature", STUDIES["curvature"], *args)
+    assert chosen.limits == {"hyperbolic": None}
+    assert chosen.answer.difference is None
+    assert chosen.places[0].kind == "limit"
+
+
+def test_where_nothing_bends_the_best_two_are_compared(found: dict[str, Findings]) -> None:
+    rate = found["rate"]
+    scores = {name: row["recall_at_1"] for name, row in rate.chosen.items()}
+    best = max(scores, key=lambda name: scores[name])
+    assert (rate.answer.kind, rate.answer.first) == ("best", best)
+    assert not rate.limits
+    assert [bend.curved for bend in rate.bends] == [False, False]
+
+
+def test_bends_are_over_all_values_with_the_limit_apart(found: dict[str, Findings]) -> None:
+    (bend,) = found["curvature"].bends
+    assert bend.curved
+    assert not bend.acted
+    assert bend.at == {"curvature": 0.5}
+    assert bend.limit is not None
+    by_geometry = {one.geometry: one for one in found["tau"].bends}
+    rows = own(found["tau"].results.metrics, "test")
+    hybrid = rows[rows["geometry"] == "hybrid"].groupby("tau")
+    assert by_geometry["hybrid"].acted
+    assert by_geometry["hybrid"].highest == pytest.approx(hybrid["recall_at_1"].mean().max())
+    assert by_geometry["hybrid"].correlation == pytest.approx(
+        hybrid["rank_correlation"].mean().min()
+    )
+    assert by_geometry["flat"].limit is None
+
+
+def test_steps_compare_with_the_control_at_the_same_value(found: dict[str, Findings]) -> None:
+    steps = found["tau"].steps
+    assert {(step.geometry, step.control) for step in steps} == {
+        ("hyperbolic", "flat"),
+        ("hybrid", "flat"),
+    }
+    at_chosen = next(s for s in steps if s.geometry == "hyperbolic" and s.value == 0.1)
+    assert at_chosen.difference == found["tau"].differences["hyperbolic", "flat"]
+    (step,) = found["curvature"].steps
+    assert step.difference == found["curvature"].limits["hyperbolic"]
+    assert {step.control for step in found["rate"].steps} == {"euclidean"}
+    assert found["grid"].steps == []
+
+
+def test_gains_are_over_the_raw_input(found: dict[str, Findings]) -> None:
+    compare = found["compare"]
+    raw = compare.baselines["test"].set_index("geometry").loc["raw pixels", "recall_at_1"]
+    assert compare.raw == "raw pixels"
+    assert compare.gains["flat"] == pytest.approx(compare.chosen["flat"]["recall_at_1"] - raw)
+    lower = {name: row | {"recall_at_1": 0.0} for name, row in compare.chosen.items()}
+    assert replace(compare, chosen=lower).lost == list(lower)
+
+
+@pytest.mark.parametrize(
+    ("between", "over_cosine", "shared"),
+    [(SAME, HIGHER, True), (HIGHER, HIGHER, False), (SAME, SAME, False)],
+)
+def test_a_gain_that_flat_shares_needs_no_curvature(
+    found: dict[str, Findings], between: Difference, over_cosine: Difference, shared: bool
+) -> None:
+    differences: Any = {
+        ("hyperbolic", "flat"): between,
+        ("hyperbolic", "euclidean"): over_cosine,
+        ("flat", "euclidean"): over_cosine,
+    }
+    assert replace(found["tau"], differences=differences).shared_gain is shared
+
+
+def test_a_difference_can_be_turned_round() -> None:
+    turned = find_difference({("a", "b"): HIGHER}, "b", "a")
+    assert turned == Difference(-0.05, -0.08, -0.02, (-0.04, -0.06))
+    assert turned.verdict == "lower"
+
+
+def test_settings_that_all_cells_share_are_told(found: dict[str, Findings]) -> None:
+    assert found["tau"].fixed == {"curvature": 0.5, "lam": 1.0}
+    assert found["grid"].fixed == {"lam": 1.0}
+
+
+def test_a_geometry_without_a_radius_has_none(found: dict[str, Findings]) -> None:
+    assert math.isnan(found["compare"].chosen["euclidean"]["radius_mean"])
+    clipped = found["compare"].chosen["hyperbolic"]
+    assert (clipped["clipped_share"], clipped["radius_mean"]) == (1, pytest.approx(2.3))
+
+
+def test_the_answer_does_not_depend_on_the_order_of_rows(
+    kept_results: Path, kept_packed: Path, baselines: Results, found: dict[str, Findings]
+) -> None:
+    results = read_results(kept_results / "tau")
+    order = np.random.default_rng(0).permutation(len(results.metrics))
+    shuffled = results.metrics.iloc[order].sort_values("geometry", kind="stable")
+    names = pd.CategoricalIndex(shuffled["geometry"], list(STUDIES["tau"].geometries))
+    shuffled = shuffled.iloc[names.codes.argsort(kind="stable")].reset_index(drop=True)
+    args = (replace(results, metrics=shuffled), baselines, open_packed(kept_packed))
+    again = find("tau", STUDIES["tau"], *args)
+    assert again.cells == found["tau"].cells
+    assert again.chosen["hybrid"]["recall_at_1"] == found["tau"].chosen["hybrid"]["recall_at_1"]
+    assert again.differences == found["tau"].differences

@@ -1,0 +1,155 @@
+"""Pages of studies: their shape says what is on them; numbers are those of the findings."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.config.stages import PageParams
+from geomix.data.packed import open_packed
+from geomix.errors import InputError
+from geomix.report import page as module
+from geomix.report.findings import Findings
+from geomix.report.page import build_page, describe_lists, measure, sweep_rows
+from geomix.report.render import write_folder
+from geomix.report.results import Results, own, read_results
+from tests.report.conftest import STUDIES
+
+Build = Callable[[str], dict[str, bytes]]
+
+
+@pytest.fixture
+def build(kept_results: Path, kept_packed: Path, params: PageParams) -> Build:
+    """Return what builds the page of a study."""
+
+    def build(name: str) -> dict[str, bytes]:
+        baselines = kept_results / "baselines"
+        return build_page(name, STUDIES[name], kept_results / name, baselines, kept_packed, params)
+
+    return build
+
+
+def first_sentence(page: bytes) -> str:
+    """Return the first sentence of a page."""
+    line = next(line for line in page.decode().splitlines() if line and line[0] not in "#|!<")
+    return re.split(r"(?<=[.!?])\s", line.replace("*", ""))[0]
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_a_page_is_whole_whatever_its_study_varies(build: Build, name: str) -> None:
+    files = build(name)
+    drawn = {"figure.png"} if STUDIES[name].axes else set()
+    assert set(files) == {"README.md", "summary.csv", "cells.csv", "neighbours.png"} | drawn
+    page = files["README.md"].decode()
+    targets = {part.split(")")[0] for part in page.split("](")[1:]}
+    assert targets <= set(files)
+    assert "nan" not in page.partition("<details>")[0]
+    assert len(first_sentence(files["README.md"]).split()) <= 30
+    widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
+    assert max(widths) <= 7
+    assert "- trained with: python 3, torch 2, timm 1 and device CPU" in page
+    assert "images.npy, sha256" in page
+
+
+def test_the_same_results_give_the_same_bytes(build: Build) -> None:
+    assert build("tau") == build("tau")
+
+
+def test_the_summary_has_both_splits_of_every_value(build: Build) -> None:
+    table = pd.read_csv(io.BytesIO(build("grid")["summary.csv"]))
+    assert len(table) == 2 * 2 * 3 * 2
+    assert list(table.columns[:5]) == ["split", "geometry", "tau", "curvature", "seeds"]
+    assert (table["seeds"] == 2).all()
+
+
+def test_the_cells_are_all_those_of_the_study_and_the_baselines(
+    build: Build, kept_results: Path
+) -> None:
+    table = pd.read_csv(io.BytesIO(build("compare")["cells.csv"]))
+    studies = {name: read_results(kept_results / name).metrics for name in ("compare", "baselines")}
+    assert table["study"].value_counts().to_dict() == {
+        name: len(metrics) for name, metrics in studies.items()
+    }
+    written = table[table["study"] == "compare"]["map_at_r"]
+    assert written.to_numpy() == pytest.approx(studies["compare"]["map_at_r"], abs=1e-6)
+
+
+def test_every_search_of_every_chosen_cell_is_measured(
+    found: dict[str, Findings], baselines: Results
+) -> None:
+    rows = measure(found["tau"], baselines, "test")
+    keys = [(row["geometry"], row["vector"], row["similarity"], row["seeds"]) for row in rows]
+    assert ("hybrid", "head", "own", 2) in keys
+    assert ("hybrid", "head", "cosine", 2) in keys
+    assert ("hybrid", "backbone", "cosine", 2) in keys
+    assert ("raw pixels", "pixels", "cosine", 1) in keys
+    assert ("untrained network", "backbone", "cosine", 2) in keys
+    row = rows[keys.index(("hybrid", "head", "own", 2))]
+    assert row["recall_at_1"] == found["tau"].chosen["hybrid"]["recall_at_1"]
+    assert row["rank_correlation"] < 0.999
+
+
+def test_a_sweep_has_val_beside_test_and_marks_the_choice(found: dict[str, Findings]) -> None:
+    rows = sweep_rows(found["tau"])
+    assert len(rows) == 4 * 3 + 2
+    metrics = found["tau"].results.metrics
+    for row in rows[:12]:
+        assert row["chosen"] == (row["tau"] == 0.1)
+        for split, column in (("val", "recall_at_1_val"), ("test", "recall_at_1")):
+            cells = own(metrics, split)
+            cells = cells[(cells["geometry"] == row["geometry"]) & (cells["tau"] == row["tau"])]
+            assert row[column] == pytest.approx(cells["recall_at_1"].mean())
+    assert not rows[-1]["chosen"]
+
+
+def test_lists_are_as_long_as_the_deeper_of_class_and_recall(
+    kept_results: Path, kept_packed: Path
+) -> None:
+    metrics, packed = read_results(kept_results / "tau").metrics, open_packed(kept_packed)
+    deep = metrics.rename(columns={"recall_at_8": "recall_at_1000"})
+    assert describe_lists(deep, packed) == "of 1000"
+    assert describe_lists(metrics[["recall_at_1"]], packed) == "as long as the largest class"
+
+
+@pytest.mark.parametrize("name", ["tau", "compare"])
+def test_the_picture_is_drawn_at_the_settings_of_the_first_table(
+    build: Build,
+    found: dict[str, Findings],
+    kept_packed: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(module, "draw_neighbours", lambda *given: drawn.update(given[-1]) or b"")
+    page = build(name)["README.md"].decode()
+    assert "and seed 0" in page
+    packed, results = open_packed(kept_packed), found[name].results
+    asked = np.sort(np.random.default_rng(0).choice(len(packed.rows("test")), 6, replace=False))
+    cell = found[name].cells["flat"][0]
+    nearest = results.per_query[f"{cell}/test/head/own/neighbours"][asked]
+    labels = packed.samples["label"].to_numpy()[packed.rows("test")]
+    assert [[label for _, label in line] for line in drawn["flat"]] == labels[nearest].tolist()
+
+
+def test_a_page_that_cannot_be_built_leaves_the_old_one(
+    build: Build, results: Path, kept_packed: Path, params: PageParams, tmp_path: Path
+) -> None:
+    out = tmp_path / "page"
+    write_folder(build("tau") | {"old.png": b""}, out)
+    write_folder(build("tau"), out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert "old.png" not in before
+    (results / "tau" / "metrics.csv").unlink()
+    with pytest.raises(InputError, match="metrics.csv: not found"):
+        write_folder(
+            build_page(
+                "tau", STUDIES["tau"], results / "tau", results / "baselines", kept_packed, params
+            ),
+            out,
+        )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -1,0 +1,81 @@
+"""Pictures: a wrong neighbour is marked without colour, captions fit below their image."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geomix.report.pictures import draw_neighbours, draw_samples, fit_caption, measure_text
+
+
+def opened(png: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(png))
+    assert "Software" not in image.info
+    return image
+
+
+def test_a_wrong_neighbour_is_seen_in_grey() -> None:
+    image = np.full((8, 8, 1), 128, np.uint8)
+    right, wrong = (
+        np.asarray(
+            opened(draw_neighbours([(image, "a")], {"flat": [[(image, found)]]})).convert("L"), int
+        )
+        for found in "ab"
+    )
+    assert right.shape == wrong.shape
+    assert (np.abs(right - wrong) > 60).sum() > 100
+
+
+def test_rows_of_samples_may_differ_in_length() -> None:
+    image = np.zeros((8, 8, 1), np.uint8)
+    opened(draw_samples([("long", [(image, "a"), (image, "b")]), ("short", [(image, "c")])]))
+
+
+@pytest.mark.parametrize(
+    ("caption", "lines", "size"),
+    [
+        ("Kiwi", ["Kiwi"], 7),
+        ("Yellow-Bell-Pepper", ["Yellow-Bell-", "Pepper"], 5.5),
+        ("Royal Gala (test)", ["Royal Gala", "(test)"], 5.5),
+        ("Bengali/character01", ["Bengali/", "character01"], 5.5),
+        ("Arla-Natural-Mild-Low-Fat-Yoghurt", ["Arla-Natural-", "Mild-Low-Fat-", "Yoghurt"], 5.5),
+        ("God-Morgon-Red-Grapefruit-Juice", ["God-Morgon-", "Red-Grapefruit-", "Juice"], 4.6),
+    ],
+)
+def test_a_caption_breaks_between_words_in_the_largest_letters_that_keep_it_whole(
+    caption: str, lines: list[str], size: float
+) -> None:
+    assert fit_caption(caption, 38) == (lines, size)
+
+
+@pytest.mark.parametrize("width", [15, 31, 40])
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "",
+        "Ă",
+        "God-Morgon-Orange-Red-Grapefruit-Juice",
+        "Japanese_(katakana)/character07",
+        "W" * 40,
+        "a b " * 20,
+        "--/_",
+    ],
+)
+def test_no_caption_is_wider_than_its_image_or_longer_than_three_lines(
+    caption: str, width: float
+) -> None:
+    lines, size = fit_caption(caption, width)
+    assert len(lines) <= 3
+    assert max(measure_text(line, size) for line in lines) <= width
+
+
+def test_what_is_left_out_of_a_caption_is_of_its_middle() -> None:
+    lines, _ = fit_caption("God-Morgon-Orange-Red-Grapefruit-Juice", 31)
+    assert lines[0] == "God-Morgon-"
+    assert lines[1].startswith("…")
+    assert lines[2] == "Juice"
+    (line,), _ = fit_caption("Supercalifragilistic12", 31)
+    assert line.startswith("Super")
+    assert line.endswith("12")
+    assert line.count("…") == 1

@@ -1,0 +1,112 @@
+"""Sentences: the first says what the interval allows, in at most 30 words; edges are named."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jinja2.environment import TemplateModule
+
+from geomix.report.choices import Place
+from geomix.report.findings import Findings
+from geomix.report.intervals import Difference
+from geomix.report.render import _environment
+
+HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))
+LOWER = Difference(-0.05, -0.08, -0.02, (-0.05, -0.05))
+SAME = Difference(0.001, -0.01, 0.01, (0.0, 0.002))
+ONE_SEED = Difference(0.05, math.nan, math.nan, (0.05,))
+
+
+@pytest.fixture
+def words() -> TemplateModule:
+    """Return the sentences that pages share."""
+    return _environment().get_template("words.md.j2").module
+
+
+def answer(words: Any, found: Findings, difference: Difference | None, **changes: Any) -> str:
+    """Return the first sentence with another difference."""
+    changed = replace(found.answer, difference=difference, **changes)
+    sentence = str(words.answer("glyphs", replace(found, answer=changed)))
+    assert len(sentence.split()) <= 30
+    assert "  " not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (HIGHER, "On glyphs, curved space helped: hyperbolic reaches "),
+        (LOWER, "On glyphs, curved space did worse: hyperbolic reaches "),
+        (SAME, "On glyphs, no effect of curved space was found: hyperbolic reaches "),
+        (ONE_SEED, "On glyphs, one seed cannot tell whether curved space helps: hyperbolic "),
+    ],
+)
+def test_the_answer_says_what_the_interval_allows(
+    words: Any, found: dict[str, Findings], difference: Difference, said: str
+) -> None:
+    sentence = answer(words, found["tau"], difference)
+    assert sentence.startswith(said)
+    scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hyperbolic", "flat")]
+    assert f"{scores[0]:.1f} % test R@1 and flat, its control without curvature, " in sentence
+    assert f"{scores[1]:.1f} % (difference " in sentence
+
+
+def test_a_gain_over_cosine_alone_is_not_called_one_of_curved_space(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    sentence = answer(words, found["tau"], HIGHER, second="euclidean")
+    assert sentence.startswith("On glyphs, hyperbolic scores higher than euclidean, plain cosine: ")
+    assert "curved space" not in sentence
+
+
+@pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED, None])
+def test_a_flat_limit_is_told_from_a_control(
+    words: Any, found: dict[str, Findings], difference: Difference | None
+) -> None:
+    sentence = answer(words, found["curvature"], difference)
+    assert "flat limit" in sentence
+    assert ("one seed cannot tell" in sentence) == (difference is ONE_SEED)
+
+
+@pytest.mark.parametrize("kind", ["best", "alone"])
+def test_a_study_without_curvature_has_an_answer_too(
+    words: Any, found: dict[str, Findings], kind: Any
+) -> None:
+    assert "curv" not in answer(words, found["rate"], SAME, kind=kind)
+
+
+def test_edges_are_named_with_their_values(words: Any, found: dict[str, Findings]) -> None:
+    places = [Place("a", "tau", 0.1, "inside", 0.5, 0.1), Place("b", "tau", 3, "edge", 0.5, 0.1)]
+    said = str(words.edges(replace(found["tau"], places=places)))
+    assert said.startswith("**Validation chose the edge of the grid for b (tau 3), so ")
+    assert "No choice lies at an edge" in str(words.edges(replace(found["tau"], places=places[:1])))
+
+
+def bends(words: Any, found: Findings) -> Iterator[str]:
+    """Yield what is said of each geometry."""
+    yield from filter(None, str(words.bends(found)).splitlines())
+
+
+def test_curvature_that_acts_is_not_said_to_be_without_effect(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    euclidean, flat, hyperbolic, hybrid = bends(words, found["tau"])
+    assert euclidean == "- **euclidean**: no curvature at any value."
+    assert flat == "- **flat**: no curvature at any value."
+    assert hyperbolic.startswith("- **hyperbolic**: curvature acted on no ranking, ")
+    assert hybrid.startswith("- **hybrid**: rankings depart from cosine's, so curvature can act, ")
+    (limit,) = bends(words, found["curvature"])
+    assert "% in the flat limit (rank correlation 1.0000)." in limit
+    said = str(words.explain(found["tau"]))
+    assert "In hyperbolic, curvature changed the loss but no ranking" in said
+    assert "In hybrid, rankings depart" in said
+
+
+def test_training_that_did_not_help_is_named(words: Any, found: dict[str, Findings]) -> None:
+    lower = {name: row | {"recall_at_1": 0.0} for name, row in found["compare"].chosen.items()}
+    said = str(words.explain(replace(found["compare"], chosen=lower)))
+    listed = "euclidean, flat, hyperbolic and hybrid"
+    assert f"**Training did not help in {listed}**" in said
+    assert "did not help" not in str(words.explain(found["compare"]))
