@@ -16,6 +16,7 @@ from stages import Arguments, run
 
 def main() -> None:
     """Build the page of a study, then write it."""
+    load(PageParams)
     arguments = Arguments()
     arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
     arguments.add_argument("--own", help="a data set of datasets.own, whose settings are taken")

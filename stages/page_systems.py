@@ -8,13 +8,13 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import StudyParams, TrainParams
+from geomix.config.stages import SystemsPageParams
 from stages import Arguments, run
 
 
 def main() -> None:
     """Build the page of the systems, then write it."""
-    params, runs = load(TrainParams), load(StudyParams)
+    params = load(SystemsPageParams)
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--baselines", type=Path, required=True)
@@ -38,8 +38,8 @@ def main() -> None:
         given.data,
         given.costs,
         params,
-        runs.study,
-        runs.systems.references,
+        params.study,
+        params.systems.references,
     )
     write_folder(files, given.out)
 

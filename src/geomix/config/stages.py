@@ -3,7 +3,7 @@
 The names of the fields are the `params:` of the stage's blocks in dvc.yaml.
 """
 
-from geomix.config.base import Count, Dataset, Device, Labels, Name, NonNegative, Positive, Section
+from geomix.config.base import Count, Device, Labels, Name, NonNegative, Positive, Section
 from geomix.config.losses import Loss, Regulariser
 from geomix.config.negatives import Negatives
 from geomix.config.sections import (
@@ -109,13 +109,15 @@ class PageParams(TrainParams):
     report: Report
 
 
-class SummaryParams(PageParams):
+class SystemsPageParams(TrainParams):
+    """What the page of the systems says of its cells, and what it compares them with."""
+
+    study: dict[Name, Study]
+    systems: Systems
+
+
+class SummaryParams(Section):
     """What the first page says."""
 
-    dataset: Dataset
-    tau: Positive
-    curvature: NonNegative
-    lam: Positive
-    split: Split
-    images: Images
+    report: Report
     study: dict[Name, Study]
