@@ -25,10 +25,11 @@ def main() -> None:
     params = load(BaselineParams, own=given.own)
     seeds = [seed for group in given.seeds for seed in expand_group(group)]
 
-    from geomix.data.packed import open_packed
+    from geomix.data.packed import check_hashes, open_packed
     from geomix.train.device import choose_device, fix_bytes
     from geomix.train.save import save_baselines
 
+    check_hashes(given.data)  # every byte, once for all cells
     fix_bytes(choose_device(params.device))
     save_baselines(open_packed(given.data), params, seeds, given.out)
     print("baselines: raw pixels or vectors and untrained networks")
