@@ -158,7 +158,7 @@ def test_hyperbolic_at_curvature_zero_is_flat_to_the_byte(clone: Path) -> None:
 def test_a_cell_run_again_has_the_same_bytes(clone: Path, tmp_path: Path) -> None:
     first = clone / "runs/glyphs/compare/hybrid-0/0"
     command = (
-        "python -m stages.train --geometry hybrid --seeds 0-1 --tau 0.1 --curvature 0.1 --lam 1 "
+        "python -m stages.train --geometry hybrid --seeds 0-1 --tau 0.1 --curvature 0.1 --lam 1.0 "
         "--data data/packed/glyphs --out"
     )
     assert run(clone, *command.split(), str(tmp_path / "hybrid-0")).returncode == 0
