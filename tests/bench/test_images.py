@@ -36,8 +36,9 @@ def test_packing_is_weighed_with_its_workers(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(images, "read_proportional", read)
     monkeypatch.setattr(images, "PAUSE", 0.02)
-    child = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', 'import time; time.sleep(0.3)']); print(1.5)"
-    assert images.weigh_program(child, []) == (1.5, 2.0)
+    child = f"[{sys.executable!r}, '-c', 'import time; time.sleep(0.3)']"
+    program = f"import subprocess; subprocess.run({child}); print(1.5)"
+    assert images.weigh_program(program, []) == (1.5, 2.0)
     assert len(set(seen)) == 2
 
 

@@ -27,28 +27,19 @@ def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_ratio_is_the_median_over_rounds_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {
-        "slow": np.array([2.0, 8.0, 30.0]),
-        "fast": np.array([1.0, 2.0, 3.0]),
-    }  # ratios 2, 4, 10
-    monkeypatch.setattr(
-        measure, "time_rounds", lambda *_: (dict(times), {"slow": 7.0, "fast": 5.0})
-    )
+    # Ratios 2, 4, 10.
+    times = {"slow": np.array([2.0, 8.0, 30.0]), "fast": np.array([1.0, 2.0, 3.0])}
+    results = {"slow": 7.0, "fast": 5.0}
+    monkeypatch.setattr(measure, "time_rounds", lambda *_: (dict(times), results))
 
     def build(size: str) -> Any:
         return lambda: None
 
-    case = Case(
-        "pairwise",
-        "a case",
-        (
-            Implementation("slow", build, scale=3.0),
-            Implementation("fast", build, check=lambda result: result / 10),
-        ),
-        (Ratio("slow", "fast", lambda a, b: a - b),),
-        memory=False,
-        size=(("n", 9),),
-    )
+    slow = Implementation("slow", build, scale=3.0)
+    fast = Implementation("fast", build, check=lambda result: result / 10)
+    pair = Ratio("slow", "fast", lambda a, b: a - b)
+    size = (("n", 9),)
+    case = Case("pairwise", "a case", (slow, fast), (pair,), memory=False, size=size)
     ratio, check = measure_case("loss", case, Options(True, Path(), 1, 0.0))
     assert ratio["ratio"] == 12.0
     assert (ratio["seconds"], ratio["baseline_seconds"], ratio["rounds"]) == (24.0, 2.0, 3)
@@ -62,9 +53,8 @@ def test_memory_of_a_call_is_its_peak_not_what_came_before_or_stays() -> None:
     del before
 
     def call() -> float:
-        first = np.ones(
-            2**23
-        )  # 64 MiB: freed memory of up to 32 MiB may serve again, and is then no growth
+        # 64 MiB: freed memory of up to 32 MiB may serve again, and is then no growth.
+        first = np.ones(2**23)
         total = first.sum()
         del first
         return float(total + np.ones(2**22).sum())  # 32 MiB

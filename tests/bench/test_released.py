@@ -1,4 +1,4 @@
-"""The formulas we compare with are those that were run: arrays that the released code wrote, to 1e-12."""
+"""The formulas we compare with equal arrays that the released code wrote, to 1e-12."""
 
 from pathlib import Path
 
@@ -10,12 +10,10 @@ from torch import Tensor
 from bench import released
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
-SETTINGS = sorted(
-    {key.rsplit("/", 1)[0] for key in REFERENCE.files if key.startswith(("hypvit/", "hypmix/"))}
-)
-CURVATURES = sorted(
-    {float(key.split("/")[1][2:]) for key in REFERENCE.files if key.startswith("poincare/")}
-)
+SYSTEMS = [key for key in REFERENCE.files if key.startswith(("hypvit/", "hypmix/"))]
+SETTINGS = sorted({key.rsplit("/", 1)[0] for key in SYSTEMS})
+POINTS = [key for key in REFERENCE.files if key.startswith("poincare/")]
+CURVATURES = sorted({float(key.split("/")[1][2:]) for key in POINTS})
 
 
 def array(key: str) -> Tensor:
@@ -23,10 +21,8 @@ def array(key: str) -> Tensor:
 
 
 def numbers(setting: str) -> dict[str, float]:
-    return {
-        key: float(value)
-        for key, value in (pair.split("=") for pair in setting.split("/")[-1].split(","))
-    }
+    pairs = (pair.split("=") for pair in setting.split("/")[-1].split(","))
+    return {key: float(value) for key, value in pairs}
 
 
 def system(setting: str) -> released.System:
@@ -45,9 +41,8 @@ def test_points_and_distances_equal_the_released_ones(c: float) -> None:
     group = f"poincare/c={c:g}" if f"poincare/c={c:g}/x" in REFERENCE.files else f"poincare/c={c}"
     x, y = (released.expmap0(array(f"{group}/tangent_{name}"), c) for name in "xy")
     torch.testing.assert_close(x, array(f"{group}/x"), rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(
-        released.distances(x, y, c), array(f"{group}/dist"), rtol=1e-12, atol=0
-    )
+    distances = released.distances(x, y, c)
+    torch.testing.assert_close(distances, array(f"{group}/dist"), rtol=1e-12, atol=0)
 
 
 def test_the_clip_equals_the_released_one() -> None:
@@ -87,11 +82,8 @@ def test_rows_one_by_one_are_the_nearest_others() -> None:
 
 
 def test_the_flat_loop_is_the_limit_of_the_ball() -> None:
-    embeddings = torch.randn(
-        3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    flat, ball = (
-        released.summed_loss(embeddings, one)
-        for one in (released.flat(0.2, 2.3), released.ball(0.2, 1e-6, 2.3))
-    )
+    random = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(3, 4, 6, generator=random, dtype=torch.float64)
+    systems = released.flat(0.2, 2.3), released.ball(0.2, 1e-6, 2.3)
+    flat, ball = (released.summed_loss(embeddings, system) for system in systems)
     assert flat.item() == pytest.approx(ball.item(), rel=1e-4)
