@@ -62,7 +62,7 @@ from tests.conftest import set_key
         (
             "negatives.rule",
             "easy",
-            "negatives: found .*, expected rule: 'uniform', 'hard', .* or 'doubly_contrastive'",
+            "negatives: found .*, expected rule: 'uniform', 'hard', .* or '",
         ),
         (
             "negatives",

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.studies import Study
-from geomix.config.whole import Params
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 

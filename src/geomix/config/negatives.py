@@ -1,4 +1,4 @@
-"""The schema of section `negatives`: the rules of train/negatives, with their numbers."""
+"""The schema of section `negatives`: the rules of geomix/negatives, with their numbers."""
 
 from typing import Annotated, Literal
 

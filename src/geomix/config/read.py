@@ -18,8 +18,8 @@ from ruamel.yaml.error import YAMLError
 
 from geomix.config.base import Section
 from geomix.config.checks import list_mistakes
+from geomix.config.params import Params
 from geomix.config.studies import Study, nest
-from geomix.config.whole import Params
 from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
