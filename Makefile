@@ -22,7 +22,8 @@ $(VENV)/installed: requirements.txt pyproject.toml
 
 # Cells take one thread each: small models gain nothing from a second. What several of them need is made first.
 LIST = dvc stage list --name-only $(FLOW) | grep -E
-CELLS = $(LIST) '(^|:)(train@|$(STUDIES)|baselines)'
+CELLS = $(LIST) '(^|:)(baselines|$(STUDIES))(@|$$)'
+STUDIES = train
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -n 1 -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
 define RUN
@@ -31,11 +32,11 @@ define RUN
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
-PARAM = $(shell python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
+PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
 
 repro: FLOW = dvc.yaml
 repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset'])
-repro: STUDIES = $(call PARAM,'|'.join(f'{name}@' for name in v['study']))
+repro: STUDIES = $(call PARAM,'|'.join(v['study']))
 repro: install
 	$(RUN)
 	@sed '/^## /,$$d' reports/README.md
@@ -43,7 +44,6 @@ repro: install
 
 datasets: FLOW = flows/datasets/dvc.yaml
 datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['datasets']['of']['sets']))
-datasets: STUDIES = none
 datasets: install
 	$(RUN)
 	@for page in reports/*/datasets/README.md; do sed '/^## /,$$d' "$$page"; done
@@ -51,7 +51,6 @@ datasets: install
 
 systems: FLOW = flows/systems/dvc.yaml
 systems: FIRST = check flows/systems/dvc.yaml:settle
-systems: STUDIES = none
 systems: install
 	$(RUN)
 	@sed '/^## /,$$d' reports/*/systems/README.md
