@@ -1,13 +1,12 @@
 """Search: equal to a sort of all float64 similarities: ties, duplicates, collapse, exclusion."""
 
-from typing import Any
-
+import faiss
 import numpy as np
 import pytest
 import torch
 
 from geomix.errors import InputError
-from geomix.geometry.geometry import Geometry, Points, cosine
+from geomix.geometry.geometry import Geometry, cosine
 from geomix.geometry.spaces import Ball, Flat, Space, Sphere
 from geomix.retrieval import search
 from geomix.retrieval.search import nearest
@@ -16,6 +15,7 @@ GEOMETRIES = {
     "sphere": cosine(),
     "flat": Geometry([Flat(1, 2.3)], [1], 0.1),
     "ball": Geometry([Ball(0.1, 1, 2.3)], [1], 0.1),
+    "flat points too small for float32": Geometry([Flat(1e-25, None)], [1], 0.1),
     "strong ball": Geometry([Ball(10.0, 1, 2.3)], [1], 0.1),
     "weak ball near the origin": Geometry([Ball(1e-3, 0.01, None)], [1], 0.1),
     "ball of points too far out for float32": Geometry([Ball(1.0, 30, None)], [1], 0.1),
@@ -46,8 +46,38 @@ def vectors(count: int, seed: int = 0, dimensions: int = 8) -> torch.Tensor:
     return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed))
 
 
+def watch_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return a list to which each pass will add its name and its number of candidates."""
+    passes: list[tuple[str, int]] = []
+
+    def watch(name: str) -> None:
+        build = getattr(search, name)
+
+        def build_watched(*given: object) -> search.FirstPass:
+            propose = build(*given)
+
+            def propose_watched(
+                rows: torch.Tensor, count: int
+            ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+                passes.append((name, count))
+                proposed: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = propose(rows, count)
+                return proposed
+
+            return propose_watched
+
+        monkeypatch.setattr(search, name, build_watched)
+
+    for name in ("_faiss_pass", "_tiled_pass"):
+        watch(name)
+    return passes
+
+
+@pytest.mark.parametrize("sparse", [1, 1000], ids=["faiss", "tiled"])
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_lists_equal_a_full_sort_in_float64(name: str) -> None:
+def test_lists_equal_a_full_sort_in_float64(
+    name: str, sparse: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SPARSE", sparse)
     gallery = vectors(120)
     gallery[50:60] = gallery[:10]  # duplicates
     gallery[60:70] = gallery[:10] * (1 + 1e-7)  # near duplicates
@@ -91,47 +121,50 @@ def test_blocks_and_tiles_of_any_length_give_the_same_lists(
     gallery[40:50] = gallery[:10]
     own = np.arange(150)
     expected = nearest_by_definition(gallery, gallery, GEOMETRIES[name], 9, own)
-    monkeypatch.setattr(search, "SHORT", 0)  # float64 alone
-    for tile, memory in ((150, 2**20), (37, 2**13), (7, 2**9)):
+    for sparse, tile, block in (
+        (1, 150, 2**12),
+        (1000, 150, 2**12),
+        (1000, 37, 2**7),
+        (1000, 7, 1),
+    ):
+        monkeypatch.setattr(search, "SPARSE", sparse)
         monkeypatch.setattr(search, "TILE", tile)
-        assert np.array_equal(nearest(gallery, gallery, GEOMETRIES[name], 9, own, memory), expected)
+        monkeypatch.setattr(search, "BLOCK", block)
+        assert np.array_equal(nearest(gallery, gallery, GEOMETRIES[name], 9, own), expected)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_long_lists_equal_a_full_sort_too(name: str) -> None:
     queries, gallery = vectors(5), vectors(400, 1)
     gallery[300:] = gallery[:100]
-    found = nearest(queries, gallery, GEOMETRIES[name], search.SHORT + 20)
+    found = nearest(queries, gallery, GEOMETRIES[name], 150)
     assert np.array_equal(
-        found, nearest_by_definition(queries, gallery, GEOMETRIES[name], search.SHORT + 20, None)
+        found, nearest_by_definition(queries, gallery, GEOMETRIES[name], 150, None)
     )
 
 
-def test_short_lists_of_one_space_begin_in_float32_and_all_else_in_float64(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("name", "k", "first"),
+    [
+        ("sphere", 5, "_faiss_pass"),
+        ("flat", 5, "_faiss_pass"),
+        ("ball", 5, "_faiss_pass"),
+        ("ball", 200, "_tiled_pass"),
+        ("hybrid", 5, "_tiled_pass"),
+        ("ball of points too far out for float32", 5, "_tiled_pass"),
+    ],
+)
+def test_short_lists_of_one_space_begin_with_faiss(
+    name: str, k: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[torch.dtype] = []
-    blocks = search._Blocks
-
-    def watch(score: search.Score, x: Points, y: Points, *given: Any) -> object:
-        made.append(y[0].dtype)
-        return blocks(score, x, y, *given)
-
-    monkeypatch.setattr(search, "_Blocks", watch)
+    passes = watch_passes(monkeypatch)
     gallery = vectors(300)
-    for geometry, k in (
-        ("ball", 5),
-        ("ball", 200),
-        ("hybrid", 5),
-        ("ball of points too far out for float32", 5),
-    ):
-        nearest(gallery, gallery, GEOMETRIES[geometry], k)
-    assert made == [torch.float32, torch.float64, torch.float64, torch.float64]
+    nearest(gallery, gallery, GEOMETRIES[name], k)
+    assert passes[0][0] == first
 
 
 @pytest.mark.parametrize("items", [320, 323])
-def test_groups_lose_no_neighbour(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "SPARSE", 2)
+def test_faiss_loses_no_neighbour(items: int) -> None:
     gallery = vectors(items)
     gallery[100:140] = gallery[:40]
     own = np.arange(items)
@@ -142,19 +175,42 @@ def test_groups_lose_no_neighbour(items: int, monkeypatch: pytest.MonkeyPatch) -
         )
 
 
-def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["sphere", "flat", "ball"])
+def test_float64_decides_what_float32_orders_otherwise(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lengths: list[int] = []
-    candidates = search._Blocks.candidates
+    passes = watch_passes(monkeypatch)
+    queries, gallery = vectors(50).double(), vectors(400, 1).double()
+    gallery[1::2] = gallery[::2] + 1e-9 * vectors(200, 2)  # pairs that float32 cannot tell apart
+    geometry = GEOMETRIES[name]
+    found = nearest(queries, gallery, geometry, 8)
+    assert np.array_equal(found, nearest_by_definition(queries, gallery, geometry, 8, None))
+    assert passes == [("_faiss_pass", 18)]
 
-    def watch(
-        self: search._Blocks, rows: torch.Tensor, count: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths.append(count)
-        return candidates(self, rows, count)
+    space, _ = geometry.parts[0]
+    x, _ = space.as_inner_product(geometry.place(queries)[0])
+    _, y = space.as_inner_product(geometry.place(gallery)[0])
+    index = faiss.IndexFlatIP(y.shape[1])
+    index.add(y.float().numpy())
+    _, in_float32 = index.search(x.float().numpy(), 8)
+    assert (in_float32 != found).any(1).sum() > 10
 
-    monkeypatch.setattr(search._Blocks, "candidates", watch)
+
+@pytest.mark.parametrize("terms", [2, 129, 4096])
+def test_scores_in_float32_are_within_their_bound(terms: int) -> None:
+    vector = torch.rand(300, terms, generator=torch.Generator().manual_seed(0)).double()
+    alike = torch.linspace(0.1, 0.9, 300).double()[:, None].expand(-1, terms)  # roundings add up
+    for x in (vector, vector - 0.5, alike, 1e-24 * vector, 1e13 * vector):
+        error = search.EPS32 * search._largest_error(x, x[:1])
+        exact, _, bound = search._faiss_pass(x, x[:1], error)(torch.arange(300), 1)
+        error += terms * search.UNDERFLOW
+        torch.testing.assert_close(exact[:, 0], x @ x[0])
+        assert (bound >= exact[:, 0]).all()
+        assert (bound - 2 * error <= exact[:, 0]).all()
+
+
+def test_what_float32_leaves_open_goes_to_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = watch_passes(monkeypatch)
     # 500 points within a millionth: their cosines differ by less than float32 can tell
     gallery = (
         torch.nn.functional.normalize(vectors(1).double(), dim=1) + 1e-6 * vectors(500, 1).double()
@@ -162,7 +218,7 @@ def test_what_float32_leaves_open_goes_to_float64_and_not_to_ever_longer_lists(
     own = np.arange(500)
     found = nearest(gallery, gallery, cosine(), 5, own)
     assert np.array_equal(found, nearest_by_definition(gallery, gallery, cosine(), 5, own))
-    assert set(lengths) == {32 + 1, 4 * 32 + 1}
+    assert passes == [("_faiss_pass", 16), ("_tiled_pass", 64)]
 
 
 def test_a_query_that_is_not_in_the_gallery_excludes_nothing() -> None:
@@ -171,6 +227,24 @@ def test_a_query_that_is_not_in_the_gallery_excludes_nothing() -> None:
     found = nearest(queries, gallery, cosine(), 39, exclude=np.array([0, 1, -1]))
     assert 0 not in found[0]
     assert np.array_equal(found[2], nearest(queries, gallery, cosine(), 39)[2])
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_same_pair_is_as_similar_at_any_place_of_a_batch(name: str) -> None:
+    geometry = GEOMETRIES[name]
+    points = geometry.place(vectors(2, dimensions=7).double())
+    for pairs in (1, 15, 65, search.BATCH + 3):
+        items = torch.ones(pairs, dtype=torch.int64)
+        similarities = search._compare(geometry, points, points, 0 * items, items)
+        assert len(similarities) == pairs
+        assert (similarities == similarities[0]).all()
+
+
+def test_of_duplicates_at_the_end_of_the_gallery_the_lower_row_is_listed() -> None:
+    gallery = torch.eye(12)[[0, 1, 2, 3, 4, 5, 6, 6]]
+    gallery[:, 7] = torch.tensor([8, 7, 6, 5, 4, 3, 2, 2])
+    found = nearest(torch.eye(12)[[7]], gallery, cosine(), 7, exclude=np.array([-1]))
+    assert found.tolist() == [[0, 1, 2, 3, 4, 5, 6]]
 
 
 @pytest.mark.parametrize("name", ["sphere", "ball", "hybrid"])
@@ -190,10 +264,13 @@ def test_a_duplicate_of_the_query_is_found_and_the_query_is_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["ball", "hybrid"])
-def test_memory_bounds_the_blocks_and_not_the_result(name: str) -> None:
-    gallery = vectors(90)
-    small = nearest(gallery, gallery, GEOMETRIES[name], 6, memory=1)
-    assert np.array_equal(small, nearest(gallery, gallery, GEOMETRIES[name], 6))
+def test_memory_bounds_the_blocks_and_not_the_result(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = vectors(200)
+    expected = nearest(gallery, gallery, GEOMETRIES[name], 6)
+    monkeypatch.setattr(search, "BLOCK", 1)
+    assert np.array_equal(nearest(gallery, gallery, GEOMETRIES[name], 6), expected)
 
 
 def test_candidates_that_rounding_cannot_tell_apart_are_searched_deeper() -> None:

@@ -1,41 +1,43 @@
 """Exact nearest neighbours in any geometry.
 
-The first pass scores the gallery by matrix products, block by block with a running top-k. A
-geometry of one space orders as an inner product (for the ball: on the hyperboloid). Short lists
-take it in float32 on the CPU. Products in float64 serve what float32 leaves open, long lists, in
-which that would be most places, sums of spaces, and CUDA devices. A bound on the rounding of the
-scores tells which neighbours in a list it may have swapped: only these are compared again, from
-explicit differences. A list is accepted only if the bound excludes that an item is missing.
+A first pass proposes candidates for each query, a few more than k, and bounds the scores of all
+other items. The candidates are put in order by score. Where rounding may have swapped scores, they
+are compared by explicit differences in float64, and ties go to the lower row. A list is accepted
+if its k-th score is above the bound; otherwise four times as many candidates are sought.
 
-faiss has such a search (IndexFlatIP), in float32 and without the bound; `python -m bench.search`
-compares the two.
+A geometry of one space orders as an inner product (for the ball: on the hyperboloid). There faiss's
+flat index proposes in float32, and candidates are scored in float64. A tiled top-k serves sums of
+spaces, long lists, CUDA devices, and queries that float32 leaves open.
+
+All bounds are certain; none is statistical. A product of E terms, summed in any order, of rounded
+coordinates is off by at most (E + 2) eps sum |q_i g_i| (Higham 2002, section 3.1), and Cauchy and
+Schwarz bound the sum. A sum of spaces has steps in float32, which `Space.resolution` bounds.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from geomix.geometry.geometry import Geometry, Points
-from geomix.geometry.spaces import Space
 
-Score = Callable[[Points, Points], Tensor]
+Score = Callable[[Tensor, slice], Tensor]  # rows of queries, a tile of the gallery -> (q, n)
+# Rows of queries and a count -> scores and items (q, count), and a bound on other scores (q,).
+FirstPass = Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
-# Candidates beyond k in the first pass; with at least 32 in all, hardly a query needs a second.
-SPARE = 10
-# Unit roundoff; that of float64 has room for the rounding of the coordinates themselves.
-EPS32, EPS64 = 2.0**-24, 2.0**-50
-SHORT = 128  # longest list made in float32
-GROUP = 8  # items of a group: neighbours are sought among groups if that pays ...
-SPARSE = 64  # ... which is in galleries of this many lists
-SINGLE = 1e30  # products up to here fit float32
+SPARE = 10  # candidates beyond k: hardly a query needs more
+SPARSE = 32  # faiss pays in galleries of this many lists, because it scores candidates twice
+# Unit roundoff: of float32, and 1 % for terms of second order; of float64, eightfold for the
+# coordinates' own rounding, which on the hyperboloid grows with the radius, their logarithm.
+EPS32, EPS64 = 1.01 * 2.0**-24, 2.0**-50
+LARGEST = 1e15  # coordinates up to here have products that fit float32 ...
+UNDERFLOW = 1e-22  # ... and a factor or product that underflows costs less than this
 TILE = 2**16  # gallery items scored at a time
-ROWS = 512  # most queries of a block, of one space: longer blocks leave the cache
-PART = 2**19  # scores that a thread sorts at a time
+BATCH, PADDED = 2**14, 64  # pairs compared at a time: torch shares out 2**15 numbers or more
+BLOCK = 4_000_000  # numbers in a temporary tensor: malloc keeps memory below 32 MiB for the next
 
 
 def nearest(
@@ -44,7 +46,6 @@ def nearest(
     geometry: Geometry,
     k: int,
     exclude: np.ndarray | None = None,
-    memory: int = 80 * 2**20,
 ) -> np.ndarray:
     """Find the k most similar gallery items of each query, exactly and in a fixed order.
 
@@ -55,8 +56,6 @@ def nearest(
         k: Neighbours for each query.
         exclude: For each query the row of the gallery that is the query itself, (Q,), or -1; None
             if there is none.
-        memory: About the bytes for temporary arrays. The placed points, 8 D bytes each, their
-            float32 copies, and the result come on top.
 
     Returns:
         Rows of the gallery, closest first, shape (Q, k), int64. Ties go to the lower row;
@@ -67,240 +66,155 @@ def nearest(
         ValueError: On shapes that do not fit, or k outside 1 ... N (minus the excluded one).
     """
     _check(queries, gallery, k, exclude)
-    own = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(gallery.device)
-    available = len(gallery) - (own is not None)
+    lists = np.empty((len(queries), k), np.int64)
+    itself = np.full(len(queries), -1) if exclude is None else exclude.astype(np.int64)
+    excluded = torch.from_numpy(itself).to(gallery.device)
+    pending = torch.arange(len(queries), device=gallery.device)
+    count = k + SPARE + (exclude is not None)
     with torch.inference_mode():
         x = geometry.place(queries.double())
         y = x if gallery is queries else geometry.place(gallery.double())
-        passes = _passes(geometry, x, y, k, memory)
-        found = np.empty((len(queries), k), np.int64)
-        left = torch.arange(len(queries), device=gallery.device)
-        wanted = max(32, k + SPARE)
-        while len(left):
-            first_pass, wanted = next(passes), min(wanted, available)
+        propose, propose_more, slack = _passes(geometry, x, y, k)
+        compare = partial(_compare, geometry, x, y)
+        while len(pending):
+            count = min(count, len(gallery))
             unsure = []
-            for rows in left.split(max(1, memory // (192 * (wanted + 1)))):
-                scores, items = first_pass.candidates(rows, wanted + (own is not None))
-                if own is not None:
-                    scores, items = _drop(scores, items, own[rows])
-                # Whatever rounding did, the k-th of the list is better than any item left out.
-                sure = scores[:, k - 1].double() - scores[:, -1] > 2 * first_pass.slack[rows]
-                sure |= wanted == available
-                _rerank(geometry, x, y, rows, scores, items, first_pass.slack[rows], k, memory)
-                found[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
+            for rows in pending.split(max(1, BLOCK // count)):
+                scores, items, bound = propose(rows, count)
+                scores[items == excluded[rows, None]] = -torch.inf
+                scores, order = scores.sort(descending=True)
+                items = _order_ties(rows, scores, items.gather(1, order), slack[rows], compare)
+                sure = scores[:, k - 1] - slack[rows] > bound
+                lists[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
                 unsure.append(rows[~sure])
-            left = torch.cat(unsure)
-            wanted *= 4
-    return found
+            pending = torch.cat(unsure)
+            propose = propose_more
+            count *= 4
+    return lists
 
 
-class _Memory:
-    """Memory that is reused: fresh pages would cost as much as a product."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def matrix(self, rows: int, columns: int, kind: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return a matrix on the device of another tensor."""
-        if len(self._memory) < rows * columns:
-            self._memory = kind.new_empty(rows * columns, dtype=dtype)
-        return self._memory[: rows * columns].view(rows, columns)
-
-
-class _Product(_Memory):
-    """Products of queries with gallery vectors."""
-
-    def __init__(self, space: Space | None = None) -> None:
-        super().__init__()
-        self._space = space
-
-    def __call__(self, x: Points, y: Points) -> Tensor:
-        queries = x[0] if self._space is None else self._space.as_inner_product(x[0])[0]
-        out = self.matrix(len(queries), len(y[0]), queries, queries.dtype)
-        return torch.mm(queries, y[0].T, out=out)
-
-
-class _Sum(_Memory):
-    """Similarities of a sum of spaces, in steps of float32."""
-
-    def __init__(self, geometry: Geometry) -> None:
-        super().__init__()
-        self._geometry = geometry
-
-    def __call__(self, x: Points, y: Points) -> Tensor:
-        out = self.matrix(len(x[0]), len(y[0]), x[0], torch.float32)
-        return self._geometry.write_similarity(x, y, out)
-
-
-class _Blocks:
-    """First pass over blocks of queries and tiles of the gallery."""
-
-    def __init__(
-        self,
-        score: Score,
-        x: Points,
-        y: Points,
-        slack: Tensor,
-        memory: int,
-        rows: int | None = None,
-    ) -> None:
-        self._score, self._x, self._y = score, x, y
-        self.slack = slack
-        self._tile = min(TILE, len(y[0]))
-        self._step = max(1, min(rows or len(x[0]), memory // (8 * self._tile)))
-        self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self._threads)
-
-    def candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return for each query the highest `count` scores, falling, and their gallery rows."""
-        blocks = (self._best(block, count) for block in rows.split(self._step))
-        scores, items = zip(*blocks, strict=True)
-        return torch.cat(scores), torch.cat(items)
-
-    def _best(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        queries = [points[rows] for points in self._x]
-        scores, items = self._tile_best(queries, 0, count)
-        for start in range(self._tile, len(self._y[0]), self._tile):
-            new_scores, new_items = self._tile_best(queries, start, count)
-            both, ids = torch.cat([scores, new_scores], 1), torch.cat([items, new_items], 1)
-            scores, chosen = both.topk(min(count, both.shape[1]), dim=1)
-            items = ids.gather(1, chosen)
-        return scores, items
-
-    def _tile_best(self, queries: Points, start: int, count: int) -> tuple[Tensor, Tensor]:
-        tile = [points[start : start + self._tile] for points in self._y]
-        found = self._score(queries, tile)
-        count = min(count, found.shape[1])
-        if found.device.type == "cpu":
-            scores, items = self._largest(found, count)
-        else:
-            scores, items = found.topk(count, dim=1)
-        return scores, items + start
-
-    def _largest(self, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return the `count` largest of each row, falling, and their places.
-
-        This is several times faster than a top-k of torch.
-        """
-        queries, items = scores.shape
-        if items < SPARSE * count:
-            best, chosen = self._by_parts(_largest, scores, count)
-            return best, chosen
-        groups = items // GROUP  # the largest are in the groups with the largest maxima
-        end = groups * GROUP
-        maxima = scores[:, :end].view(queries, GROUP, groups).amax(1)
-        (chosen,) = self._by_parts(_highest, maxima, count)
-        members = chosen.unsqueeze(1) + torch.arange(0, end, groups).view(1, GROUP, 1)
-        rest = torch.arange(end, items).expand(queries, -1)
-        candidates = torch.cat([members.view(queries, -1), rest], 1)
-        best, chosen = self._by_parts(_largest, scores.gather(1, candidates), count)
-        return best, candidates.gather(1, chosen)
-
-    def _by_parts(
-        self,
-        choose: Callable[[np.ndarray, int], tuple[np.ndarray, ...]],
-        scores: Tensor,
-        count: int,
-    ) -> list[Tensor]:
-        parts = np.array_split(scores.numpy(), max(self._threads, scores.numel() // PART))
-        found = self._pool.map(lambda part: choose(part, count), parts)
-        return [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*found, strict=True)]
-
-
-def _passes(geometry: Geometry, x: Points, y: Points, k: int, memory: int) -> Iterator[_Blocks]:
-    """Yield ways to score, with a bound on their rounding.
-
-    Each one is for the queries that the one before it left open. A product of E terms, of rounded
-    coordinates, is off by at most (E + 2) eps sum |q_i g_i|. Cauchy and Schwarz bound the sum: the
-    first coordinate apart from the rest, because they differ in size. In float32 that bound would
-    leave most places open; there it is (4 + 2 sqrt(E)) eps, more than eight standard deviations of
-    independent roundings (Higham and Mary 2019).
-    """
+def _passes(
+    geometry: Geometry, x: Points, y: Points, k: int
+) -> tuple[FirstPass, FirstPass, Tensor]:
+    """Return the first pass, the pass for what it leaves open, and the error of scores (Q,)."""
+    size = len(y[0])
     if len(geometry.parts) > 1:
-        parts = zip(geometry.parts, x, y, strict=True)
-        error = sum(
+        errors = [
             weight * max(space.resolution(a), space.resolution(b))
-            for (space, weight), a, b in parts
-        )
-        slack = x[0].new_full((len(x[0]),), error)
-        yield from repeat(_Blocks(_Sum(geometry), x, y, slack, memory, 2 * ROWS))
+            for (space, weight), a, b in zip(geometry.parts, x, y, strict=True)
+        ]
+        slack = x[0].new_full((len(x[0]),), sum(errors))
+
+        def similarities(rows: Tensor, tile: slice) -> Tensor:
+            return geometry.similarity([a[rows] for a in x], [b[tile] for b in y], torch.float32)
+
+        tiled = _tiled_pass(similarities, slack, size)
+        return tiled, tiled, slack
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:
         _, gallery = space.as_inner_product(y[0])
-    first, rest = gallery[:, 0].abs().max(), torch.linalg.vector_norm(gallery[:, 1:], dim=1).max()
-    size = queries[:, 0].abs() * first + torch.linalg.vector_norm(queries[:, 1:], dim=1) * rest
+    largest = max(queries.abs().max(), gallery.abs().max()).clamp_min(1)
+    error = _largest_error(queries, gallery)
+    slack = EPS64 * (1 + largest.log()) * error
+    tiled = _tiled_pass(lambda rows, tile: queries[rows] @ gallery[tile].T, slack, size)
+    if gallery.device.type == "cpu" and k * SPARSE <= size and largest < LARGEST:
+        return _faiss_pass(queries, gallery, EPS32 * error), tiled, slack
+    return tiled, tiled, slack
+
+
+def _largest_error(queries: Tensor, gallery: Tensor) -> Tensor:
+    """Return the largest error of each query's products, (Q,), for a unit roundoff of 1.
+
+    The first coordinate is bounded apart from the rest, because they differ in size.
+    """
+    first = queries[:, 0].abs() * gallery[:, 0].abs().max()
+    norms, gallery_norms = (torch.linalg.vector_norm(v[:, 1:], dim=1) for v in (queries, gallery))
+    return (gallery.shape[1] + 2) * (first + norms * gallery_norms.max())
+
+
+def _faiss_pass(queries: Tensor, gallery: Tensor, error: Tensor) -> FirstPass:
+    """Propose by faiss in float32, and score the candidates in float64."""
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
     terms = gallery.shape[1]
-    # CUDA may round products to TF32.
-    if k + SPARE <= SHORT and gallery.device.type == "cpu" and size.max() < SINGLE:
-        slack = EPS32 * (4 + 2 * math.sqrt(terms)) * size
-        yield _Blocks(_Product(), [queries.float()], [gallery.float()], slack, memory, ROWS)
-    del queries
-    slack = EPS64 * (terms + 2) * size
-    yield from repeat(_Blocks(_Product(space), x, [gallery], slack, memory, ROWS))
+    index = faiss.IndexFlatIP(terms)
+    index.add(gallery.float().numpy())
+    error = error + terms * UNDERFLOW
+
+    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        rough, items = map(torch.from_numpy, index.search(queries[rows].float().numpy(), count))
+        step = max(1, BLOCK // (count * terms))
+        scores = [
+            torch.einsum("qd,qnd->qn", queries[part], gallery[candidates])
+            for part, candidates in zip(rows.split(step), items.split(step), strict=True)
+        ]
+        return torch.cat(scores), items, rough[:, -1] + error[rows]
+
+    return propose
 
 
-def _highest(scores: np.ndarray, count: int) -> tuple[np.ndarray]:
-    """Return the places of the largest of each row, in no order."""
-    cut = scores.shape[1] - count
-    return (np.argpartition(scores, cut, axis=1)[:, cut:],)
+def _tiled_pass(score: Score, slack: Tensor, size: int) -> FirstPass:
+    """Propose by scores, a block of queries and a tile of a gallery of this size at a time."""
+
+    def propose_block(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        scores, items = slack.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
+        for start in range(0, size, TILE):
+            tile = score(rows, slice(start, start + TILE))
+            best, places = tile.topk(min(count, tile.shape[1]), sorted=False)
+            scores, items = torch.cat([scores, best], 1), torch.cat([items, places + start], 1)
+            scores, places = scores.topk(min(count, scores.shape[1]), sorted=False)
+            items = items.gather(1, places)
+        return scores, items
+
+    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        blocks = rows.split(max(1, BLOCK // min(size, TILE)))
+        proposed = [propose_block(block, count) for block in blocks]
+        scores, items = (torch.cat(parts) for parts in zip(*proposed, strict=True))
+        bound = scores.amin(1) + slack[rows]
+        if count == size:  # there are no others
+            bound.fill_(-torch.inf)
+        return scores, items, bound
+
+    return propose
 
 
-def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest of each row, falling, and their places."""
-    (items,) = _highest(scores, count)
-    best = np.take_along_axis(scores, items, 1)
-    order = np.argsort(-best, axis=1)
-    return np.take_along_axis(best, order, 1), np.take_along_axis(items, order, 1)
+def _compare(geometry: Geometry, x: Points, y: Points, rows: Tensor, items: Tensor) -> Tensor:
+    """Return the similarities of queries and items side by side, from explicit differences.
+
+    On the CPU the last few numbers of a tensor, or of a thread's share, have another sinh than the
+    rest, by a bit: duplicates would not tie. Hence small batches, padded.
+    """
+    similarities = []
+    for i, j in zip(rows.split(BATCH), items.split(BATCH), strict=True):
+        padding = 0, -len(i) % PADDED
+        i, j = pad(i, padding), pad(j, padding)
+        similarities.append(geometry.paired_similarity([a[i] for a in x], [b[j] for b in y]))
+    return torch.cat(similarities)[: len(rows)]
 
 
-def _drop(scores: Tensor, items: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """Remove the excluded item from each list, or the last one if it is not in the list."""
-    kept = items != own.unsqueeze(1)
-    kept[kept.all(1), -1] = False
-    shape = (len(items), items.shape[1] - 1)
-    return scores[kept].view(shape), items[kept].view(shape)
-
-
-def _ties(scores: Tensor, slack: Tensor) -> Tensor:
-    """Return which items rounding may have swapped with the next of the list, (q, count - 1)."""
-    return scores[:, :-1].double() - scores[:, 1:] <= 2 * slack.unsqueeze(1)
-
-
-def _rerank(
-    geometry: Geometry,
-    x: Points,
-    y: Points,
+def _order_ties(
     rows: Tensor,
     scores: Tensor,
     items: Tensor,
     slack: Tensor,
-    k: int,
-    memory: int,
-) -> None:
-    """Reorder, in place, the items that rounding may have swapped into the first k.
+    compare: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Order each run of scores that rounding may have swapped by similarity, then by row.
 
-    They are ordered by similarity in float64, then by row of the gallery.
+    Scores (q, n) fall. They are off by slack (q,) at most.
     """
-    tied = _ties(scores, slack)
-    tied[:, k - 1 :] = tied[:, k - 1 :].cumprod(1)  # beyond them, only what is tied to the k-th
-    edge = tied.new_zeros(len(tied), 1)
-    involved = torch.cat([tied, edge], 1) | torch.cat([edge, tied], 1)
-    query, place = involved.nonzero(as_tuple=True)
-    if not len(query):
-        return
+    tied = scores[:, :-1] - scores[:, 1:] <= 2 * slack[:, None]
+    end = tied.new_zeros(len(tied), 1)
+    follows = torch.cat([end, tied], 1)  # is tied to the one before
+    query, place = (follows | torch.cat([tied, end], 1)).nonzero(as_tuple=True)
     chosen = items[query, place]
-    step = max(1, memory // (64 * sum(points.shape[1] for points in y)))
-    pairs = zip(rows[query].split(step), chosen.split(step), strict=True)
-    exact = torch.cat(
-        [geometry.paired_similarity([a[i] for a in x], [b[j] for b in y]) for i, j in pairs]
-    )
-    follows = torch.cat([edge, tied], 1)[query, place]  # tied to the one before it
-    run = (~follows).cumsum(0)
-    order = chosen.argsort()
-    for key in (-exact, run):
-        order = order[key[order].argsort(stable=True)]
-    items[query, place] = chosen[order]
+    runs = (~follows[query, place]).cumsum(0)
+    keys = chosen, -compare(rows[query], chosen), runs
+    order = np.lexsort([key.cpu().numpy() for key in keys])
+    items[query, place] = chosen[torch.from_numpy(order).to(chosen.device)]
+    return items
 
 
 def _check(queries: Tensor, gallery: Tensor, k: int, exclude: np.ndarray | None) -> None:
