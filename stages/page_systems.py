@@ -32,14 +32,7 @@ def main() -> None:
     from geomix.report.systems import build_systems
 
     files = build_systems(
-        given.results,
-        given.baselines,
-        given.settings,
-        given.data,
-        given.costs,
-        params,
-        params.study,
-        params.systems.references,
+        given.results, given.baselines, given.settings, given.data, given.costs, params
     )
     write_folder(files, given.out)
 

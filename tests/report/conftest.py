@@ -18,6 +18,7 @@ from geomix.evaluate.score import score_study
 from geomix.files import write_json
 from geomix.report.findings import Findings, find
 from geomix.report.results import Results, read_results
+from geomix.report.settled import System
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
@@ -142,3 +143,12 @@ def found(kept_results: Path, kept_packed: Path, baselines: Results) -> dict[str
 def params(root: Path) -> PageParams:
     """Return what trained the cells."""
     return load(PageParams, path=root / "params.yaml")
+
+
+def make_system(
+    name: str, labels: str = "given", geometry: str = "euclidean", **full: Any
+) -> System:
+    """Return a system with some settings, all its own."""
+    plain = {"tau": 0.1, "curvature": 0.1, "lam": 1, "negatives": {"rule": "uniform"}}
+    settled = plain | full | {"labels": labels}
+    return System(name, labels, geometry, "", None, [], None, settings=full, full=settled)

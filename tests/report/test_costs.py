@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from geomix.report.costs import Cost, Noise, find_noise, read_costs
+from tests.report.conftest import make_system
 
 
 def test_costs_are_beside_those_of_the_reference(tmp_path: Path) -> None:
@@ -24,15 +25,16 @@ def test_costs_are_beside_those_of_the_reference(tmp_path: Path) -> None:
 
 
 def test_noise_is_read_off_the_systems_with_the_same_work() -> None:
-    plain = {"geometry": "euclidean", "tau": 0.1, "lam": None, "labels": "given"}
-    settings = {
-        "e": plain,
-        "a": plain | {"tau": 0.5},
-        "b": plain,
-        "c": plain | {"geometry": "flat"},
-        "unmeasured": plain,
-    }
-    costs = {"e": Cost(1, 0), "a": Cost(0.8, 0), "b": Cost(1.1, 0), "c": Cost(3.0, 0)}
-    assert find_noise(costs, settings) == Noise("b", "a", 1.1, 0.8)
-    assert find_noise({"e": Cost(1, 0), "c": Cost(3, 0)}, settings) is None
-    assert find_noise({}, settings) is None
+    systems = [
+        make_system("e"),
+        make_system("a", tau=0.5),
+        make_system("b"),
+        make_system("c", geometry="flat"),
+        make_system("b", "hidden"),
+        make_system("unmeasured"),
+    ]
+    times = {"given/e": 1.0, "given/a": 0.8, "given/b": 1.1, "given/c": 3.0, "hidden/b": 5.0}
+    costs = {name: Cost(time, 0) for name, time in times.items()}
+    assert find_noise(costs, systems) == Noise("b", "a", 1.1, 0.8)
+    assert find_noise({name: costs[name] for name in ("given/e", "given/c")}, systems) is None
+    assert find_noise({}, systems) is None

@@ -121,17 +121,17 @@ def test_bends_are_over_all_values_with_the_limit_apart(found: dict[str, Finding
 
 
 def test_steps_compare_with_the_control_at_the_same_value(found: dict[str, Findings]) -> None:
-    steps = found["tau"].steps
-    assert {(step.geometry, step.control) for step in steps} == {
-        ("hyperbolic", "flat"),
-        ("hybrid", "flat"),
-    }
-    at_chosen = next(s for s in steps if s.geometry == "hyperbolic" and s.value == 0.1)
-    assert at_chosen.difference == found["tau"].differences["hyperbolic", "flat"]
-    (step,) = found["curvature"].steps
-    assert step.difference == found["curvature"].limits["hyperbolic"]
-    assert {step.control for step in found["rate"].steps} == {"euclidean"}
-    assert found["grid"].steps == []
+    steps = found["tau"].steps.set_index(["geometry", "tau"])
+    assert list(steps.index.get_level_values(0).unique()) == ["hyperbolic", "hybrid"]
+    assert set(steps["control"]) == {"flat"}
+    at_chosen, ends = steps.loc["hyperbolic", 0.1], ["mean", "low", "high"]
+    difference = found["tau"].differences["hyperbolic", "flat"]
+    assert list(at_chosen[ends]) == [difference.mean, difference.low, difference.high]
+    limit = found["curvature"].limits["hyperbolic"]
+    assert limit is not None
+    assert list(found["curvature"].steps["mean"]) == [limit.mean]
+    assert set(found["rate"].steps["control"]) == {"euclidean"}
+    assert found["grid"].steps.empty
 
 
 def test_gains_are_over_the_raw_input(found: dict[str, Findings]) -> None:

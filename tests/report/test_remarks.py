@@ -1,20 +1,22 @@
 """What is to be said of rows besides their figures follows from these and their settings."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from geomix.config.stages import PageParams
 from geomix.report.remarks import (
     Edge,
     find_edges,
     find_priors,
-    find_unit_fed,
     find_untrained,
+    is_unit_fed,
     list_corrections,
 )
-from tests.report.conftest import BALL, SPHERE, make_study
+from tests.report.conftest import BALL, SPHERE, make_study, make_system
 
 START = pd.DataFrame(
     {
@@ -53,7 +55,7 @@ def test_nothing_is_found_where_all_rows_have_trained() -> None:
     ],
 )
 def test_rules_with_nothing_to_correct_are_named(rule: dict[str, Any], found: list[str]) -> None:
-    assert list_corrections({"a": {"negatives": rule}, "b": {}}) == found
+    assert list_corrections([make_system("a", negatives=rule), make_system("b")]) == found
 
 
 def test_priors_are_compared_with_the_share_of_other_images_of_the_class() -> None:
@@ -65,8 +67,8 @@ def test_priors_are_compared_with_the_share_of_other_images_of_the_class() -> No
         "low": {"rule": "false_negative_elimination", "prior": 0.01},
         "none": {"rule": "uniform"},
     }
-    settings = {name: {"negatives": rule} for name, rule in rules.items()}
-    found = find_priors(settings, classes, ["also", "low"])
+    systems = [make_system(name, negatives=rule) for name, rule in rules.items()]
+    found = find_priors(systems, classes, ["also", "low"])
     assert found.share == pytest.approx(share)
     assert found.high == {"high": 0.1, "also": 0.2}
     assert found.lowered == ["also"]
@@ -74,17 +76,27 @@ def test_priors_are_compared_with_the_share_of_other_images_of_the_class() -> No
 
 def test_a_tuned_value_at_an_edge_of_its_grid_is_named() -> None:
     grid = make_study(["a"], "0", tau=[0.4, 0.2, 0.1], head={"norm": ["none", "batch"]})
-    words = {"head": {"norm": "none"}}
-    tuned = {name: ("tau", {"tau": tau} | words) for name, tau in (("a", 0.1), ("b", 0.2))}
-    assert find_edges(tuned, {"tau": grid}) == [Edge("a", "tau", "tau", 0.1)]
+    at_edge, inside = (
+        replace(make_system("a", tau=tau, head={"norm": "none"}), tuned_on="tau")
+        for tau in (0.1, 0.2)
+    )
+    systems = [at_edge, inside, make_system("b", tau=0.4)]
+    assert find_edges(systems, {"tau": grid}) == [Edge("a", "tau", "tau", 0.1)]
 
 
-def test_balls_that_are_all_fed_with_unit_vectors_are_found() -> None:
-    unit = BALL | {"normalize": True}
-    rows: dict[str, Any] = {
-        "released": {"cosine": SPHERE, "distance": unit},
-        "corrected": {"cosine": SPHERE, "distance": BALL},
-        "one of two": {"first": unit, "second": BALL},
-        "none": {"cosine": SPHERE},
-    }
-    assert find_unit_fed(rows) == ["released"]
+@pytest.mark.parametrize(
+    ("spaces", "fed"),
+    [
+        ({"cosine": SPHERE, "distance": BALL | {"normalize": True}}, True),
+        ({"cosine": SPHERE, "distance": BALL}, False),
+        ({"first": BALL | {"normalize": True}, "second": BALL}, False),
+        ({"cosine": SPHERE}, False),
+    ],
+)
+def test_balls_that_are_all_fed_with_unit_vectors_are_found(spaces: Any, fed: bool) -> None:
+    own = make_system("a", geometry="mine")
+    assert is_unit_fed(replace(own, settings={"geometry": {"mine": spaces}}), {}) is fed
+
+
+def test_a_geometry_of_params_is_looked_up(params: PageParams) -> None:
+    assert not is_unit_fed(make_system("a", geometry="hyperbolic"), params.geometry)

@@ -4,29 +4,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from geomix.config.read import load
-from geomix.config.stages import CellParams, TrainParams
-from geomix.config.studies import References, Study
+from geomix.config.stages import CellParams, SystemsPageParams
 from geomix.data.packed import open_packed
 from geomix.evaluate.ensembles import build_cell
 from geomix.evaluate.score import read_cell, score_study
 from geomix.files import write_json
 from geomix.report.costs import Cost
 from geomix.report.intervals import paired_difference
-from geomix.report.results import Results, over_seeds, own, read_results, stack_queries
+from geomix.report.results import Results, own, read_results, stack_queries
+from geomix.report.settled import System, read_system
 from geomix.report.systems import (
     Ensemble,
-    System,
     Table,
+    borrow_rows,
     build_systems,
-    compare_tables,
-    find_remarks,
+    compare_table,
     list_ensembles,
     list_systems,
-    read_system,
 )
 from tests.report.conftest import BALL, SEEDS, SPHERE, make_study, write_cell
 
@@ -50,8 +49,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "hidden/hypvit": CURVED,
 }
 CLAIM = {"data": "cub200", "score": 85.6, "vector": "head", "protocol": "one seed"}
-REFERENCES = References(given="euclidean", hidden="infonce")
-STUDIES: dict[str, Study] = {"tau": make_study(["hyperbolic"], "0-1", tau=[0.05, 0.1, 0.2])}
+REFERENCES = {"given": "euclidean", "hidden": "infonce"}
+COSTS = {"given/hypvit": Cost(1.5, 2.0)}
 
 
 def place(row: str, seed: int) -> str:
@@ -117,44 +116,52 @@ def results(scored: Path) -> Results:
 
 
 @pytest.fixture
-def systems(scored: Path, results: Results) -> dict[str, dict[str, System]]:
+def systems(scored: Path, results: Results) -> dict[str, list[System]]:
     """Return the settings of the systems."""
     return {
-        labels: {name: read_system(scored / "settled", name, labels) for name in names}
+        labels: [read_system(scored / "settled", name, labels) for name in names]
         for labels, names in list_systems(results.metrics).items()
     }
 
 
 @pytest.fixture
-def tables(
-    results: Results, systems: dict[str, dict[str, System]], kept_packed: Path
-) -> list[Table]:
-    """Return the tables of the page."""
-    costs = {"given/hypvit": Cost(1.5, 2.0)}
-    return compare_tables(results, systems, open_packed(kept_packed), costs, REFERENCES)
+def classes(kept_packed: Path) -> np.ndarray:
+    """Return the class of each test query."""
+    packed = open_packed(kept_packed)
+    labels: np.ndarray = packed.samples["label"].to_numpy()[packed.queries("test")]
+    return labels
 
 
 @pytest.fixture
-def train(root: Path) -> TrainParams:
-    """Return what the settings of the systems are laid over."""
-    return load(TrainParams, path=root / "params.yaml")
+def tables(
+    results: Results, systems: dict[str, list[System]], classes: np.ndarray
+) -> dict[str, Table]:
+    """Return the tables of the page."""
+    return {
+        labels: compare_table(results, group, REFERENCES[labels], COSTS, classes)
+        for labels, group in systems.items()
+    }
 
 
-def test_each_system_is_in_the_table_of_its_labels(tables: list[Table]) -> None:
-    given, hidden = tables
+@pytest.fixture
+def params(root: Path) -> SystemsPageParams:
+    """Return what the page asks params.yaml for."""
+    return load(SystemsPageParams, path=root / "params.yaml")
+
+
+def test_each_system_is_in_the_table_of_its_labels(tables: dict[str, Table]) -> None:
     ensembles = ["ensemble: similarities", "ensemble: features"]
-    named = [row.name for row in given.rows]
+    named = [row.name for row in tables["given"].rows]
     assert named == ["euclidean", "ball_tuned", "hypvit", "hypmix", *ensembles]
-    assert [row.name for row in hidden.rows] == ["infonce", "hypvit"]
-    assert [row.name for row in hidden.borrowed] == ["ball_tuned, labels given"]
+    assert [row.name for row in tables["hidden"].rows] == ["infonce", "hypvit"]
 
 
 def test_scores_are_those_of_the_results(
-    tables: list[Table], results: Results, kept_packed: Path
+    tables: dict[str, Table], results: Results, classes: np.ndarray
 ) -> None:
-    packed = open_packed(kept_packed)
-    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    for table in tables:
+    for table in tables.values():
+        key = f"{table.labels}/{table.reference}"
+        base = stack_queries(results, [place(key, seed) for seed in SEEDS])
         for row in table.rows:
             rows = own(results.metrics, "test")
             rows = rows[(rows["system"] == row.name) & (rows["labels"] == table.labels)]
@@ -162,53 +169,53 @@ def test_scores_are_those_of_the_results(
             assert row.scores["map_at_r"] == pytest.approx(rows["map_at_r"].mean())
             assert row.scores["seeds"] == len(SEEDS)
             if row.name != table.reference:
-                key = f"{table.labels}/{table.reference}"
-                base = stack_queries(results, [place(key, seed) for seed in SEEDS])
                 hits = stack_queries(results, list(rows["cell"]))
-                assert row.difference == paired_difference(hits, base, classes)
-                assert row.verdict == row.difference.verdict
+                difference = paired_difference(hits, base, classes)
+                assert (row.difference, row.verdict) == (difference, difference.verdict)
 
 
-def test_the_reference_is_not_compared_with_itself(tables: list[Table]) -> None:
-    for table in tables:
+def test_the_reference_is_not_compared_with_itself(tables: dict[str, Table]) -> None:
+    for table in tables.values():
         base = table.base
         assert (base.verdict, base.difference, base.changes) == ("reference", None, "nothing")
 
 
 def test_a_row_is_tuned_where_a_study_tuned_it_whatever_its_name(
-    tables: list[Table], systems: dict[str, dict[str, System]], kept_packed: Path, results: Results
+    tables: dict[str, Table],
+    systems: dict[str, list[System]],
+    results: Results,
+    classes: np.ndarray,
 ) -> None:
-    assert [row.name for row in tables[0].tuned] == ["ball_tuned"]
-    renamed = {
-        labels: {name: replace(one, tuned_on=None) for name, one in group.items()}
-        for labels, group in systems.items()
-    }
-    packed = open_packed(kept_packed)
-    assert not compare_tables(results, renamed, packed, {}, REFERENCES)[0].tuned
+    assert [row.name for row in tables["given"].tuned] == ["ball_tuned"]
+    untuned = [replace(one, tuned_on=None) for one in systems["given"]]
+    assert not compare_table(results, untuned, "euclidean", {}, classes).tuned
 
 
-def test_tuned_rows_are_not_compared_where_labels_are_hidden(tables: list[Table]) -> None:
-    (borrowed,) = tables[1].borrowed
-    assert (borrowed.verdict, borrowed.difference) == ("not comparable", None)
-    assert borrowed.changes == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
-    assert borrowed.score == tables[0].tuned[0].score
+def test_tuned_rows_are_not_compared_where_labels_are_hidden(
+    tables: dict[str, Table], systems: dict[str, list[System]]
+) -> None:
+    (row,) = borrow_rows(tables["given"], systems["given"], systems["hidden"][0])
+    assert row.name == "ball_tuned, labels given"
+    assert (row.verdict, row.difference) == ("not comparable", None)
+    assert row.changes == "geometry hyperbolic, tau 0.2, curvature 0.5, labels given"
+    assert row.score == tables["given"].tuned[0].score
 
 
-def test_changes_and_costs_stand_beside_the_scores(tables: list[Table]) -> None:
-    rows = {row.name: row for row in tables[0].rows}
+def test_changes_and_costs_stand_beside_the_scores(tables: dict[str, Table]) -> None:
+    rows = {row.name: row for row in tables["given"].rows}
     assert rows["hypvit"].changes == "geometry hyperbolic, tau 0.2, curvature 0.5"
     assert rows["hypvit"].cost == Cost(1.5, 2.0)
     assert rows["ensemble: features"].changes.endswith("weight 1 of the second: hypvit alone")
 
 
-def test_the_best_row_is_seen_beside_the_best_tuned_one(tables: list[Table]) -> None:
-    given, hidden = tables
+def test_the_best_row_is_seen_beside_the_best_tuned_one(tables: dict[str, Table]) -> None:
+    given, hidden = tables["given"], tables["hidden"]
     assert given.best.score == max(row.score for row in given.rows)
     assert given.rival is not None
     assert given.rival.name == ("ball_tuned" if given.best.name != "ball_tuned" else "euclidean")
     assert hidden.rival == hidden.base
-    counted = sum(given.count(verdict) for verdict in {row.verdict for row in given.rows})
-    assert counted == len(given.rows)
+    verdicts = {row.verdict for row in given.rows}
+    assert sum(len(given.list_names(verdict)) for verdict in verdicts) == len(given.rows)
 
 
 def test_ensembles_are_the_rows_with_a_weight(results: Results) -> None:
@@ -220,65 +227,29 @@ def test_ensembles_are_the_rows_with_a_weight(results: Results) -> None:
     assert list_ensembles(without) == []
 
 
-def test_remarks_follow_from_settings_and_figures(
-    tables: list[Table],
-    systems: dict[str, dict[str, System]],
-    kept_packed: Path,
-    train: TrainParams,
-    results: Results,
-) -> None:
-    found = find_remarks(tables, systems, open_packed(kept_packed), {}, train, STUDIES)
-    rows = own(results.metrics, "test")
-    means = over_seeds(rows, ["system"]).set_index("system")
-    assert found["unit_fed"] == {"hypmix": means.loc["hypmix", "rank_correlation"]}
-    assert found["unit_fed"]["hypmix"] == pytest.approx(1, abs=5e-5)
-    assert [(one.system, one.axis, one.value) for one in found["edges"]] == [
-        ("ball_tuned", "tau", 0.2)
-    ]
-    assert found["corrections"] == ["hypmix"]
-    assert found["priors"].high == {}
-    assert found["noise"] is None
-
-
 def test_the_page_is_whole(
-    scored: Path, kept_results: Path, kept_packed: Path, train: TrainParams, tmp_path: Path
+    scored: Path, kept_results: Path, kept_packed: Path, params: SystemsPageParams, tmp_path: Path
 ) -> None:
-    def build(costs: Path) -> dict[str, bytes]:
-        return build_systems(
-            scored / "results",
-            kept_results / "baselines",
-            scored / "settled",
-            kept_packed,
-            costs,
-            train,
-            STUDIES,
-            REFERENCES,
-        )
-
-    files = build(tmp_path / "none.csv")
+    grid = make_study(["hyperbolic"], "0-1", tau=[0.05, 0.1, 0.2])
+    params = params.model_copy(update={"study": {"tau": grid}})
+    folders = scored / "results", kept_results / "baselines", scored / "settled", kept_packed
+    files = build_systems(*folders, tmp_path / "none.csv", params)
     assert set(files) == {"README.md", "cells.csv", "figure.png"}
     page = files["README.md"].decode()
     assert "nan" not in page.partition("<details>")[0]
     first = page.splitlines()[2]
     assert first.startswith("**On patterns with labels given, `")
     assert len(first.split()) <= 30
-    assert {part.split(")")[0] for part in page.split("](")[1:]} == {
-        "figure.png",
-        "cells.csv",
-        "../tau/README.md",
-    }
+    targets = {part.split(")")[0] for part in page.split("](")[1:]}
+    assert targets == {"figure.png", "cells.csv", "../tau/README.md"}
     widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
     assert max(widths) <= 7
-    assert "85.6" in page
+    assert "| ball_tuned, labels given " in page
+    assert "The tau of `ball_tuned` (0.2) lies **at an edge of the grid**" in page
+    assert "Its rank correlation with cosine is 1.0000, as it must be." in page
+    assert "Here that is `hypmix`." in page
+    assert "| 85.6 " in page
     costs = tmp_path / "costs.csv"
     measures = {"ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
     pd.DataFrame({"implementation": ["given/hypvit"]} | measures).to_csv(costs)
-    assert "| 1.23 " in build(costs)["README.md"].decode()
-
-
-def test_without_hidden_labels_there_is_no_such_table(
-    results: Results, systems: dict[str, dict[str, System]], kept_packed: Path
-) -> None:
-    packed = open_packed(kept_packed)
-    (table,) = compare_tables(results, {"given": systems["given"]}, packed, {}, REFERENCES)
-    assert table.labels == "given"
+    assert "| 1.23 " in build_systems(*folders, costs, params)["README.md"].decode()

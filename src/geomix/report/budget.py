@@ -1,7 +1,6 @@
 """What each cell of a study was trained with: passes, samples, batches, the network."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -12,40 +11,13 @@ SECTIONS = ("epochs", "batch", "backbone")
 SHAPE = ("side", "stem", "patch", "width", "depth", "heads")
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a cell was trained with.
-
-    Attributes:
-        cells: How many there are.
-        epochs: Passes over the samples.
-        images: Samples of train.
-        steps: Of the optimiser.
-        classes: In a batch.
-        views: Images of each of these.
-        backbone: Its name.
-        shape: Its sizes.
-        start: What its weights were at first.
-    """
-
-    cells: int
-    epochs: int
-    images: int
-    steps: int
-    classes: int
-    views: int
-    backbone: str
-    shape: dict[str, Any]
-    start: str
-
-
 def find_budget(
     packed: Packed,
     settings: TrainParams,
     cells: int,
     axes: Iterable[str] = (),
     pinned: Mapping[str, Any] | None = None,
-) -> Budget | None:
+) -> dict[str, Any] | None:
     """Find the budget that all cells share.
 
     Args:
@@ -56,7 +28,9 @@ def find_budget(
         pinned: Settings of the study by dotted key, over the others.
 
     Returns:
-        The budget, or nothing.
+        `cells`, `epochs`, `images` of train, `steps` of the optimiser, `classes` in a batch and
+        `views`, images of each of these, `backbone`, its `shape`, and its weights at the `start`;
+        or nothing.
     """
     if any(axis.partition(".")[0] in SECTIONS for axis in axes):
         return None
@@ -68,14 +42,14 @@ def find_budget(
     images, classes, views = len(packed.rows("train")), read("batch.classes"), read("batch.images")
     shape = {key: read(f"backbone.{key}") for key in SHAPE}
     fresh = not read("backbone.pretrained") and read("backbone.checkpoint") is None
-    return Budget(
-        cells,
-        read("epochs"),
-        images,
-        read("epochs") * max(1, images // (classes * views)),
-        classes,
-        views,
-        read("backbone.name"),
-        {key: value for key, value in shape.items() if value},
-        "from scratch" if fresh else "from given weights",
-    )
+    return {
+        "cells": cells,
+        "epochs": read("epochs"),
+        "images": images,
+        "steps": read("epochs") * max(1, images // (classes * views)),
+        "classes": classes,
+        "views": views,
+        "backbone": read("backbone.name"),
+        "shape": {key: value for key, value in shape.items() if value},
+        "start": "from scratch" if fresh else "from given weights",
+    }

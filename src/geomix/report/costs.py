@@ -1,13 +1,14 @@
 """What the loss and its gradient cost in each system, beside those of the reference."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+
+from geomix.report.settled import System
 
 FREE = ("tau", "curvature", "lam", "augment")  # settings that change no work of the loss
 
@@ -41,31 +42,27 @@ def read_costs(path: Path, reference: str) -> dict[str, Cost]:
         return {}
     table = pd.read_csv(path)
     memory = table["extra_mib"] - table["baseline_extra_mib"]
-    columns = (table["implementation"], table["ratio"], memory)
-    measured = {str(name): Cost(time, extra) for name, time, extra in zip(*columns, strict=True)}
-    return {reference: Cost(1.0, 0.0)} | measured
+    measured = map(Cost, table["ratio"], memory)
+    return {reference: Cost(1.0, 0.0)} | dict(zip(table["implementation"], measured, strict=True))
 
 
-def find_noise(
-    costs: Mapping[str, Cost], settings: Mapping[str, Mapping[str, Any]]
-) -> Noise | None:
+def find_noise(costs: Mapping[str, Cost], systems: Iterable[System]) -> Noise | None:
     """Find the two systems of the same work whose times are farthest apart; that is noise.
 
     Args:
         costs: From `read_costs`.
-        settings: Of all systems, by `<labels>/<name>`.
+        systems: All of them.
     """
-    work = {
-        name: {key: value for key, value in one.items() if key not in FREE}
-        for name, one in settings.items()
-        if name in costs
-    }
+    known = [(costs[one.key].time, one) for one in systems if one.key in costs]
+    measured = sorted(known, key=lambda pair: pair[0])
     pairs = [
-        sorted(pair, key=lambda name: costs[name].time)
-        for pair in combinations(work, 2)
-        if work[pair[0]] == work[pair[1]]
+        Noise(high.system, low.system, slow, fast)
+        for (fast, low), (slow, high) in combinations(measured, 2)
+        if _work(low) == _work(high)
     ]
-    if not pairs:
-        return None
-    low, high = max(pairs, key=lambda pair: costs[pair[1]].time / costs[pair[0]].time)
-    return Noise(high, low, costs[high].time, costs[low].time)
+    return max(pairs, key=lambda pair: pair.high_time / pair.low_time, default=None)
+
+
+def _work(system: System) -> dict[str, object]:
+    """Return the settings that change the work of the loss."""
+    return {key: value for key, value in system.comparable.items() if key not in FREE}

@@ -13,13 +13,17 @@ from matplotlib.patches import Rectangle
 from pandas.api.types import is_numeric_dtype
 
 from geomix.report.figures import look_of, to_png
-from geomix.report.findings import Findings, Step
+from geomix.report.findings import Findings
 from geomix.report.results import SCORE
+from geomix.report.text import number
 
 NEAR = 0.5  # a baseline is drawn if it is at most this part of the range of the curves below them
-DODGE = 0.45  # of the smallest step between values: how far geometries stand apart, in all
+DODGE, WIDEST = (
+    0.45,
+    0.12,
+)  # how far geometries stand apart in all: of a step between values, of all
 TITLES = {"val": "val classes, which chose", "test": "test classes"}
-BASELINE_DASHES = ((0, (1, 3)), (0, (6, 4)))
+DASHES = ((0, (1, 3)), (0, (6, 4)))  # of baselines
 
 
 def draw_curves(found: Findings) -> bytes:
@@ -34,133 +38,94 @@ def draw_curves(found: Findings) -> bytes:
     Returns:
         A PNG.
     """
-    axis = found.axes[0]
-    figure, (on_val, on_test, apart) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
-    values = list(found.summaries["test"][axis].unique())
-    shifts = dict(zip(found.chosen, np.linspace(-0.5, 0.5, len(found.chosen)), strict=True))
-    for panel, split in ((on_val, "val"), (on_test, "test")):
-        place = _place_values(panel, values, found)
-        for geometry in found.chosen:
-            _draw_curve(panel, found, split, geometry, place, shifts[geometry])
-        _draw_baselines(panel, found.baselines[split])
-        panel.set(title=f"{TITLES[split]} ({_count_seeds(found)})", xlabel=axis)
-    on_val.set_ylabel("R@1, %")
-    place = _place_values(apart, values, found)
-    for geometry in dict.fromkeys(step.geometry for step in found.steps):
-        steps = [step for step in found.steps if step.geometry == geometry]
-        x = [place(step.value, shifts[geometry]) for step in steps]
-        _draw_steps(apart, x, steps, look_of(geometry, list(found.chosen)))
-    apart.set_xlim(on_test.get_xlim())
-    apart.axhline(0, color="0.3", linewidth=1)
-    apart.set(title=_name_control(found), xlabel=axis, ylabel="difference in test R@1, points")
-    for panel in (on_val, on_test, apart):
+    axis, names = found.axes[0], list(found.chosen)
+    figure, panels = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained", sharex=True)
+    places, shift = _place_values(panels[0], list(found.summaries["test"][axis].unique()), found)
+    for panel, (title, table) in zip(panels, _tabulate(found).items(), strict=True):
+        for geometry, rows in table.groupby("geometry", sort=False):
+            look = look_of(geometry, names)
+            x = rows[axis].map(places) + shift * (names.index(geometry) / len(names) - 0.5)
+            bars = np.stack([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
+            _draw_points(panel, x, rows["mean"], look, geometry, yerr=bars)
+            at = rows["chosen"].to_numpy()
+            large = {"markersize": 9, "markeredgecolor": "black", "zorder": 3}
+            _draw_points(panel, x[at], rows["mean"][at], look | large, None, yerr=bars[:, at])
+        panel.set(title=title, xlabel=axis)
         panel.grid(alpha=0.25)
-    _add_legend(figure, on_test)
+    for panel, baselines in zip(panels, found.baselines.values(), strict=False):
+        low, high = panel.get_ylim()
+        for dash, (_, row) in zip(DASHES, baselines.iterrows(), strict=False):
+            if 100 * row[SCORE] >= low - NEAR * (high - low):
+                line = {"color": "0.45", "linewidth": 1, "linestyle": dash}
+                panel.axhline(100 * row[SCORE], **line, label=row["geometry"])
+    panels[0].set_ylabel("R@1, %")
+    panels[2].set_ylabel("difference in test R@1, points")
+    panels[2].axhline(0, color="0.3", linewidth=1)
+    _add_legend(figure, 7)
     return to_png(figure)
 
 
-def _draw_curve(
-    panel: Axes, found: Findings, split: str, geometry: str, place: Any, shift: float
-) -> None:
-    """Draw one geometry over the axis, with a larger marker at its choice."""
-    axis, summary, look = (
-        found.axes[0],
-        found.summaries[split],
-        look_of(geometry, list(found.chosen)),
-    )
-    rows = summary[summary["geometry"] == geometry].sort_values(axis)
-    x = [place(value, shift) for value in rows[axis]]
-    y = 100 * rows[SCORE].to_numpy()
-    bars = 100 * rows[f"{SCORE}_sd"].to_numpy()
-    _draw_points(panel, x, y, np.stack([bars, bars]), geometry, look)
-    at = list(rows[axis]).index(found.chosen[geometry][axis])
-    chosen = look | {"markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
-    panel.plot(x[at], y[at], **chosen, **_face(bars))
+def _tabulate(found: Findings) -> dict[str, pd.DataFrame]:
+    """Return what each panel shows, by its title: means with the ends of their bars."""
+    axis, steps = found.axes[0], found.steps
+    counts = sorted({row["seeds"] for row in found.chosen.values()})
+    seeds = f"{' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}"
+    tables = {}
+    for split, title in TITLES.items():
+        rows = found.summaries[split].sort_values(axis, kind="stable")
+        mean, spread = rows[SCORE], rows[f"{SCORE}_sd"]
+        best = rows["geometry"].map({name: row[axis] for name, row in found.chosen.items()})
+        ends = {"mean": mean, "low": mean - spread, "high": mean + spread}
+        tables[f"{title} ({seeds})"] = rows.assign(**ends, chosen=rows[axis] == best)
+    where = "the flat limit of the same geometry"
+    if found.answer.kind != "limit":
+        where = f"{steps['control'].iloc[0] if len(steps) else 'nothing'}, same {axis}"
+    none = pd.DataFrame(columns=["geometry", axis, "mean", "low", "high"])
+    tables[f"minus {where}"] = (steps if len(steps) else none).assign(chosen=False)
+    for table in tables.values():
+        table[["mean", "low", "high"]] *= 100
+    return tables
 
 
 def _draw_points(
-    panel: Axes,
-    x: Sequence[float],
-    y: np.ndarray,
-    bars: np.ndarray,
-    label: str | None,
-    look: dict[str, Any],
+    panel: Axes, x: Any, y: Any, look: Mapping[str, Any], label: Any, **bars: Any
 ) -> None:
-    """Draw points with bars of given lengths, (2, N), or hollow where these are NaN."""
-    panel.plot(x, y, label=label, **look, **_face(bars))
-    if not np.isnan(bars).all():
-        panel.errorbar(x, y, yerr=bars, fmt="none", ecolor=look["color"], capsize=2, linewidth=1)
+    """Draw points with bars, hollow where these are NaN, as one seed leaves them."""
+    hollow = all(np.isnan(lengths).all() for lengths in bars.values())
+    face = {"markerfacecolor": "white"} if hollow else {}
+    panel.errorbar(x, y, **bars, **{**look, **face}, label=label, capsize=2, elinewidth=1)
 
 
-def _face(bars: np.ndarray) -> dict[str, Any]:
-    """Return how markers are filled: not at all where one seed leaves no bars."""
-    return {"markerfacecolor": "white"} if np.isnan(bars).all() else {}
-
-
-def _draw_steps(
-    panel: Axes, x: Sequence[float], steps: Sequence[Step], look: dict[str, Any]
-) -> None:
-    """Draw the differences of one geometry from its control."""
-    means = np.array([step.difference.mean for step in steps])
-    lows = np.array([step.difference.low for step in steps])
-    highs = np.array([step.difference.high for step in steps])
-    _draw_points(panel, x, 100 * means, 100 * np.stack([means - lows, highs - means]), None, look)
-
-
-def _name_control(found: Findings) -> str:
-    """Say what the differences are from."""
-    controls = list(dict.fromkeys(step.control for step in found.steps))
-    if found.answer.kind == "limit":
-        return "minus the flat limit of the same geometry"
-    return f"minus {controls[0]}, same {found.axes[0]}" if controls else "nothing to compare"
-
-
-def _count_seeds(found: Findings) -> str:
-    """Say how many seeds there are."""
-    counts = sorted({int(row["seeds"]) for row in found.chosen.values()})
-    return f"{' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}"
-
-
-def _draw_baselines(panel: Axes, baselines: pd.DataFrame) -> None:
-    """Draw a horizontal line for each baseline near the curves; the legend names them."""
-    low, high = panel.get_ylim()
-    for dash, (_, row) in zip(BASELINE_DASHES, baselines.iterrows(), strict=False):
-        level = 100 * row[SCORE]
-        if level >= low - NEAR * (high - low):
-            panel.axhline(level, color="0.45", linewidth=1, linestyle=dash, label=row["geometry"])
-
-
-def _place_values(panel: Axes, values: Sequence[Any], found: Findings) -> Any:
-    """Set up the axis of values with a tick at each, and return where a value lies.
+def _place_values(
+    panel: Axes, values: Sequence[Any], found: Findings
+) -> tuple[dict[Any, float], float]:
+    """Set up the axis of values with a tick at each.
 
     Numbers that are not negative lie on a log axis, 0 to the left of the smallest other after a
     gap; all others lie at equal distances.
 
     Returns:
-        A function of a value and of a shift in [-0.5, 0.5], which tells geometries apart.
+        Where each value lies, and how far from there geometries may stand apart in all.
     """
     numeric = is_numeric_dtype(pd.Series(values)) and min(values) >= 0
-    ordered = sorted(values) if numeric else list(values)
-    positive = [value for value in ordered if numeric and value > 0]
+    ordered = sorted(values) if numeric else values
     places = {value: float(at) for at, value in enumerate(ordered)}
-    if positive:
-        places = {value: math.log10(value or positive[0] / 4) for value in ordered}
-        if ordered[0] == 0:
-            panel.axvline(math.log10(positive[0] / 2), color="0.7", linewidth=1, linestyle=":")
-    labels = [
-        "0\n(flat)" if value == 0 and found.limits else f"{value:g}" if numeric else str(value)
-        for value in ordered
-    ]
+    if numeric and ordered[-1] > 0:
+        least = next(value for value in ordered if value > 0)
+        places = {value: math.log10(value or least / 4) for value in ordered}
+    labels = ["0\n(flat)" if value == 0 and found.limits else number(value) for value in ordered]
     panel.set_xticks(list(places.values()), labels)
     steps = np.diff(list(places.values()))
-    width = DODGE * float(steps.min()) if len(steps) else DODGE
-    return lambda value, shift: places[value] + shift * width
+    return places, min([DODGE * steps.min(), WIDEST * steps.sum()]) if len(steps) else WIDEST
 
 
-def _add_legend(figure: Figure, panel: Axes) -> None:
-    """Name what is drawn, below the panels."""
-    handles = panel.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(handles[1]), frameon=False)
+def _add_legend(figure: Figure, columns: int) -> None:
+    """Name what is drawn, each name once, below the panels."""
+    handles: dict[str, Any] = {}
+    for panel in figure.axes:
+        handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    below: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+    figure.legend(handles.values(), handles.keys(), **below)
 
 
 def draw_maps(found: Findings) -> bytes:
@@ -173,40 +138,30 @@ def draw_maps(found: Findings) -> bytes:
         A PNG.
     """
     across, down = found.axes
-    names = list(found.chosen)
-    counts = [found.summaries["test"][axis].nunique() for axis in found.axes]
-    size = (len(names) * (0.62 * counts[0] + 0.9) + 1.2, 2 * (0.5 * counts[1] + 1.1))
+    names, summaries = list(found.chosen), found.summaries
+    wide, high = (summaries["test"][axis].nunique() for axis in found.axes)
+    size = (len(names) * (0.62 * wide + 0.9) + 1.2, 2 * (0.5 * high + 1.1))
     figure, panels = plt.subplots(2, len(names), figsize=size, squeeze=False, layout="constrained")
-    for line, split in zip(panels, TITLES, strict=True):
-        summary = found.summaries[split]
-        low, high = 100 * summary[SCORE].min(), 100 * summary[SCORE].max()
+    for line, (split, summary) in zip(panels, summaries.items(), strict=True):
+        scores = 100 * summary.pivot(index=["geometry", down], columns=across, values=SCORE)
+        ends = {"vmin": scores.min(axis=None), "vmax": scores.max(axis=None)}
         for panel, name in zip(line, names, strict=True):
-            table = 100 * summary[summary["geometry"] == name].pivot(
-                index=down, columns=across, values=SCORE
+            table, chosen = scores.loc[name], found.chosen[name]
+            image = panel.imshow(table, **ends, cmap="cividis", origin="lower", aspect="auto")
+            for (row, column), score in np.ndenumerate(table.to_numpy()):
+                color = "white" if score < sum(ends.values()) / 2 else "black"
+                panel.text(column, row, f"{score:.1f}", ha="center", va="center", color=color)
+            x, y = table.columns.get_loc(chosen[across]), table.index.get_loc(chosen[down])
+            frame = Rectangle(
+                (x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=3
             )
-            image = panel.imshow(
-                table, vmin=low, vmax=high, cmap="cividis", origin="lower", aspect="auto"
-            )
-            _write_cells(panel, table, (low + high) / 2)
-            chosen = found.chosen[name]
-            corner = (
-                list(table.columns).index(chosen[across]) - 0.5,
-                list(table.index).index(chosen[down]) - 0.5,
-            )
-            panel.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3))
-            panel.set(title=name, xlabel=across)
-            panel.set_xticks(range(len(table.columns)), [f"{one}" for one in table.columns])
-            panel.set_yticks(range(len(table.index)), [f"{one}" for one in table.index])
+            panel.add_patch(frame)
+            panel.set(title=f"{name}, {split}", xlabel=across)
+            panel.set_xticks(range(wide), map(number, table.columns))
+            panel.set_yticks(range(high), map(number, table.index))
         line[0].set_ylabel(down)
-        figure.colorbar(image, ax=list(line), label=f"R@1, %, {TITLES[split]}")
+        figure.colorbar(image, ax=list(line), label="R@1, %")
     return to_png(figure)
-
-
-def _write_cells(panel: Axes, table: pd.DataFrame, middle: float) -> None:
-    """Write the scores into a map, light on dark and dark on light."""
-    for (row, column), value in np.ndenumerate(table.to_numpy()):
-        color = "white" if value < middle else "black"
-        panel.text(column, row, f"{value:.1f}", ha="center", va="center", color=color, fontsize=9)
 
 
 def draw_systems(groups: Mapping[str, pd.DataFrame], baselines: Mapping[str, float]) -> bytes:
@@ -222,31 +177,21 @@ def draw_systems(groups: Mapping[str, pd.DataFrame], baselines: Mapping[str, flo
     Returns:
         A PNG.
     """
-    longest = max(len(rows) for rows in groups.values())
     names = list(dict.fromkeys(name for rows in groups.values() for name in rows["geometry"]))
+    size = (6.2 * len(groups), 0.27 * max(len(rows) for rows in groups.values()) + 2)
     figure, panels = plt.subplots(
-        1,
-        len(groups),
-        figsize=(6.2 * len(groups), 0.27 * longest + 2),
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
+        1, len(groups), figsize=size, squeeze=False, sharex=True, layout="constrained"
     )
     for panel, (labels, rows) in zip(panels[0], groups.items(), strict=True):
         ordered = rows.sort_values(SCORE, kind="stable")
         for height, (_, row) in enumerate(ordered.iterrows()):
             look = look_of(row["geometry"], names) | {"linestyle": "none"}
-            score, bar = 100 * row[SCORE], np.array([100 * row[f"{SCORE}_sd"]])
-            panel.plot(score, height, **look, **_face(bar))
-            if not np.isnan(bar).any():
-                panel.errorbar(score, height, xerr=bar, fmt="none", ecolor=look["color"], capsize=2)
-        panel.set_yticks(range(len(ordered)), list(ordered.index), fontsize=8)
-        for (name, value), dash in zip(baselines.items(), BASELINE_DASHES, strict=False):
-            panel.axvline(100 * value, color="0.45", linewidth=1, linestyle=dash, label=name)
+            bar = 100 * np.array([row[f"{SCORE}_sd"]])
+            _draw_points(panel, 100 * row[SCORE], height, look, row["geometry"], xerr=bar)
+        panel.set_yticks(range(len(ordered)), ordered.index, fontsize=8)
+        for dash, (name, share) in zip(DASHES, baselines.items(), strict=False):
+            panel.axvline(100 * share, color="0.45", linewidth=1, linestyle=dash, label=name)
         panel.set(title=f"labels {labels}", xlabel="test R@1, %")
         panel.grid(axis="x", alpha=0.25)
-    for name in names:
-        panels[0, 0].plot([], [], **look_of(name, names) | {"linestyle": "none"}, label=name)
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    _add_legend(figure, 4)
     return to_png(figure)

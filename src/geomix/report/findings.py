@@ -6,7 +6,7 @@ none compares by cosine.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -30,7 +30,6 @@ from geomix.report.results import (
 )
 
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine above which a geometry reorders nothing
-KINDS = ("cosine", "flat", "curved")
 
 Row = dict[str, Any]
 
@@ -85,16 +84,6 @@ class Bend:
 
 
 @dataclass(frozen=True)
-class Step:
-    """The difference of a geometry from its control at one value of the only axis."""
-
-    geometry: str
-    control: str
-    value: Any
-    difference: Difference
-
-
-@dataclass(frozen=True)
 class Findings:
     """What a study found.
 
@@ -112,7 +101,8 @@ class Findings:
         limits: Of the chosen values from the flat limit, by geometry; none where that was chosen.
         limit_rows: Mean test rows in the flat limit, by geometry.
         bends: Whether curvature acted, by geometry.
-        steps: Differences from the control along the only axis.
+        steps: A row for each geometry and value of the only axis: the `control`, and the difference
+            of test recall at 1 from it, `mean`, `low` and `high`.
         answer: The comparison that the first sentence makes.
     """
 
@@ -129,7 +119,7 @@ class Findings:
     limits: dict[str, Difference | None]
     limit_rows: dict[str, Row]
     bends: list[Bend]
-    steps: list[Step]
+    steps: pd.DataFrame
     answer: Answer
 
     @property
@@ -162,48 +152,36 @@ class Findings:
         return [place for place in self.places if place.kind == "edge"]
 
     @property
-    def seeds(self) -> int:
-        """The fewest seeds of a geometry."""
-        return min(row["seeds"] for row in self.chosen.values())
-
-    @property
     def still(self) -> list[str]:
         """The curved geometries that rank as cosine does at the chosen values."""
-        return [name for name, row in self._curved.items() if not row["acted"]]
+        return [name for name in self.list_kind("curved") if not self.chosen[name]["acted"]]
 
     @property
     def moving(self) -> list[str]:
         """The curved geometries that rank otherwise than cosine at the chosen values."""
-        return [name for name, row in self._curved.items() if row["acted"]]
+        return [name for name in self.list_kind("curved") if self.chosen[name]["acted"]]
 
     @property
     def shared_gain(self) -> bool:
         """Whether flat and curved beat cosine alike, so that no curvature explains the gain."""
         first, control = self.answer.first, self.answer.second
-        cosine = next((name for name, row in self.chosen.items() if row["kind"] == "cosine"), None)
-        if self.answer.kind != "control" or cosine in (None, control):
+        pairs = [(first, control)]
+        pairs += [(one, cosine) for cosine in self.list_kind("cosine")[:1] for one in pairs[0]]
+        if self.answer.kind != "control" or len(pairs) < 3 or control in pairs[1]:
             return False
-        gains = [find_difference(self.differences, name, cosine) for name in (first, control)]
-        between = find_difference(self.differences, first, control)
-        return [one.verdict for one in (*gains, between)] == [
-            "higher",
-            "higher",
-            "no difference found",
-        ]
+        verdicts = [find_difference(self.differences, *pair).verdict for pair in pairs]
+        return verdicts == ["no difference found", "higher", "higher"]
 
-    @property
-    def _curved(self) -> dict[str, Row]:
-        return {name: row for name, row in self.chosen.items() if row["kind"] == "curved"}
+    def list_kind(self, kind: str) -> list[str]:
+        """Return the geometries of a kind."""
+        return [name for name, row in self.chosen.items() if row["kind"] == kind]
 
 
-def describe_rows(
-    summary: pd.DataFrame, chosen: pd.DataFrame, axes: Sequence[str]
-) -> dict[str, Row]:
+def describe_rows(summary: pd.DataFrame, chosen: pd.DataFrame, keys: list[str]) -> dict[str, Row]:
     """Return the chosen rows of a summary by geometry.
 
     Each has besides its `kind`, and whether curvature `acted`: whether it ranks unlike cosine.
     """
-    keys = ["geometry", *axes]
     rows = chosen[keys].merge(summary, on=keys)
     uncurved = np.where(rows["radius_mean"].isna(), "cosine", "flat")
     rows["kind"] = np.where(rows["curved"] > 0, "curved", uncurved)
@@ -218,23 +196,8 @@ def find_difference(
     if (first, second) in differences:
         return differences[first, second]
     other = differences[second, first]
-    turned = tuple(-gap for gap in other.per_seed)
-    return Difference(-other.mean, -other.high, -other.low, turned)
-
-
-def find_cells(metrics: pd.DataFrame, row: pd.Series | Row, axes: Sequence[str]) -> list[str]:
-    """Return the cells of a geometry at given values, in order of their seeds."""
-    rows = own(metrics, "test")
-    for key in ("geometry", *axes):
-        rows = rows[rows[key] == row[key]]
-    return list(rows.sort_values("seed")["cell"])
-
-
-def compare_cells(
-    results: Results, first: Sequence[str], second: Sequence[str], classes: np.ndarray
-) -> Difference:
-    """Return the difference in test recall at 1 of cells of the same seeds, first minus second."""
-    return paired_difference(stack_queries(results, first), stack_queries(results, second), classes)
+    turned = tuple(0 - gap for gap in other.per_seed)  # 0 - 0 is not -0
+    return Difference(0 - other.mean, 0 - other.high, 0 - other.low, turned)
 
 
 def find(name: str, study: Study, results: Results, baselines: Results, packed: Packed) -> Findings:
@@ -248,23 +211,38 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
         packed: The data set that was searched.
     """
     axes, metrics = list(study.axes), results.metrics
+    keys = ["geometry", *axes]
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    summaries = {split: over_seeds(own(metrics, split), ["geometry", *axes]) for split in SCORED}
+    summaries = {split: over_seeds(own(metrics, split), keys) for split in SCORED}
+    ordered = own(metrics, "test").sort_values("seed").groupby(keys)["cell"].agg(list)
+
+    def cells_of(row: Row) -> list[str]:
+        """Return the cells of a geometry at given values, in order of their seeds."""
+        place = tuple(row[key] for key in keys)
+        return list(ordered[place if axes else place[0]])
+
+    def compare(first: Row, second: Row) -> Difference:
+        """Return the difference in test recall at 1, first minus second."""
+        hits = [stack_queries(results, cells_of(row)) for row in (first, second)]
+        return paired_difference(hits[0], hits[1], classes)
+
     best = choose(summaries["val"], axes)
-    cells = {str(row["geometry"]): find_cells(metrics, row, axes) for _, row in best.iterrows()}
-    chosen = describe_rows(summaries["test"], best, axes)
-    pairs = [(second, first) for first, second in combinations(chosen, 2)]
-    differences = {
-        pair: compare_cells(results, cells[pair[0]], cells[pair[1]], classes) for pair in pairs
+    chosen = describe_rows(summaries["test"], best, keys)
+    limits = describe_rows(summaries["test"], _choose_limits(summaries["val"], axes), keys)
+    differences = {(b, a): compare(chosen[b], chosen[a]) for a, b in combinations(chosen, 2)}
+    from_limits = {
+        one: None if cells_of(row) == cells_of(chosen[one]) else compare(chosen[one], row)
+        for one, row in limits.items()
     }
-    limits = _choose_limits(summaries["val"], axes)
-    limit_rows = describe_rows(summaries["test"], limits, axes)
-    limit_cells = {one: find_cells(metrics, row, axes) for one, row in limit_rows.items()}
-    from_limit = {
-        one: None if names == cells[one] else compare_cells(results, cells[one], names, classes)
-        for one, names in limit_cells.items()
-    }
-    answer = _answer(chosen, differences, from_limit)
+    answer = _answer(chosen, differences, from_limits)
+    steps = []
+    for row in summaries["test"].to_dict("records") if len(axes) == 1 else ():
+        if control := _find_control(row, answer, limits, next(iter(chosen))):
+            difference = compare(row, {**row, **control})
+            bounds = {"mean": difference.mean, "low": difference.low, "high": difference.high}
+            steps.append(
+                {key: row[key] for key in keys} | {"control": control["geometry"]} | bounds
+            )
     return Findings(
         name=name,
         axes=axes,
@@ -273,25 +251,24 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
         summaries=summaries,
         baselines={split: average_baselines(baselines, split) for split in SCORED},
         chosen=chosen,
-        cells=cells,
+        cells={one: cells_of(row) for one, row in chosen.items()},
         places=list(place_choices(summaries["val"], best, axes)),
         differences=differences,
-        limits=from_limit,
-        limit_rows=limit_rows,
+        limits=from_limits,
+        limit_rows=limits,
         bends=[
-            _bend(rows, axes, limit_rows)
+            _bend(rows, axes, limits)
             for _, rows in summaries["test"].groupby("geometry", sort=False)
         ],
-        steps=list(_step(results, summaries["test"], axes, answer, limit_cells, classes)),
+        steps=pd.DataFrame(steps),
         answer=answer,
     )
 
 
 def _list_fixed(metrics: pd.DataFrame, axes: Sequence[str]) -> Row:
     """Return the settings of the cells that do not vary."""
-    values = {
-        key: metrics[key].dropna().unique() for key in list_settings(metrics) if key not in axes
-    }
+    settings = [key for key in list_settings(metrics) if key not in axes]
+    values = {key: metrics[key].dropna().unique() for key in settings}
     return {key: found[0] for key, found in values.items() if len(found) == 1}
 
 
@@ -307,17 +284,15 @@ def _answer(
     limits: dict[str, Difference | None],
 ) -> Answer:
     """Find the comparison that answers: with a control if there is one, else with the limit."""
-    of_kind = {
-        kind: [
-            name
-            for name, row in chosen.items()
-            if row["kind"] == kind and (kind == "curved" or name not in limits)
-        ]
-        for kind in KINDS
-    }
-    controls = of_kind["flat"] or of_kind["cosine"]
-    if of_kind["curved"] and controls:
-        first, second = of_kind["curved"][0], controls[0]
+    curved = [name for name, row in chosen.items() if row["kind"] == "curved"]
+    controls = [
+        name
+        for kind in ("flat", "cosine")
+        for name, row in chosen.items()
+        if row["kind"] == kind and name not in limits
+    ]
+    if curved and controls:
+        first, second = curved[0], controls[0]
         return Answer("control", first, second, find_difference(differences, first, second))
     if limits:
         first = next(iter(limits))
@@ -328,50 +303,27 @@ def _answer(
     return Answer("best", first, others[0], find_difference(differences, first, others[0]))
 
 
+def _find_control(row: Row, answer: Answer, limits: dict[str, Row], first: str) -> Row | None:
+    """Return what a row is compared with along an axis: a geometry, with values if not the row's.
+
+    Where the answer is about a control or a flat limit, only curved rows are compared with it; else
+    all geometries are compared with the first.
+    """
+    name = row["geometry"]
+    if answer.kind in ("control", "limit") and row["curved"] == 0:
+        return None
+    if answer.kind == "limit":
+        return limits.get(name)
+    control = answer.second if answer.kind == "control" else first
+    return {"geometry": control} if name != control else None
+
+
 def _bend(rows: pd.DataFrame, axes: Sequence[str], limits: dict[str, Row]) -> Bend:
     """Find whether curvature acted on a geometry, from its test rows."""
-    name = str(rows["geometry"].iloc[0])
-    curved = rows[rows["curved"] > 0]
+    name, curved = str(rows["geometry"].iloc[0]), rows[rows["curved"] > 0]
     if curved.empty:
         return Bend(name, math.nan, {}, math.nan, math.nan, None)
-    most = curved.loc[curved["rank_correlation"].idxmin()]
-    scores = curved[SCORE]
-    return Bend(
-        name,
-        float(most["rank_correlation"]),
-        {axis: most[axis] for axis in axes},
-        float(scores.min()),
-        float(scores.max()),
-        limits.get(name),
-    )
-
-
-def _step(
-    results: Results,
-    summary: pd.DataFrame,
-    axes: Sequence[str],
-    answer: Answer,
-    limits: dict[str, list[str]],
-    classes: np.ndarray,
-) -> Iterator[Step]:
-    """Compare each geometry with its control at each value of the only axis.
-
-    Where the answer is about a control or a flat limit, only curved cells are compared with it;
-    else all geometries are compared with the first.
-    """
-    for _, row in summary.iterrows() if len(axes) == 1 else ():
-        name = str(row["geometry"])
-        if answer.kind in ("control", "limit") and row["curved"] == 0:
-            continue
-        if answer.kind == "limit" and name not in limits:
-            continue
-        if answer.kind == "limit":
-            control, others = f"{name} without curvature", limits[name]
-        else:
-            is_control = answer.kind == "control"
-            control = answer.second if is_control else str(summary["geometry"].iloc[0])
-            others = find_cells(results.metrics, {**row, "geometry": control}, axes)
-        if name != control:
-            cells = find_cells(results.metrics, row, axes)
-            difference = compare_cells(results, cells, others, classes)
-            yield Step(name, control, row[axes[0]], difference)
+    most, scores = curved.loc[curved["rank_correlation"].idxmin()], curved[SCORE]
+    at = {axis: most[axis] for axis in axes}
+    lowest = float(most["rank_correlation"])
+    return Bend(name, lowest, at, float(scores.min()), float(scores.max()), limits.get(name))

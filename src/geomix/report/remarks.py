@@ -1,6 +1,6 @@
 """Why some rows of the systems are as they are, told from their settings and figures."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from geomix.config.sections import Geometry
 from geomix.config.studies import Study, flatten
 from geomix.report.results import BASELINES, SCORE
+from geomix.report.settled import System
 
 # Rules that correct for false negatives, which there are none of where labels are given.
 CORRECTIONS = ("debiased", "false_negative_elimination", "positive_unlabelled", "cluster")
@@ -73,78 +74,58 @@ def find_untrained(means: pd.DataFrame, baselines: pd.DataFrame) -> Untrained:
     return Untrained(start[SCORE], start["spread_degrees"], list(below.index), still.to_dict())
 
 
-def list_corrections(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the rows that correct for false negatives, by rule or by tau_plus.
-
-    Args:
-        settings: By row.
-    """
-    rules = {name: one.get("negatives") or {} for name, one in settings.items()}
+def list_corrections(systems: Iterable[System]) -> list[str]:
+    """Return the rows that correct for false negatives, by rule or by tau_plus."""
     return [
-        name
-        for name, rule in rules.items()
-        if rule.get("rule") in CORRECTIONS or rule.get("tau_plus")
+        one.system
+        for one in systems
+        if one.negatives["rule"] in CORRECTIONS or one.negatives.get("tau_plus")
     ]
 
 
-def find_priors(
-    settings: Mapping[str, Mapping[str, Any]], classes: np.ndarray, lower: Collection[str]
-) -> Priors:
+def find_priors(systems: Iterable[System], classes: np.ndarray, lower: Collection[str]) -> Priors:
     """Find the rows that correct for far more false negatives than there are.
 
     Args:
-        settings: Of the rows with labels hidden, by row.
+        systems: Those with labels hidden.
         classes: Of the samples of train, (N,), at least 2.
         lower: The rows that are lower than their reference.
     """
     counts = np.unique(classes, return_counts=True)[1]
     share = float((counts * (counts - 1)).sum() / (len(classes) * (len(classes) - 1)))
-    rules = {name: one.get("negatives") or {} for name, one in settings.items()}
+    rules = {one.system: one.negatives for one in systems}
     priors = {name: rule.get("tau_plus") or rule.get("prior") or 0 for name, rule in rules.items()}
     high = {name: prior for name, prior in priors.items() if prior > TOO_HIGH * share}
     return Priors(share, high, [name for name in high if name in lower])
 
 
-def list_spaces(geometry: Geometry) -> dict[str, dict[str, Any]]:
-    """Return the spaces of a geometry of params.yaml as a system's file has them."""
-    return {name: dict(space) for name, space in geometry.items()}
-
-
-def find_unit_fed(spaces: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """Return the rows all of whose balls are fed with unit vectors, so that they rank as cosine.
+def is_unit_fed(system: System, geometries: Mapping[str, Geometry]) -> bool:
+    """Whether all balls of a system are fed with unit vectors, so that it ranks as cosine does.
 
     Args:
-        spaces: The spaces of each row, by name.
+        system: Its own geometry counts, if it has one.
+        geometries: Those of params.yaml.
     """
-    balls = {
-        name: [space for space in own.values() if space["space"] == "ball"]
-        for name, own in spaces.items()
-    }
-    return [
-        name
-        for name, found in balls.items()
-        if found and all(space.get("normalize") for space in found)
-    ]
+    own = system.settings.get("geometry", {}).get(system.geometry)
+    shared = geometries.get(system.geometry, {})
+    spaces = own or {name: dict(space) for name, space in shared.items()}
+    balls = [space for space in spaces.values() if space["space"] == "ball"]
+    return bool(balls) and all(space.get("normalize") for space in balls)
 
 
-def find_edges(
-    tuned: Mapping[str, tuple[str, Mapping[str, Any]]], studies: Mapping[str, Study]
-) -> list[Edge]:
+def find_edges(systems: Iterable[System], studies: Mapping[str, Study]) -> list[Edge]:
     """Find the tuned rows at an edge of the grid they were chosen from.
 
     Args:
-        tuned: The study and the settings of each tuned row.
+        systems: Those that were not tuned are passed over.
         studies: By name.
     """
-    return [
-        Edge(system, name, axis, flatten(settings)[axis])
-        for system, (name, settings) in tuned.items()
-        for axis, values in studies[name].axes.items()
-        if _is_edge(flatten(settings).get(axis), values)
-    ]
-
-
-def _is_edge(value: Any, values: Sequence[Any]) -> bool:
-    """Whether a value is the first or the last of a grid of numbers."""
-    numbers = all(isinstance(one, int | float) for one in values)
-    return numbers and value in (min(values), max(values))
+    edges = []
+    for one in systems:
+        axes = studies[one.tuned_on].axes if one.tuned_on else {}
+        for axis, values in axes.items():
+            value = flatten(one.full).get(axis)
+            numbers = all(isinstance(other, int | float) for other in values)
+            if numbers and value in (min(values), max(values)):
+                edges.append(Edge(one.system, str(one.tuned_on), axis, value))
+    return edges

@@ -1,18 +1,15 @@
 """The page of the literature's systems, side by side, with labels given and hidden."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from geomix.config.stages import TrainParams
-from geomix.config.studies import References, Study
-from geomix.config.systems import Published
-from geomix.data.packed import Packed, open_packed
-from geomix.files import read_json
+from geomix.config.stages import SystemsPageParams
+from geomix.data.packed import open_packed
 from geomix.report.budget import find_budget
 from geomix.report.changes import RULES, list_changes
 from geomix.report.costs import Cost, find_noise, read_costs
@@ -23,10 +20,9 @@ from geomix.report.remarks import (
     CORRECTIONS,
     find_edges,
     find_priors,
-    find_unit_fed,
     find_untrained,
+    is_unit_fed,
     list_corrections,
-    list_spaces,
 )
 from geomix.report.render import describe_origin, render
 from geomix.report.results import (
@@ -38,53 +34,11 @@ from geomix.report.results import (
     read_results,
     stack_queries,
 )
+from geomix.report.settled import System, read_system
 from geomix.report.text import number
 from geomix.report.trees import read_trees
 
 LABELS = ("given", "hidden")
-OPTIONAL = ("curvature", "lam")  # settings that only some geometries have
-KNOBS = ("tau", *OPTIONAL)  # settings that tables name first
-
-
-@dataclass(frozen=True)
-class System:
-    """What a row was trained with, as stage settle wrote it.
-
-    Attributes:
-        system: Its name.
-        labels: What training knew of labels.
-        geometry: Its name.
-        about: One sentence.
-        source: The paper or code.
-        published: Scores.
-        tuned_on: The study that chose some of its settings.
-        settings: What it lays over params.yaml.
-        full: What these settings come to, but for the spaces of the geometry.
-    """
-
-    system: str
-    labels: str
-    geometry: str
-    about: str
-    source: str | None
-    published: list[Published]
-    tuned_on: str | None
-    settings: dict[str, Any]
-    full: dict[str, Any]
-
-    @property
-    def comparable(self) -> dict[str, Any]:
-        """The settings in which systems are compared, in the order of tables."""
-        keys = sorted(self.full, key=lambda key: (key == "labels", key not in KNOBS))
-        unsaid = {key for key in OPTIONAL if key not in self.settings}
-        full = {key: None if key in unsaid else self.full[key] for key in keys}
-        return {"geometry": self.geometry, **full}
-
-    @property
-    def spaces(self) -> dict[str, dict[str, Any]]:
-        """The spaces of the geometry, where the system has its own."""
-        found: dict[str, dict[str, Any]] = self.settings.get("geometry", {}).get(self.geometry, {})
-        return found
 
 
 @dataclass(frozen=True)
@@ -124,13 +78,11 @@ class Table:
         labels: Which.
         reference: What the others are compared with.
         rows: In the order of params.yaml; ensembles last.
-        borrowed: Tuned rows of the other table, which do not compare.
     """
 
     labels: str
     reference: str
     rows: list[Row]
-    borrowed: list[Row]
 
     @property
     def means(self) -> pd.DataFrame:
@@ -158,9 +110,9 @@ class Table:
         others = [row for row in (*self.tuned, self.base) if row.name != self.best.name]
         return max(others, key=lambda row: (row.tuned, row.score), default=None)
 
-    def count(self, verdict: str) -> int:
-        """Count the rows of a verdict."""
-        return sum(row.verdict == verdict for row in self.rows)
+    def list_names(self, verdict: str) -> list[str]:
+        """Return the rows of a verdict."""
+        return [row.name for row in self.rows if row.verdict == verdict]
 
 
 @dataclass(frozen=True)
@@ -184,24 +136,6 @@ class Ensemble:
         return self.members[round(self.weight)] if self.weight in (0, 1) else None
 
 
-def read_system(settled: Path, name: str, labels: str) -> System:
-    """Read what a system was trained with.
-
-    Args:
-        settled: The folder that stage settle wrote.
-        name: Of the system.
-        labels: What training knew of labels.
-
-    Raises:
-        InputError: If a file is missing or no JSON.
-    """
-    content: dict[str, Any] = {}
-    for folder in ("settings", "words"):
-        content |= read_json(settled / folder / name / f"{labels}.json")
-    content["published"] = [Published.model_validate(one) for one in content["published"]]
-    return System(**{field.name: content[field.name] for field in fields(System)})
-
-
 def list_systems(metrics: pd.DataFrame) -> dict[str, list[str]]:
     """Return the systems by what training knew of labels, in their order; no ensembles."""
     systems = metrics[metrics["weight"].isna()] if "weight" in metrics else metrics
@@ -223,52 +157,61 @@ def list_ensembles(metrics: pd.DataFrame) -> list[Ensemble]:
     ]
 
 
-def compare_systems(
+def compare_table(
     results: Results,
-    systems: Mapping[str, System],
-    ensembles: list[Ensemble],
+    systems: Sequence[System],
     reference: str,
     costs: Mapping[str, Cost],
     classes: np.ndarray,
-) -> list[Row]:
-    """Compare systems of one kind of labels with their reference.
+) -> Table:
+    """Compare the systems of one kind of labels, and the ensembles there, with their reference.
 
     Args:
         results: Of all systems.
-        systems: By name.
-        ensembles: Further rows.
-        reference: The name of one of the systems.
+        systems: Those of the table.
+        reference: The name of one of them.
         costs: By `<labels>/<name>`.
         classes: The class of each test query, (Q,).
     """
-    labels = systems[reference].labels
-    rows = own(results.metrics, "test")
-    rows = rows[rows["labels"] == labels]
+    labels = systems[0].labels
+    metrics = results.metrics[results.metrics["labels"] == labels]
+    rows = own(metrics, "test")
     means = over_seeds(rows, ["system", "geometry"]).set_index("system", drop=False)
     cells = rows.sort_values("seed").groupby("system")["cell"].agg(list)
-    base = stack_queries(results, cells[reference])
+    base = next(one for one in systems if one.system == reference)
+    changes = {one.system: list_changes(one.comparable, base.comparable) for one in systems}
+    changes |= {one.name: one.words for one in list_ensembles(metrics)}
+    tuned = [one.system for one in systems if one.tuned_on]
+    hits = {name: stack_queries(results, cells[name]) for name in changes}
+    compared = []
+    for name, words in changes.items():
+        found = paired_difference(hits[name], hits[reference], classes)
+        difference = None if name == reference else found
+        verdict = found.verdict if difference else "reference"
+        cost = costs.get(f"{labels}/{name}", Cost())
+        scores = means.loc[name].to_dict()
+        compared.append(Row(name, words, scores, difference, verdict, name in tuned, cost))
+    return Table(labels, reference, compared)
 
-    def compare(name: str, changes: str, tuned: bool) -> Row:
-        """Return the row of a system."""
-        difference = paired_difference(stack_queries(results, cells[name]), base, classes)
-        row = Row(
-            name,
-            changes,
-            means.loc[name].to_dict(),
-            difference,
-            difference.verdict,
-            tuned,
-            costs.get(f"{labels}/{name}", Cost()),
-        )
-        return row if name != reference else replace(row, difference=None, verdict="reference")
 
-    compared = systems[reference].comparable
+def borrow_rows(table: Table, systems: Iterable[System], base: System) -> list[Row]:
+    """Return the tuned rows of a table for another one, where they do not compare.
+
+    Args:
+        table: Whose rows are tuned.
+        systems: Of that table.
+        base: The reference of the other.
+    """
+    changes = {one.system: list_changes(one.comparable, base.comparable) for one in systems}
     return [
-        *(
-            compare(name, list_changes(one.comparable, compared), one.tuned_on is not None)
-            for name, one in systems.items()
-        ),
-        *(compare(one.name, one.words, False) for one in ensembles),
+        replace(
+            row,
+            name=f"{row.name}, labels {table.labels}",
+            changes=changes[row.name],
+            difference=None,
+            verdict="not comparable",
+        )
+        for row in table.tuned
     ]
 
 
@@ -278,9 +221,7 @@ def build_systems(
     settled: Path,
     data: Path,
     costs: Path,
-    params: TrainParams,
-    studies: Mapping[str, Study],
-    references: References,
+    params: SystemsPageParams,
 ) -> dict[str, bytes]:
     """Build the page, its figure and its table.
 
@@ -290,93 +231,65 @@ def build_systems(
         settled: The folder that stage settle wrote.
         data: The packed data set.
         costs: The table of bench.systems, which may be missing.
-        params: What the settings of the systems are laid over.
-        studies: Those that systems were tuned on.
-        references: The systems that others are compared with.
+        params: What the settings of the systems are laid over, what they were tuned on, and the
+            references.
 
     Returns:
         Content by file name.
     """
-    packed, raw, study = open_packed(data), read_results(baselines), read_results(results)
-    systems = {
-        labels: {name: read_system(settled, name, labels) for name in names}
-        for labels, names in list_systems(study.metrics).items()
+    packed, raw, found = open_packed(data), read_results(baselines), read_results(results)
+    labels = packed.samples["label"].to_numpy()
+    references = dict(params.systems.references)
+    groups = {
+        kind: [read_system(settled, name, kind) for name in names]
+        for kind, names in list_systems(found.metrics).items()
     }
-    known = read_costs(costs, f"given/{references.given}")
-    tables = compare_tables(study, systems, packed, known, references)
-    listed = {name: one for part in systems.values() for name, one in part.items()}
+    known = read_costs(costs, f"given/{references['given']}")
+    tables = {
+        kind: compare_table(found, group, references[kind], known, labels[packed.queries("test")])
+        for kind, group in groups.items()
+    }
+    systems = [one for group in groups.values() for one in group]
     below = average_baselines(raw, "test")
     page = render(
         "systems",
         dataset=packed.card["dataset"],
-        tables=tables,
-        known=listed,
-        published={name: one.published for name, one in listed.items() if one.published},
-        tuned=[name for name, one in listed.items() if one.tuned_on],
-        baselines=below.to_dict("records"),
-        ensembles=list_ensembles(study.metrics),
-        untrained={table.labels: find_untrained(table.means, below) for table in tables},
+        tables=list(tables.values()),
+        borrowed=[
+            row
+            for base in systems
+            if base.key == f"hidden/{references['hidden']}" and "given" in tables
+            for row in borrow_rows(tables["given"], groups["given"], base)
+        ],
+        known={one.system: one for one in systems},
+        edges=find_edges(systems, params.study),
+        unit_fed={
+            one.system: tables[one.labels].means.loc[one.system, "rank_correlation"]
+            for one in systems
+            if is_unit_fed(one, params.geometry)
+        },
+        corrections=list_corrections(groups.get("given", ())),
         correcting=[RULES[rule].removeprefix("after ") for rule in CORRECTIONS],
+        priors=find_priors(
+            groups.get("hidden", ()),
+            labels[packed.rows("train")],
+            tables["hidden"].list_names("lower") if "hidden" in tables else (),
+        ),
+        noise=find_noise(known, systems),
+        baselines=below.to_dict("records"),
+        untrained={kind: find_untrained(table.means, below) for kind, table in tables.items()},
+        ensembles=list_ensembles(found.metrics),
         trees=read_trees(results),
-        budget=find_budget(packed, params, count_trained(study.metrics)),
-        origin=describe_origin(packed, [study, raw], params),
-        **find_remarks(tables, systems, packed, known, params, studies),
+        budget=find_budget(packed, params, count_trained(found.metrics)),
+        origin=describe_origin(packed, [found, raw], params),
     )
     return {
         "README.md": page,
-        "cells.csv": write_csv(pd.concat([study.metrics, raw.metrics])),
+        "cells.csv": write_csv(pd.concat([found.metrics, raw.metrics])),
         "figure.png": draw_systems(
-            {table.labels: table.means for table in tables},
+            {kind: table.means for kind, table in tables.items()},
             below.set_index("geometry")[SCORE].to_dict(),
         ),
-    }
-
-
-def find_remarks(
-    tables: list[Table],
-    systems: Mapping[str, Mapping[str, System]],
-    packed: Packed,
-    costs: Mapping[str, Cost],
-    params: TrainParams,
-    studies: Mapping[str, Study],
-) -> dict[str, Any]:
-    """Find what is to be said of single rows, by its name in the template.
-
-    Args:
-        tables: Of the page.
-        systems: By labels and name.
-        packed: The data set.
-        costs: By `<labels>/<name>`.
-        params: For the spaces of the geometries.
-        studies: Those that systems were tuned on.
-    """
-    every = {
-        f"{one.labels}/{one.system}": one for part in systems.values() for one in part.values()
-    }
-    scores = {f"{table.labels}/{row.name}": row.scores for table in tables for row in table.rows}
-    shared = {name: list_spaces(one) for name, one in params.geometry.items()}
-    spaces = {name: one.spaces or shared[one.geometry] for name, one in every.items()}
-    tuned = {
-        one.system: (one.tuned_on, one.full) for one in every.values() if one.tuned_on is not None
-    }
-    hidden = systems.get("hidden", {})
-    lower = [
-        row.name
-        for table in tables
-        for row in table.rows
-        if table.labels == "hidden" and row.verdict == "lower"
-    ]
-    classes = packed.samples["label"].to_numpy()[packed.rows("train")]
-    return {
-        "unit_fed": {
-            every[name].system: scores[name]["rank_correlation"] for name in find_unit_fed(spaces)
-        },
-        "edges": find_edges(tuned, studies),
-        "corrections": list_corrections(
-            {name: one.full for name, one in systems.get("given", {}).items()}
-        ),
-        "priors": find_priors({name: one.full for name, one in hidden.items()}, classes, lower),
-        "noise": find_noise(costs, {name: one.comparable for name, one in every.items()}),
     }
 
 
@@ -384,41 +297,3 @@ def count_trained(metrics: pd.DataFrame) -> int:
     """Count the cells that were trained; ensembles are not."""
     trained = metrics[metrics["weight"].isna()] if "weight" in metrics else metrics
     return int(trained["cell"].nunique())
-
-
-def compare_tables(
-    results: Results,
-    systems: Mapping[str, Mapping[str, System]],
-    packed: Packed,
-    costs: Mapping[str, Cost],
-    references: References,
-) -> list[Table]:
-    """Compare all systems with the reference of their table.
-
-    Args:
-        results: Of the systems.
-        systems: By labels and name.
-        packed: The data set.
-        costs: By `<labels>/<name>`.
-        references: Of each table.
-    """
-    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    tables: list[Table] = []
-    for labels, group in systems.items():
-        ensembles = list_ensembles(results.metrics) if labels == "given" else []
-        reference = getattr(references, labels)
-        rows = compare_systems(results, group, ensembles, reference, costs, classes)
-        compared = group[reference].comparable
-        borrowed = [
-            replace(
-                row,
-                name=f"{row.name}, labels given",
-                changes=list_changes(systems["given"][row.name].comparable, compared),
-                difference=None,
-                verdict="not comparable",
-            )
-            for table in tables
-            for row in table.tuned
-        ]
-        tables.append(Table(labels, reference, rows, borrowed))
-    return tables
