@@ -46,7 +46,7 @@ def gap(difference: Difference) -> str:
 
 def points(differences: Sequence[float]) -> str:
     """Write differences of shares in percentage points: +1.2, -0.3."""
-    return ", ".join(f"{100 * one:+.1f}" for one in differences)
+    return ", ".join(f"{round(100 * one, 1) + 0:+.1f}" for one in differences)  # never -0.0
 
 
 def settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
