@@ -12,13 +12,14 @@ import pytest
 
 from geomix.config.read import load
 from geomix.config.stages import PageParams
-from geomix.config.studies import Study
+from geomix.config.studies import Report, Study
 from geomix.data.packed import Packed, open_packed
 from geomix.evaluate.score import score_study
 from geomix.files import write_json
 from geomix.report.findings import Findings, find
 from geomix.report.results import Results, read_results
 from geomix.report.settled import System
+from tests.conftest import ROOT
 
 SPHERE = {"name": "cosine", "weight": 1.0, "space": "sphere"}
 FLAT = {"name": "distance", "weight": 1.0, "space": "flat", "scale": 1.0, "clip_radius": 2.3}
@@ -139,10 +140,11 @@ def found(kept_results: Path, kept_packed: Path, baselines: Results) -> dict[str
     }
 
 
-@pytest.fixture
-def params(root: Path) -> PageParams:
-    """Return what trained the cells."""
-    return load(PageParams, path=root / "params.yaml")
+@pytest.fixture(scope="session")
+def params() -> PageParams:
+    """Return what trained the cells; pictures have few queries."""
+    params = load(PageParams, path=ROOT / "params.yaml")
+    return params.model_copy(update={"report": Report(queries=2, answer="tau")})
 
 
 def make_system(

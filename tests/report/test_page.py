@@ -23,15 +23,21 @@ from tests.report.conftest import STUDIES
 Build = Callable[[str], dict[str, bytes]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def build(kept_results: Path, kept_packed: Path, params: PageParams) -> Build:
     """Return what builds the page of a study."""
 
     def build(name: str) -> dict[str, bytes]:
-        baselines = kept_results / "baselines"
-        return build_page(name, STUDIES[name], kept_results / name, baselines, kept_packed, params)
+        folders = kept_results / name, kept_results / "baselines", kept_packed
+        return build_page(name, STUDIES[name], *folders, params)
 
     return build
+
+
+@pytest.fixture(scope="module")
+def pages(build: Build) -> dict[str, dict[str, bytes]]:
+    """Return the files of each study."""
+    return {name: build(name) for name in STUDIES}
 
 
 def first_sentence(page: bytes) -> str:
@@ -41,8 +47,10 @@ def first_sentence(page: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", list(STUDIES))
-def test_a_page_is_whole_whatever_its_study_varies(build: Build, name: str) -> None:
-    files = build(name)
+def test_a_page_is_whole_whatever_its_study_varies(
+    pages: dict[str, dict[str, bytes]], name: str
+) -> None:
+    files = pages[name]
     drawn = {"figure.png"} if STUDIES[name].axes else set()
     assert set(files) == {"README.md", "summary.csv", "cells.csv", "neighbours.png"} | drawn
     page = files["README.md"].decode()
@@ -56,21 +64,23 @@ def test_a_page_is_whole_whatever_its_study_varies(build: Build, name: str) -> N
     assert "images.npy, sha256" in page
 
 
-def test_the_same_results_give_the_same_bytes(build: Build) -> None:
-    assert build("tau") == build("tau")
+def test_the_same_results_give_the_same_bytes(
+    build: Build, pages: dict[str, dict[str, bytes]]
+) -> None:
+    assert build("tau") == pages["tau"]
 
 
-def test_the_summary_has_both_splits_of_every_value(build: Build) -> None:
-    table = pd.read_csv(io.BytesIO(build("grid")["summary.csv"]))
+def test_the_summary_has_both_splits_of_every_value(pages: dict[str, dict[str, bytes]]) -> None:
+    table = pd.read_csv(io.BytesIO(pages["grid"]["summary.csv"]))
     assert len(table) == 2 * 2 * 3 * 2
     assert list(table.columns[:5]) == ["split", "geometry", "tau", "curvature", "seeds"]
     assert (table["seeds"] == 2).all()
 
 
 def test_the_cells_are_all_those_of_the_study_and_the_baselines(
-    build: Build, kept_results: Path
+    pages: dict[str, dict[str, bytes]], kept_results: Path
 ) -> None:
-    table = pd.read_csv(io.BytesIO(build("compare")["cells.csv"]))
+    table = pd.read_csv(io.BytesIO(pages["compare"]["cells.csv"]))
     studies = {name: read_results(kept_results / name).metrics for name in ("compare", "baselines")}
     assert table["study"].value_counts().to_dict() == {
         name: len(metrics) for name, metrics in studies.items()
@@ -129,7 +139,7 @@ def test_the_picture_is_drawn_at_the_settings_of_the_first_table(
     page = build(name)["README.md"].decode()
     assert "and seed 0" in page
     packed, results = open_packed(kept_packed), found[name].results
-    asked = np.sort(np.random.default_rng(0).choice(len(packed.rows("test")), 6, replace=False))
+    asked = np.sort(np.random.default_rng(0).choice(len(packed.rows("test")), 2, replace=False))
     cell = found[name].cells["flat"][0]
     nearest = results.per_query[f"{cell}/test/head/own/neighbours"][asked]
     labels = packed.samples["label"].to_numpy()[packed.rows("test")]
@@ -137,19 +147,18 @@ def test_the_picture_is_drawn_at_the_settings_of_the_first_table(
 
 
 def test_a_page_that_cannot_be_built_leaves_the_old_one(
-    build: Build, results: Path, kept_packed: Path, params: PageParams, tmp_path: Path
+    pages: dict[str, dict[str, bytes]],
+    results: Path,
+    kept_packed: Path,
+    params: PageParams,
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "page"
-    write_folder(build("tau") | {"old.png": b""}, out)
-    write_folder(build("tau"), out)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert "old.png" not in before
+    write_folder(pages["tau"] | {"old.png": b""}, out)
+    write_folder(pages["tau"], out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == pages["tau"]
     (results / "tau" / "metrics.csv").unlink()
+    folders = results / "tau", results / "baselines", kept_packed
     with pytest.raises(InputError, match="metrics.csv: not found"):
-        write_folder(
-            build_page(
-                "tau", STUDIES["tau"], results / "tau", results / "baselines", kept_packed, params
-            ),
-            out,
-        )
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        write_folder(build_page("tau", STUDIES["tau"], *folders, params), out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == pages["tau"]
