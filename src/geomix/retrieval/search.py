@@ -119,7 +119,7 @@ def _passes(
     slack = EPS64 * (1 + largest.log()) * error
     tiled = _tiled_pass(lambda rows, tile: queries[rows] @ gallery[tile].T, slack, size)
     if gallery.device.type == "cpu" and k * SPARSE <= size and largest < LARGEST:
-        return _faiss_pass(queries, gallery, EPS32 * error), tiled, slack
+        return _faiss_pass(queries, gallery, error), tiled, slack
     return tiled, tiled, slack
 
 
@@ -141,7 +141,7 @@ def _faiss_pass(queries: Tensor, gallery: Tensor, error: Tensor) -> FirstPass:
     terms = gallery.shape[1]
     index = faiss.IndexFlatIP(terms)
     index.add(gallery.float().numpy())
-    error = error + terms * UNDERFLOW
+    slack = EPS32 * error + terms * UNDERFLOW
 
     def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         rough, items = map(torch.from_numpy, index.search(queries[rows].float().numpy(), count))
@@ -150,7 +150,7 @@ def _faiss_pass(queries: Tensor, gallery: Tensor, error: Tensor) -> FirstPass:
             torch.einsum("qd,qnd->qn", queries[part], gallery[candidates])
             for part, candidates in zip(rows.split(step), items.split(step), strict=True)
         ]
-        return torch.cat(scores), items, rough[:, -1] + error[rows]
+        return torch.cat(scores), items, rough[:, -1] + slack[rows]
 
     return propose
 
