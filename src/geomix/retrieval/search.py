@@ -29,7 +29,7 @@ Score = Callable[[Tensor, slice], Tensor]  # rows of queries, a tile of the gall
 FirstPass = Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 SPARE = 10  # candidates beyond k: hardly a query needs more
-SPARSE = 32  # faiss pays in galleries of this many lists, because it scores candidates twice
+SPARSE = 64  # faiss pays in galleries of this many lists, because it scores candidates twice
 # Unit roundoff: of float32, and 1 % for terms of second order; of float64, eightfold for the
 # coordinates' own rounding, which on the hyperboloid grows with the radius, their logarithm.
 EPS32, EPS64 = 1.01 * 2.0**-24, 2.0**-50
@@ -79,7 +79,7 @@ def nearest(
         while len(pending):
             count = min(count, len(gallery))
             unsure = []
-            for rows in pending.split(max(1, BLOCK // count)):
+            for rows in pending.split(max(1, BLOCK // (2 * count))):
                 scores, items, bound = propose(rows, count)
                 scores[items == excluded[rows, None]] = -torch.inf
                 scores, order = scores.sort(descending=True)
@@ -117,9 +117,13 @@ def _passes(
     largest = max(queries.abs().max(), gallery.abs().max()).clamp_min(1)
     error = _largest_error(queries, gallery)
     slack = EPS64 * (1 + largest.log()) * error
-    tiled = _tiled_pass(lambda rows, tile: queries[rows] @ gallery[tile].T, slack, size)
+
+    def lift(rows: Tensor) -> Tensor:  # again, because all queries at once would take much memory
+        return space.as_inner_product(x[0][rows])[0]
+
+    tiled = _tiled_pass(lambda rows, tile: lift(rows) @ gallery[tile].T, slack, size)
     if gallery.device.type == "cpu" and k * SPARSE <= size and largest < LARGEST:
-        return _faiss_pass(queries, gallery, error), tiled, slack
+        return _faiss_pass(lift, gallery, error), tiled, slack
     return tiled, tiled, slack
 
 
@@ -133,7 +137,7 @@ def _largest_error(queries: Tensor, gallery: Tensor) -> Tensor:
     return (gallery.shape[1] + 2) * (first + norms * gallery_norms.max())
 
 
-def _faiss_pass(queries: Tensor, gallery: Tensor, error: Tensor) -> FirstPass:
+def _faiss_pass(lift: Callable[[Tensor], Tensor], gallery: Tensor, error: Tensor) -> FirstPass:
     """Propose by faiss in float32, and score the candidates in float64."""
     import faiss
 
@@ -144,11 +148,12 @@ def _faiss_pass(queries: Tensor, gallery: Tensor, error: Tensor) -> FirstPass:
     slack = EPS32 * error + terms * UNDERFLOW
 
     def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        rough, items = map(torch.from_numpy, index.search(queries[rows].float().numpy(), count))
+        queries = lift(rows)
+        rough, items = map(torch.from_numpy, index.search(queries.float().numpy(), count))
         step = max(1, BLOCK // (count * terms))
         scores = [
-            torch.einsum("qd,qnd->qn", queries[part], gallery[candidates])
-            for part, candidates in zip(rows.split(step), items.split(step), strict=True)
+            torch.einsum("qd,qnd->qn", part, gallery[candidates])
+            for part, candidates in zip(queries.split(step), items.split(step), strict=True)
         ]
         return torch.cat(scores), items, rough[:, -1] + slack[rows]
 
