@@ -21,7 +21,10 @@ from geomix.config.read import load, read_yaml
 from geomix.config.stages import StudyParams
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOWS = {"": "dvc.yaml", **{path.parent.name: path for path in ROOT.glob("flows/*/dvc.yaml")}}
+FLOWS = {
+    "": ROOT / "dvc.yaml",
+    **{path.parent.name: path for path in ROOT.glob("flows/*/dvc.yaml")},
+}
 STAGES: dict[str, dict[str, Any]] = {
     f"{flow}: {name}".removeprefix(": "): stage.get("do", stage)
     for flow, path in FLOWS.items()
@@ -178,7 +181,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
-    files = {path: set() for path in (ROOT / "src/geomix").rglob("*.py")}
+    files: dict[Path, set[Path]] = {path: set() for path in (ROOT / "src/geomix").rglob("*.py")}
     for path in files:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("geomix."):

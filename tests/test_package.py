@@ -45,7 +45,7 @@ def test_logits_losses_and_gradients_are_those_of_the_cpu(space: torch.nn.Module
         given = features.to(device).requires_grad_()
         points = geometry.place(given)
         logits = geometry.logits(points, points)
-        loss = geomix.pairwise_cross_entropy(logits, batch.to(device), batch.to(device))
+        loss = geomix.pairwise_cross_entropy(logits, batch.to(given.device), batch.to(given.device))
         loss.backward()
         assert given.grad is not None
         found.append((logits.detach().cpu(), loss.detach().cpu(), given.grad.cpu()))

@@ -159,9 +159,7 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
     del raw["optim"]
     with pytest.raises(InputError) as caught:
         validate(raw)
-    keys = [
-        re.match(r"params\.yaml: (\S+): ", line).group(1) for line in str(caught.value).splitlines()
-    ]  # type: ignore[union-attr]
+    keys = re.findall(r"^params\.yaml: (\S+): ", str(caught.value), re.MULTILINE)
     assert sorted(keys) == ["batch.classes", "optim", "tau"]
 
 

@@ -1,4 +1,4 @@
-"""Stages refuse bad input with a line for each mistake and exit code 1, before torch is imported."""
+"""Stages refuse bad input with a line for each mistake and exit code 1, before torch loads."""
 
 import shutil
 import subprocess
@@ -72,7 +72,7 @@ def test_a_stage_on_the_path_but_outside_the_root_says_where_to_start(
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: str) -> None:
-    command = [sys.executable, checkout / "stages" / f"{stage}.py"]
+    command = [sys.executable, str(checkout / "stages" / f"{stage}.py")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     how = f"start this stage from the root of the repository: python -m stages.{stage}"
