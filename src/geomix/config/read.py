@@ -133,7 +133,11 @@ def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:
         return Params.model_validate(raw), {}
     except ValidationError as error:
         mistakes: dict[str, str] = {}
-        for detail in error.errors():
+        order = list(raw)  # that of the file; what it lacks comes last
+        place = {
+            key: order.index(key) if key in order else len(order) for key in Params.model_fields
+        }
+        for detail in sorted(error.errors(), key=lambda one: place.get(str(one["loc"][0]), 0)):
             key, found, expected = _mistake(detail, raw)
             if key not in mistakes:
                 mistakes[key] = f"found {found}, expected {expected}"
