@@ -64,10 +64,6 @@ or gradients: `cluster` compares samples with centroids, `doubly_contrastive` wi
         "gallery": Section(
             "Search: against the released formula",
             """\
-**These tables of the search are of the search before faiss proposed neighbours.** One try with the
-present one, on other clustered data and an idle machine, took 0.84 s where the one before took
-0.20 s (5,924 x 128, first 32), and 85 s where it took 35 s (60,502 x 128, first 1,000).
-
 The nearest others of each item, exactly and in a fixed order. The released formula computes a row
 of distances at a time, in float32. Its time is taken on some of the rows and scaled by their
 number; its memory is that of all rows. faiss is its flat index on the inner products that order as

@@ -38,11 +38,20 @@ def test_a_limit_that_is_missed_is_shown_three_times(tmp_path: Path) -> None:
     text = written(tmp_path, row(), row(case="hybrid, 9 views x 7", ratio=89.9))
     assert "89.9 to 95.2" in text
     assert "| NO" in text
-    answer = "**0 of 1 limits asked for and measured are met.**"
+    others = f"; {len(LIMITS) - 1} were not measured"
+    answer = f"**0 of the {len(LIMITS)} limits that were asked for are met{others}.**"
     assert text.startswith(f"# Speed and memory\n\n{answer}")
     assert "89.9 (at least 90, missed)" in text
     quotient = "hybrid, 9 views x 7, released formula / geomix"
     assert f"Missed:\n\n- {quotient}: time ratio 89.9, asked at least 90" in text
+
+
+def test_what_is_faster_elsewhere_is_listed(tmp_path: Path) -> None:
+    slow = row(case="flat, 9 views x 7", ratio=0.87)
+    text = written(tmp_path, row(), slow)
+    listed = "- flat, 9 views x 7, released formula / geomix: 0.87"
+    assert f"Others are faster (time ratio):\n\n{listed}\n\n" in text
+    assert "- nowhere" in written(tmp_path, row())
 
 
 def test_columns_that_a_table_was_written_without_are_empty(tmp_path: Path) -> None:

@@ -218,6 +218,14 @@ def test_the_best_row_is_seen_beside_the_best_tuned_one(tables: dict[str, Table]
     assert sum(len(given.list_names(verdict)) for verdict in verdicts) == len(given.rows)
 
 
+def test_systems_below_a_baseline_are_counted_without_ensembles(tables: dict[str, Table]) -> None:
+    given = tables["given"]
+    assert [row.name for row in given.others] == ["ball_tuned", "hypvit", "hypmix"]
+    scores = sorted(row.score for row in [given.base, *given.others])
+    assert given.count_below({"recall_at_1": scores[0]}, "recall_at_1") == 0
+    assert given.count_below({"recall_at_1": scores[-1] + 1}, "recall_at_1") == 4
+
+
 def test_ensembles_are_the_rows_with_a_weight(results: Results) -> None:
     similarities, features = list_ensembles(results.metrics)
     assert similarities == Ensemble("ensemble: similarities", ["euclidean", "hypvit"], 0.5)
@@ -241,7 +249,7 @@ def test_the_page_is_whole(
     assert first.startswith("**On patterns with labels given, `")
     assert len(first.split()) <= 30
     targets = {part.split(")")[0] for part in page.split("](")[1:]}
-    assert targets == {"figure.png", "cells.csv", "../tau/README.md"}
+    assert targets == {"figure.png", "cells.csv", "../tau/README.md", "#what-the-rows-are"}
     widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
     assert max(widths) <= 7
     assert "| ball_tuned, labels given " in page
@@ -249,6 +257,7 @@ def test_the_page_is_whole(
     assert "Its rank correlation with cosine is 1.0000, as it must be." in page
     assert "Here that is `hypmix`." in page
     assert "| 85.6 " in page
+    assert "raw pixels score higher than" in page
     costs = tmp_path / "costs.csv"
     measures = {"ratio": [1.234], "extra_mib": [1.5], "baseline_extra_mib": [0.25]}
     pd.DataFrame({"implementation": ["given/hypvit"]} | measures).to_csv(costs)

@@ -39,6 +39,7 @@ from geomix.report.text import number
 from geomix.report.trees import read_trees
 
 LABELS = ("given", "hidden")
+ENSEMBLE = "ensemble: "  # before the name of an ensemble
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,19 @@ class Table:
         others = [row for row in (*self.tuned, self.base) if row.name != self.best.name]
         return max(others, key=lambda row: (row.tuned, row.score), default=None)
 
+    @property
+    def others(self) -> list[Row]:
+        """The systems beside the reference; no ensembles."""
+        return [
+            row
+            for row in self.rows
+            if row.name != self.reference and not row.name.startswith(ENSEMBLE)
+        ]
+
+    def count_below(self, other: Mapping[str, Any], column: str) -> int:
+        """Count the systems, reference and all, whose score is below that of another row."""
+        return sum(row.scores[column] < other[column] for row in [self.base, *self.others])
+
     def list_names(self, verdict: str) -> list[str]:
         """Return the rows of a verdict."""
         return [row.name for row in self.rows if row.verdict == verdict]
@@ -126,7 +140,7 @@ class Ensemble:
     @property
     def words(self) -> str:
         """What it is made of."""
-        kind, (first, second) = self.name.removeprefix("ensemble: "), self.members
+        kind, (first, second) = self.name.removeprefix(ENSEMBLE), self.members
         made = f"{kind} of {first} and {second}, weight {number(self.weight)} of the second"
         return f"{made}: {self.alone} alone" if self.alone else made
 
