@@ -86,7 +86,7 @@ def step_of(
     def build(_: Size) -> Call:
         params = load(TrainParams, path=PARAMS)
         outputs = params.head.outputs
-        encoder = build_encoder(params.backbone, outputs, (SIDE, SIDE, 1), 0)
+        encoder = build_encoder(params.backbone, params.head, (SIDE, SIDE, 1), 0)
         random = torch.Generator().manual_seed(0)
         images = torch.randn(classes * views, 1, SIDE, SIDE, generator=random)
         shift = inputs.draw_batch(classes, views, outputs) - encoder(images)[1].detach()

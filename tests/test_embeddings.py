@@ -41,7 +41,7 @@ PARAMS = TrainParams.model_validate(
             "drop_path": 0,
             "freeze_patch_embedding": False,
         },
-        "head": {"outputs": 8},
+        "head": {"outputs": 8, "norm": "none"},
         "geometry": {"ball": {"distance": BALL}},
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},
@@ -149,7 +149,7 @@ def test_saved_weights_embed_raw_vectors_on_their_own(packed: Packed, tmp_path: 
     save_run(train(packed, epochs=1), packed, {"geometry": "ball"}, 1.0, tmp_path / "cell")
     saved = load_file(tmp_path / "cell" / "model.safetensors")
     unknown = (np.zeros(7), np.ones(7))
-    encoder = build_encoder(PARAMS.backbone, 8, packed.image_shape, 1, unknown).eval()
+    encoder = build_encoder(PARAMS.backbone, PARAMS.head, packed.image_shape, 1, unknown).eval()
     encoder.load_state_dict(saved)
     vectors = torch.from_numpy(np.asarray(packed.images)[packed.rows("val")])
     with torch.no_grad():

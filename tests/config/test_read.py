@@ -43,6 +43,7 @@ from tests.conftest import set_key
             0.9,
             "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525",
         ),
+        ("head.norm", "group", "head.norm: found 'group', expected 'none', 'batch' or 'layer'"),
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         (
             "geometry.hybrid.distance.weight",

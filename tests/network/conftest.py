@@ -1,10 +1,10 @@
 """What several tests of the network use: sections `backbone`, and encoders built from them."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from geomix.config.sections import Backbone
+from geomix.config.sections import Backbone, Head
 from geomix.network.encoder import Encoder, build_encoder
 
 PLAIN: dict[str, Any] = {
@@ -33,6 +33,8 @@ def build(
     image_shape: tuple[int, int, int],
     seed: int,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
+    norm: Literal["none", "batch", "layer"] = "none",
 ) -> Encoder:
     """Build an encoder whose backbone differs from timm's own vit_tiny in some settings."""
-    return build_encoder(section(settings), outputs, image_shape, seed, moments)
+    head = Head(outputs=outputs, norm=norm)
+    return build_encoder(section(settings), head, image_shape, seed, moments)

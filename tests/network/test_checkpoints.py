@@ -57,6 +57,18 @@ def test_prefixes_and_classifiers_do_not_matter(tmp_path: Path, prefix: str) -> 
     assert weights.origin == expected
 
 
+def test_what_batch_norm_measured_is_left_out_and_the_norm_of_the_network_is_not(
+    tmp_path: Path,
+) -> None:
+    measured = nn.BatchNorm1d(3, affine=False).state_dict(prefix="norm.")
+    network = {"backbone.norm.weight": torch.ones(4), "backbone.norm.bias": torch.ones(4)}
+    save_file(network | measured, tmp_path / "own.safetensors")
+    assert sorted(load_checkpoint(tmp_path / "own.safetensors").tensors) == [
+        "norm.bias",
+        "norm.weight",
+    ]
+
+
 @pytest.mark.parametrize(
     "containers",
     [(), ("state_dict",), ("model",), ("teacher",), ("encoder",), ("model", "state_dict")],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -59,3 +60,49 @@ def test_images_read_ahead_give_the_same_embeddings(
     monkeypatch.setattr(module, "pays", lambda *_: True)
     found = module.embed(encoder, packed, "test", 0.5, CPU)
     assert all(np.array_equal(found[name], vectors) for name, vectors in expected.items())
+
+
+def settled(packed: Packed, centre: float = 1) -> Encoder:
+    """Return an encoder whose batch norm is measured on train."""
+    encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
+    module.settle_norm(encoder, packed, centre, CPU)
+    return encoder
+
+
+@pytest.mark.parametrize("limit", [512, 7])
+def test_batch_norm_is_measured_over_all_of_train_whatever_the_batches(
+    packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    outputs = module.embed(encoder, packed, "train", 0.5, CPU)["train_head"].astype(np.float64)
+    monkeypatch.setattr(module, "BATCH", limit)
+    measured = settled(packed, 0.5).state_dict()
+    mean = sum(outputs) / len(outputs)
+    variance = sum((row - mean) ** 2 for row in outputs) / len(outputs)
+    np.testing.assert_allclose(measured["norm.running_mean"], mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(measured["norm.running_var"], variance, rtol=1e-4)
+
+
+def test_embeddings_of_train_have_mean_0_and_variance_1(packed: Packed) -> None:
+    encoder = settled(packed)
+    heads = module.embed(encoder, packed, "train", 1, CPU)["train_head"].astype(np.float64)
+    variance = encoder.state_dict()["norm.running_var"].numpy()
+    np.testing.assert_allclose(heads.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(heads.var(0), variance / (variance + 1e-5), rtol=1e-4)
+    np.testing.assert_allclose(heads.var(0), 1, rtol=0.05)
+
+
+def test_an_output_that_never_varies_stays_finite(packed: Packed) -> None:
+    encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
+    torch.nn.init.zeros_(encoder.head.weight)
+    module.settle_norm(encoder, packed, 1, CPU)
+    heads = module.embed(encoder, packed, "val", 1, CPU)["val_head"]
+    assert np.array_equal(heads, np.zeros_like(heads))
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_other_norms_have_nothing_to_measure(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, norm: Literal["none", "layer"]
+) -> None:
+    encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm=norm)
+    monkeypatch.delattr(module, "embed")
+    module.settle_norm(encoder, packed, 1, CPU)

@@ -1,7 +1,7 @@
 """The encoder: a ViT of the given size, the same for the same seed, or with given weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
 import pytest
@@ -34,6 +34,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
     save_file(build(SETTINGS, 10, SQUARE, seed=7).state_dict(), path)
     return path
+
+
+def draw_images(count: int) -> torch.Tensor:
+    """Draw images that differ, (count, 3, 32, 32)."""
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def built_by_timm(seed: int, outputs: int, **arguments: Any) -> nn.Module:
@@ -193,6 +198,50 @@ def test_the_head_starts_orthogonal_without_bias() -> None:
     head = build(SETTINGS, 10, SQUARE, seed=0).head
     torch.testing.assert_close(head.weight @ head.weight.T, torch.eye(10), atol=1e-5, rtol=0)
     assert not head.bias.any()
+
+
+def test_without_a_norm_embeddings_are_the_outputs_of_the_head() -> None:
+    encoder = build(SETTINGS, 10, SQUARE, seed=0)
+    features, embeddings = encoder(draw_images(4))
+    assert torch.equal(embeddings, encoder.head(features))
+    assert not [name for name in encoder.state_dict() if name.startswith("norm.")]
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_a_norm_changes_no_first_weight_and_learns_none(norm: Literal["batch", "layer"]) -> None:
+    plain = build(SETTINGS, 10, SQUARE, seed=0)
+    normed = build(SETTINGS, 10, SQUARE, seed=0, norm=norm)
+    first, other = dict(plain.named_parameters()), dict(normed.named_parameters())
+    assert list(first) == list(other)
+    assert all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_batch_norm_gives_each_output_mean_0_and_variance_1_over_the_batch() -> None:
+    encoder = build(SETTINGS, 10, SQUARE, seed=0, norm="batch")
+    features, embeddings = encoder(draw_images(7))
+    outputs = encoder.head(features).detach().double()
+    centred = outputs - outputs.mean(0)
+    expected = centred / (centred.square().mean(0) + 1e-5).sqrt()  # torch's eps
+    torch.testing.assert_close(embeddings.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_layer_norm_gives_each_embedding_mean_0_and_length_root_d() -> None:
+    encoder = build(SETTINGS, 10, SQUARE, seed=0, norm="layer")
+    _, embeddings = encoder(draw_images(4))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.full((4,), 10**0.5), rtol=1e-3, atol=0)
+    torch.testing.assert_close(embeddings.mean(1), torch.zeros(4), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_head_and_norm_are_float32_under_autocast(norm: Literal["none", "batch", "layer"]) -> None:
+    encoder = build(SETTINGS, 10, SQUARE, seed=0, norm=norm)
+    images = draw_images(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = encoder.backbone(images)
+        _, embeddings = encoder(images)
+    assert embeddings.dtype == torch.float32
+    assert not torch.equal(features.float(), encoder.backbone(images))
+    assert torch.equal(embeddings, encoder.norm(encoder.head(features.float())))
 
 
 def test_a_checkpoint_gives_the_backbone_and_the_seed_the_head(trained: Path) -> None:

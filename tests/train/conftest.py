@@ -43,7 +43,7 @@ def settings() -> dict[str, Any]:
             "drop_path": 0,
             "freeze_patch_embedding": False,
         },
-        "head": {"outputs": 8},
+        "head": {"outputs": 8, "norm": "none"},
         "geometry": {},
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},

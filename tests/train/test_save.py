@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from geomix.config.sections import Backbone
+from geomix.config.sections import Backbone, Head
 from geomix.config.stages import BaselineParams
 from geomix.data.packed import Packed
 from geomix.files import hash_file, read_json
+from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import build_encoder
+from geomix.train import fit as fit_module
 from geomix.train.save import save_baselines, save_run
 from tests.train.conftest import build, fit
 
@@ -49,21 +52,53 @@ def test_a_cell_has_the_same_bytes_every_time(
     )
 
 
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
     packed: Packed,
     settings: dict[str, Any],
     tmp_path: Path,
     floats: Callable[[Packed, np.ndarray], torch.Tensor],
+    norm: str,
 ) -> None:
+    settings["head"]["norm"] = norm
     train_and_save(packed, settings, tmp_path / "cell")
-    encoder = build_encoder(Backbone.model_validate(settings["backbone"]), 8, (16, 16, 1), seed=99)
+    backbone, head = (Backbone(**settings["backbone"]), Head(**settings["head"]))
+    encoder = build_encoder(backbone, head, (16, 16, 1), seed=99)
     encoder.load_state_dict(load_file(tmp_path / "cell" / "model.safetensors"))
     embeddings = np.load(tmp_path / "cell" / "embeddings.npz")
     for split in ("val", "test"):
         with torch.no_grad():
-            backbone, head = encoder.eval()(floats(packed, packed.rows(split)))
-        np.testing.assert_allclose(embeddings[f"{split}_backbone"], backbone, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(embeddings[f"{split}_head"], head, rtol=1e-5, atol=1e-6)
+            found = encoder.eval()(floats(packed, packed.rows(split)))
+        for part, vectors in zip(("backbone", "head"), found, strict=True):
+            np.testing.assert_allclose(embeddings[f"{split}_{part}"], vectors, rtol=1e-5, atol=1e-5)
+
+
+def test_saved_statistics_of_batch_norm_are_of_train_and_not_of_its_augmented_batches(
+    packed: Packed,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    floats: Callable[[Packed, np.ndarray], torch.Tensor],
+) -> None:
+    settings["head"]["norm"] = "batch"
+    train_and_save(packed, settings, tmp_path / "cell")
+    monkeypatch.setattr(fit_module, "settle_norm", lambda *_: None)
+    train_and_save(packed, settings, tmp_path / "running")
+    saved, running = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("cell", "running")
+    )
+    backbone, head = Backbone(**settings["backbone"]), Head(**settings["head"])
+    encoder = build_encoder(backbone, head, (16, 16, 1), seed=99).eval()
+    encoder.load_state_dict(saved)
+    with torch.no_grad():
+        features, _ = encoder(floats(packed, packed.rows("train")))
+        outputs = encoder.head(features).double()
+    mean, variance = (saved[f"norm.running_{name}"].double() for name in ("mean", "var"))
+    torch.testing.assert_close(mean, outputs.mean(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(variance, (outputs - mean).square().mean(0), rtol=1e-4, atol=0)
+    assert saved.keys() == running.keys()
+    differ = {name for name in saved if not torch.equal(saved[name], running[name])}
+    assert differ == {"norm.running_mean", "norm.running_var"}
 
 
 def test_the_description_says_what_the_geometry_became(
@@ -122,3 +157,17 @@ def test_baselines_are_pixels_and_an_untrained_network_for_each_seed(
     ]
     assert heads[0].shape == (20, 8)
     assert not np.allclose(*heads)
+
+
+def test_the_batch_norm_of_the_untrained_network_is_measured(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["head"]["norm"] = "batch"
+    save_baselines(packed, baseline_params(settings), [0], tmp_path / "out")
+    backbone, head = Backbone(**settings["backbone"]), Head(**settings["head"])
+    encoder = build_encoder(backbone, head, packed.image_shape, 0)
+    settle_norm(encoder, packed, 1, torch.device("cpu"))
+    expected = embed(encoder, packed, "val", 1, torch.device("cpu"))["val_head"]
+    found = np.load(tmp_path / "out" / "untrained-0" / "embeddings.npz")["val_head"]
+    assert np.array_equal(found, expected)
+    assert 0.3 < found.std(0).mean() < 3

@@ -86,9 +86,10 @@ class Backbone(Section):
 
 
 class Head(Section):
-    """The linear head."""
+    """The linear head, and the norm of its outputs."""
 
     outputs: Count
+    norm: Literal["none", "batch", "layer"]
 
 
 class Outputs(Section):

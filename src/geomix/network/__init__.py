@@ -1,1 +1,1 @@
-"""Network: a Vision Transformer or an MLP with a linear head, its weights, and embeddings."""
+"""Network: a Vision Transformer or an MLP, a linear head and its norm, weights, and embeddings."""

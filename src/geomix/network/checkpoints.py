@@ -25,6 +25,7 @@ from geomix.files import hash_file
 CONTAINERS = ("state_dict", "model", "teacher", "encoder")  # the last two: DINO, I-JEPA
 PREFIXES = ("module.", "backbone.", "model.")  # of wrappers around the network
 CLASSIFIERS = ("head.", "head_dist.")  # of timm's models; DINO's projection; our own head
+MEASURED = ("norm.running_", "norm.num_batches_")  # by the batch norm after our own head
 HUB_FILE = "model.safetensors"
 SHOWN = 5  # keys named in a message
 
@@ -182,12 +183,12 @@ def _open_containers(content: Any) -> Mapping[str, Any]:
 
 
 def _strip_names(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Strip prefixes, and leave out classifiers and everything that is not a tensor."""
+    """Strip prefixes, and leave out classifiers, their norm and whatever is not a tensor."""
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
     tensors: dict[str, Tensor] = {}
     for key, tensor in content.items():
         name = pattern.sub("", key, count=1)
-        if not isinstance(tensor, Tensor) or name.startswith(CLASSIFIERS):
+        if not isinstance(tensor, Tensor) or name.startswith((*CLASSIFIERS, *MEASURED)):
             continue
         if name in tensors:
             found = f"{name} twice, under several prefixes"

@@ -1,7 +1,8 @@
-"""Embed the images of a split with a trained or untrained encoder."""
+"""Embed the images of a split, and measure what a batch norm needs to embed them."""
 
 import numpy as np
 import torch
+from torch import nn
 
 from geomix.data.crops import centre_crops
 from geomix.data.images import load_batch
@@ -47,3 +48,32 @@ def embed(
         torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True)
     )
     return {f"{split}_backbone": backbone, f"{split}_head": head}
+
+
+@torch.no_grad()
+def settle_norm(encoder: Encoder, packed: Packed, centre: float, device: torch.device) -> None:
+    """Measure mean and variance of a batch norm over the train split; do nothing for other norms.
+
+    Training leaves running averages over augmented batches and over weights since changed, and an
+    untrained encoder has none. With h(i) the head's outputs for the centre of image i of n:
+
+        mean = 1/n sum_i h(i),    variance = 1/n sum_i (h(i) - mean)^2
+
+    Args:
+        encoder: On the device.
+        packed: The data set, whose train split is embedded.
+        centre: As for `embed`.
+        device: On which to compute.
+
+    Accuracy:
+        Sums are in float64 over all images at once, whatever the batches of `embed`.
+    """
+    if not isinstance(encoder.norm, nn.BatchNorm1d):
+        return
+    features = embed(encoder, packed, "train", centre, device)["train_backbone"]
+    outputs = encoder.head(torch.from_numpy(features).to(device)).double()
+    means, variances = encoder.norm.running_mean, encoder.norm.running_var
+    assert means is not None
+    assert variances is not None
+    means.copy_(outputs.mean(0))
+    variances.copy_(outputs.var(0, correction=0))

@@ -16,6 +16,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def backbone_precision(device: torch.device) -> torch.dtype:
+    """Return the precision in which training runs the backbone: bfloat16 on CUDA."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
 def fix_bytes(device: torch.device) -> None:
     """Set this whole process up so that a seed gives the same bytes again, on the CPU.
 

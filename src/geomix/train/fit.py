@@ -17,16 +17,18 @@ from geomix.data.prefetch import pays, prefetch
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, describe_radii
 from geomix.losses.table import Table
+from geomix.network.embed import settle_norm
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.train.batches import ClassBatches, ImageBatches
-from geomix.train.device import choose_device
+from geomix.train.device import backbone_precision, choose_device
 from geomix.train.objective import Objective, build_objective
 
 
 @dataclass(frozen=True)
 class Run:
-    """What training leaves behind."""
+    """What training leaves behind; the name is the cell's."""
 
+    name: str
     encoder: Encoder
     geometry: Geometry
     objective: Objective
@@ -135,7 +137,7 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
         geometry: The logits to train; what is learned in it is trained with the encoder.
         params: What to train with.
         seed: Of weights, batches and augmentation.
-        name: Of the cell, for the progress bar.
+        name: Of the cell, for the progress bar and messages.
 
     Raises:
         InputError: On batches larger than the data set, a loss that learns something for each class
@@ -144,7 +146,7 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
     device = choose_device(params.device)
     batches = build_batches(packed, params.batch, params.labels)
     outputs, optim = params.head.outputs, params.optim
-    encoder = build_encoder(params.backbone, outputs, packed.image_shape, seed, packed.moments)
+    encoder = build_encoder(params.backbone, params.head, packed.image_shape, seed, packed.moments)
     encoder, geometry = encoder.to(device), geometry.to(device)
     objective = build_objective(
         params.loss, params.negatives, params.regulariser, geometry, batches.classes, outputs, seed
@@ -152,6 +154,7 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
     optimizers = build_optimizers(encoder, geometry, objective, optim)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     trained = [weight for group in groups for weight in group["params"]]
+    precision = backbone_precision(device)
     generator = torch.Generator().manual_seed(seed)
     steps = params.epochs * batches.per_epoch
     images = steps * params.batch.classes * params.batch.images
@@ -167,9 +170,8 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
             for table, views in drawn:
                 step = epoch * batches.per_epoch + len(losses) + 1
                 where = f"{name}: step {step}"
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                     _, embeddings = encoder(views)
-                embeddings = embeddings.float()
                 with not_finite_is_final(where):
                     points = geometry.place(embeddings)
                     loss = objective(embeddings, points, table.to(device))
@@ -197,4 +199,5 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
             {"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **learned}
         )
     bar.close()
-    return Run(encoder, geometry, objective, history, device)
+    settle_norm(encoder, packed, params.crop.centre, device)
+    return Run(name, encoder, geometry, objective, history, device)

@@ -15,7 +15,7 @@ from geomix.config.stages import BaselineParams
 from geomix.data.images import read_raw
 from geomix.data.packed import SCORED, Packed
 from geomix.files import new_folder, write_json
-from geomix.network.embed import embed
+from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.train.device import choose_device
 from geomix.train.fit import Run
@@ -124,14 +124,15 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
         out: The folder of the baselines; one folder for each.
     """
     device = choose_device(params.device)
-    outputs, shape = params.head.outputs, packed.image_shape
+    head, shape = params.head, packed.image_shape
     with new_folder(out) as folder:
         raw = {f"{split}_{packed.raw}": read_raw(packed, split) for split in SCORED}
         machine = describe_machine(device)
         _save_baseline(folder / "pixels", {"geometry": packed.raw}, raw, machine)
         for seed in seeds:
-            encoder = build_encoder(params.backbone, outputs, shape, seed, packed.moments)
+            encoder = build_encoder(params.backbone, head, shape, seed, packed.moments)
             encoder = encoder.to(device)
+            settle_norm(encoder, packed, params.crop.centre, device)
             vectors = embed_scored(encoder, packed, params.crop.centre, device)
             cell = {"geometry": "untrained", "seed": seed}
             origin = describe_origin(encoder, device)
