@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from geomix.config.sections import Backbone, Head
 from geomix.config.stages import BaselineParams
 from geomix.data.packed import Packed
+from geomix.errors import InputError
 from geomix.files import hash_file, read_json
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import build_encoder
@@ -99,6 +100,17 @@ def test_saved_statistics_of_batch_norm_are_of_train_and_not_of_its_augmented_ba
     assert saved.keys() == running.keys()
     differ = {name for name in saved if not torch.equal(saved[name], running[name])}
     assert differ == {"norm.running_mean", "norm.running_var"}
+
+
+def test_a_cell_whose_embeddings_all_but_coincide_is_refused_and_not_written(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    run = fit(packed, build(PARTS, tau=0.1, curvature=0.5, lam=1), settings, 0, "study/cell")
+    torch.nn.init.zeros_(run.encoder.head.weight)
+    torch.nn.init.ones_(run.encoder.head.bias)
+    with pytest.raises(InputError, match="study/cell: val: head.norm: found embeddings spread"):
+        save_run(run, packed, CELL, 1.0, tmp_path / "cell")
+    assert not (tmp_path / "cell").exists()
 
 
 def test_the_description_says_what_the_geometry_became(

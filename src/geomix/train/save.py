@@ -17,8 +17,9 @@ from geomix.data.packed import SCORED, Packed
 from geomix.files import new_folder, write_json
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
-from geomix.train.device import choose_device
+from geomix.train.device import backbone_precision, choose_device
 from geomix.train.fit import Run
+from geomix.train.spread import refuse_near_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -75,9 +76,15 @@ def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, o
         cell: What makes the cell: geometry, seed and its settings.
         centre: Share of the shorter side of an image that is embedded.
         out: The folder of the cell.
+
+    Raises:
+        InputError: If the embeddings of a split are spread over hardly more than precision.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
     embeddings = embed_scored(run.encoder, packed, centre, run.device)
+    for split in SCORED:
+        where = f"{run.name}: {split}"
+        refuse_near_precision(embeddings[f"{split}_head"], backbone_precision(run.device), where)
     origin = describe_origin(run.encoder, run.device)
     description = {"cell": cell, **run.geometry.describe(), "machine": origin}
     with new_folder(out) as folder:
