@@ -297,8 +297,6 @@ def test_what_reads_a_learned_weight_reads_it_as_it_is_now() -> None:
         for name, (space, _), a, b in zip(weights, geometry.parts, x, y, strict=True)
     )
     torch.testing.assert_close(geometry.similarity(x, y), expected, rtol=1e-6, atol=1e-6)
-    written = geometry.write_similarity(x, y, torch.empty(5, 4, dtype=torch.float64))
-    torch.testing.assert_close(written, expected, rtol=1e-6, atol=1e-6)
     geometry.keep_in_range()
     assert float(geometry.get_parameter("weights.2.log_ratio").detach()) == pytest.approx(
         math.log(10), rel=1e-6
@@ -504,25 +502,3 @@ def test_a_geometry_needs_as_many_weights_as_spaces() -> None:
     with pytest.raises(ValueError, match="found 1 spaces, .* 2 learn_weights"):
         Geometry([Sphere()], [1.0], TAU, learn_weights=[True, False])
     assert Geometry([Sphere(), Flat(1, 2.3)], [1.0, 1.0], TAU).names == ("0", "1")
-
-
-def test_similarities_written_into_memory_are_those_of_all_pairs() -> None:
-    parts = {
-        "cosine": {"space": "sphere", "weight": 1},
-        "flat": {"space": "flat", "weight": 2, "scale": 1, "clip_radius": 2.3},
-    }
-    parts["ball"] = {"space": "ball", "weight": "lam", "scale": 0.5, "clip_radius": None}
-    geometry = build(parts, tau=0.1, curvature=0.7, lam=0.3, dimensions=5)
-    random = torch.Generator().manual_seed(0)
-    x, y = (
-        geometry.place(torch.randn(count, 5, generator=random, dtype=torch.float64))
-        for count in (6, 4)
-    )
-    y = [
-        torch.cat([points, other[:2]]) for points, other in zip(y, x, strict=True)
-    ]  # two are among the rows
-    expected = geometry.similarity(x, y)
-    found = geometry.write_similarity(x, y, torch.full((6, 6), torch.nan, dtype=torch.float64))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    rounded = geometry.write_similarity(x, y, torch.full((6, 6), torch.nan))
-    torch.testing.assert_close(rounded.double(), expected, rtol=1e-5, atol=1e-5)

@@ -71,7 +71,6 @@ def flat_distance(
     y: Tensor,
     factor: float = 1.0,
     dtype: torch.dtype = torch.float64,
-    onto: Tensor | None = None,
 ) -> Tensor:
     """Return 2 |x - y| for all pairs, times a factor, from one matrix product.
 
@@ -80,7 +79,6 @@ def flat_distance(
         y: Points (M, D), float64. Passing x itself saves a third of the work.
         factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
-        onto: A tensor (N, M) to which the result is added in place, without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
@@ -94,7 +92,7 @@ def flat_distance(
         Steps in float32 add 1e-6, and 1e-18. The gradient of a pair, relative to its norm: 1e-15
         (|x| + |y|) / |x - y|, and the error of the value; 5e-5 in float32.
     """
-    return pairwise(x, y, FLAT, 2.0, factor, dtype, onto)
+    return pairwise(x, y, FLAT, 2.0, factor, dtype)
 
 
 def paired_flat_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -108,7 +106,6 @@ def hyperbolic_distance(
     curvature: float | Tensor,
     factor: float = 1.0,
     dtype: torch.dtype = torch.float64,
-    onto: Tensor | None = None,
 ) -> Tensor:
     """Return the Poincare distance for all pairs, times a factor, from one matrix product.
 
@@ -126,7 +123,6 @@ def hyperbolic_distance(
         curvature: c > 0, or a float64 tensor of one such number, for its gradient.
         factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
-        onto: A tensor (N, M) to which the result is added in place, without gradient.
 
     Returns:
         Shape (N, M). The gradient of a pair at distance 0 is 0.
@@ -152,8 +148,8 @@ def hyperbolic_distance(
         float(curvature.detach() if isinstance(curvature, Tensor) else curvature)
     )
     root = torch.as_tensor(curvature, dtype=x.dtype, device=x.device).sqrt()
-    distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype, onto)
-    if root.requires_grad and onto is None:
+    distances = pairwise(x, y, HYPERBOLIC, 2 * root, factor / math.sqrt(c), dtype)
+    if root.requires_grad:
         # The value has this factor already; multiplying by 1 adds the gradient of 1 / sqrt(c).
         distances = distances * (math.sqrt(c) / root).to(dtype)
     return distances

@@ -104,17 +104,6 @@ class Geometry(nn.Module):
         """Sum the weighted similarities of all pairs, (N, M), larger is closer."""
         return self._sum(x, y, 1.0, dtype)
 
-    @torch.no_grad()
-    def write_similarity(self, x: Points, y: Points, out: Tensor) -> Tensor:
-        """Write the similarities of all pairs into a tensor (N, M).
-
-        Steps have its type, and no other tensor of its size is made.
-        """
-        out.zero_()
-        for (space, weight), a, b in zip(self.parts, x, y, strict=True):
-            space.similarity(a, b, weight, out.dtype, out)
-        return out
-
     def logits(self, x: Points, y: Points) -> Tensor:
         """Return similarities over temperature, (N, M), float32.
 

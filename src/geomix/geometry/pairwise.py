@@ -78,7 +78,6 @@ def pairwise(
     scale: float | Tensor = 1.0,
     factor: float = 1.0,
     dtype: torch.dtype = torch.float64,
-    onto: Tensor | None = None,
 ) -> Tensor:
     """Return the distances of all pairs, times a factor.
 
@@ -89,8 +88,6 @@ def pairwise(
         scale: Positive, at which the points are taken; a float64 tensor for its gradient.
         factor: Of the result; it costs no pass over memory.
         dtype: Of the result and of the steps after the product.
-        onto: A tensor (N, M) to which the result is added in place, without gradient; y must not be
-            x then.
 
     Returns:
         Shape (N, M). A pair with gap 0 has distance 0 and gradient 0.
@@ -103,9 +100,6 @@ def pairwise(
         raise ValueError(f"distances: found {found}, expected (N, D) and (M, D), N, M > 0")
     with torch.autocast(x.device.type, enabled=False):
         scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
-        if onto is not None:
-            with torch.no_grad():
-                return _Pairwise.forward(None, x, y, scale, False, kernel, factor, dtype, onto)
         distances: Tensor = _Pairwise.apply(x, y, scale, y is x, kernel, factor, dtype)
     return distances
 
@@ -123,7 +117,6 @@ class _Pairwise(torch.autograd.Function):
         kernel: Kernel,
         factor: float,
         dtype: torch.dtype,
-        onto: Tensor | None = None,
     ) -> Tensor:
         """Return the distances (N, M); keep the inverses of their slopes, and the near pairs."""
         norms_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -139,17 +132,14 @@ class _Pairwise(torch.autograd.Function):
             NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)
         )  # rounding hides no near pair
         bounds = bounds.to(steps).clamp_min(TINY)
-        learns = ctx is not None and any(ctx.needs_input_grad)
+        learns = any(ctx.needs_input_grad)
         blocks = _blocks(x, y, same)
-        height = len(x) if onto is None else blocks[0][0].stop
-        distances, *inverses = rows.new_empty(1 + learns, height, len(columns), dtype=steps)
+        distances, *inverses = rows.new_empty(1 + learns, len(x), len(columns), dtype=steps)
         smallest = largest.to(steps)
         near = []
         exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
         for block, right in blocks:
-            values = (
-                distances[block, right] if onto is None else distances[: block.stop - block.start]
-            )
+            values = distances[block, right]
             inverse = inverses[0][block, right] if learns else torch.empty_like(values)
             gaps = values if exact is None else exact[: values.numel()].view(values.shape)
             torch.mm(rows[block], columns[right].T, out=gaps)
@@ -179,8 +169,6 @@ class _Pairwise(torch.autograd.Function):
                 apart = explicit > 0
                 near.append((i[apart] + block.start, j[apart] + right.start, inverse[i, j][apart]))
                 inverse[i, j] = torch.inf  # the backward pass takes them one by one
-            if onto is not None:
-                onto[block].add_(values)
             if same:
                 values.fill_diagonal_(0)
                 distances[block.stop :, block] = values[:, len(values) :].T
@@ -198,8 +186,6 @@ class _Pairwise(torch.autograd.Function):
                 ends = torch.stack([smallest, largest.to(steps)]).unsqueeze(1)
                 kernel.measure(ends.clone(), ends)
                 ctx.products = torch.float32 if ends[0] >= SPREAD * ends[1] else torch.float64
-        if onto is not None:
-            return onto
         ctx.same, ctx.kernel, ctx.factor = same, kernel, factor * kernel.slope
         return distances.to(dtype)
 

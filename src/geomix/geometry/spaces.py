@@ -42,12 +42,10 @@ class Space(Protocol):
         y: Tensor,
         factor: float = 1.0,
         dtype: torch.dtype = torch.float64,
-        onto: Tensor | None = None,
     ) -> Tensor:
         """Compare all pairs: points (N, D) and (M, D) -> (N, M), larger is closer.
 
-        The result is multiplied by the factor and has the given dtype. With `onto` it is added to
-        that tensor, in place and without gradient.
+        The result is multiplied by the factor and has the given dtype.
         """
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
@@ -105,13 +103,10 @@ class Sphere(nn.Module):
         y: Tensor,
         factor: float = 1.0,
         dtype: torch.dtype = torch.float64,
-        onto: Tensor | None = None,
     ) -> Tensor:
         """Return the cosines of all pairs, (N, M), times a factor."""
         steps = torch.float32 if dtype == torch.float32 else x.dtype  # the product too
         with torch.autocast(x.device.type, enabled=False):
-            if onto is not None:
-                return onto.addmm_((x * factor).to(onto.dtype), y.to(onto.dtype).T)
             return ((x * factor).to(steps) @ y.to(steps).T).to(dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
@@ -235,10 +230,9 @@ class Flat(TangentSpace):
         y: Tensor,
         factor: float = 1.0,
         dtype: torch.dtype = torch.float64,
-        onto: Tensor | None = None,
     ) -> Tensor:
         """Return -2 |x - y| for all pairs, (N, M), times a factor; see `flat_distance`."""
-        return flat_distance(x, y, -factor, dtype, onto)
+        return flat_distance(x, y, -factor, dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Return -2 |x - y| for pairs, (...)."""
@@ -319,13 +313,12 @@ class Ball(TangentSpace):
         y: Tensor,
         factor: float = 1.0,
         dtype: torch.dtype = torch.float64,
-        onto: Tensor | None = None,
     ) -> Tensor:
         """Return minus the distance for all pairs, (N, M), times a factor.
 
         See `hyperbolic_distance` for its accuracy.
         """
-        return hyperbolic_distance(x, y, self._curvature(), -factor, dtype, onto)
+        return hyperbolic_distance(x, y, self._curvature(), -factor, dtype)
 
     def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """Return minus the distance of pairs, (...)."""
