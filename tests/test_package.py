@@ -33,7 +33,14 @@ def test_what_it_does_not_list_is_refused() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.parametrize(
-    "space", [geomix.Sphere(), geomix.Flat(1.0, 2.3), geomix.Ball(0.5, 1.0, 2.3)]
+    "space",
+    [
+        geomix.Sphere(),
+        geomix.Flat(1.0, 2.3),
+        geomix.Ball(0.5, 1.0, 2.3),
+        geomix.Inner(0.5, None),
+        geomix.Power(0.5, 2.3),
+    ],
 )
 def test_logits_losses_and_gradients_are_those_of_the_cpu(space: torch.nn.Module) -> None:
     features = torch.randn(48, 16, generator=torch.Generator().manual_seed(0))

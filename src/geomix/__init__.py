@@ -10,6 +10,8 @@ _HOMES = {
     "Ball": "geometry.spaces",
     "Flat": "geometry.spaces",
     "Geometry": "geometry.geometry",
+    "Inner": "geometry.spaces",
+    "Power": "geometry.spaces",
     "Sphere": "geometry.spaces",
     "Table": "losses.table",
     "flat_distance": "geometry.distances",

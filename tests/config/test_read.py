@@ -58,7 +58,38 @@ from tests.conftest import set_key
         (
             "geometry.flat.distance.space",
             "torus",
-            "geometry.flat.distance: found .*, expected space: 'sphere', 'flat' or 'ball'",
+            "geometry.flat.distance: found .*, expected space: 'sphere', 'flat', "
+            "'inner', 'ball' or 'power'",
+        ),
+        (
+            "geometry.power.distance.radius",
+            0,
+            "geometry.power.distance.radius: found 0, expected greater than 0",
+        ),
+        (
+            "geometry.power.distance.curvature",
+            0,
+            "geometry.power.distance.curvature: found 0, expected greater than 0",
+        ),
+        (
+            "geometry.power.distance.scale",
+            1,
+            "geometry.power.distance.scale: found an unknown key",
+        ),
+        (
+            "geometry.power.distance",
+            {"space": "power", "weight": 1},
+            "geometry.power.distance.radius: found nothing, expected a value",
+        ),
+        (
+            "geometry.dot.product.scale",
+            "free",
+            "geometry.dot.product.scale: found 'free', expected a valid number or 'learned'",
+        ),
+        (
+            "geometry.dot.product.curvature",
+            1,
+            "geometry.dot.product.curvature: found an unknown key",
         ),
         (
             "negatives.rule",

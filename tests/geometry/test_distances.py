@@ -27,6 +27,8 @@ from geomix.geometry.distances import (
     logmap0,
     paired_flat_distance,
     paired_hyperbolic_distance,
+    paired_power_distance,
+    power_distance,
 )
 
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
@@ -392,3 +394,61 @@ def test_points_side_by_side_have_the_distance_of_the_ball(c: float) -> None:
     torch.testing.assert_close(flat, flat_distance(x, y).diagonal(), rtol=1e-12, atol=0)
     near = paired_hyperbolic_distance(x, y, torch.tensor(1e-8, dtype=torch.float64))
     torch.testing.assert_close(near, flat, rtol=1e-6, atol=0)
+
+
+def power_by_definition(x: Tensor, y: Tensor, c: float, radius: float) -> float:
+    """Return arcosh(1 + S (1 - cos)) / sqrt(c) of unit vectors, in mpmath's numbers."""
+    with mpmath.workdps(DIGITS):
+        a, b = ([mpmath.mpf(value) for value in v.tolist()] for v in (x, y))
+        norms = [mpmath.sqrt(sum(value**2 for value in v)) for v in (a, b)]
+        cosine = sum(p * q for p, q in zip(a, b, strict=True)) / (norms[0] * norms[1])
+        strength = mpmath.sinh(2 * mpmath.sqrt(c) * radius) ** 2
+        return float(mpmath.acosh(1 + strength * (1 - cosine)) / mpmath.sqrt(c))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("c", "radius"), [(1e-3, 2.3), (0.1, 2.3), (1.0, 0.01), (10.0, 2.3), (1.0, 169.0), (1e-80, 2.0)]
+)
+def test_power_distance_and_its_gradient_are_as_accurate_as_stated(
+    c: float, radius: float, dtype: torch.dtype
+) -> None:
+    first, second = torch.linalg.qr(features(5, 5)).Q[:2]
+    angles = torch.tensor([1e-7, 1e-4, 1e-2, 1.0, 3.0, math.pi], dtype=torch.float64)
+    turned = normalize(angles.cos()[:, None] * first + angles.sin()[:, None] * second, dim=-1)
+    x = first[None].clone().requires_grad_()
+    found = power_distance(x, turned, c, radius, dtype=dtype)[0]
+    exact = torch.tensor(
+        [power_by_definition(first, y, c, radius) for y in turned], dtype=torch.float64
+    )
+    chords = (first - turned).norm(dim=-1)
+    stated = (1e-16 * (5 + 16) * (2 / chords).square()).clamp_max(2e-5) + 1e-15 * (
+        1 + math.sqrt(c) * radius
+    )
+    # the directions themselves are rounded: 1e-16 over the chord
+    allowed = stated + 4e-16 / chords + DTYPES[dtype]
+    assert ((found.double() - exact).abs() <= allowed * exact).all()
+    paired = paired_power_distance(first, turned, c, radius)
+    assert ((paired - exact).abs() <= (stated + 4e-16 / chords) * exact).all()
+    (slope,) = torch.autograd.grad(found[1:5].sum(), x)
+    z = math.sinh(2 * math.sqrt(c) * radius) / 2 * chords
+    pulls = 2 * z / (1 + z * z).sqrt() / chords.square() / math.sqrt(c)
+    expected = (pulls[:, None] * (first - turned))[1:5].sum(0)
+    assert (slope[0] - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("c", [1e-3, 10.0, 1600.0])
+def test_power_distance_of_equal_directions_is_0_and_of_opposite_ones_4_radii(
+    c: float, dtype: torch.dtype
+) -> None:
+    x = directions(3).requires_grad_()
+    y = torch.cat([x.detach(), -x.detach()])
+    found = power_distance(x, y, c, 2.3, dtype=dtype)
+    equal, opposite = found.diagonal(), found[:, 3:].diagonal()
+    assert not equal.any()
+    torch.testing.assert_close(opposite, torch.full_like(opposite, 4 * 2.3), rtol=1e-6, atol=0)
+    (slope,) = torch.autograd.grad(equal.sum(), x)
+    assert not slope.any()
+    itself = power_distance(x, x, c, 2.3, 0.5, dtype)
+    torch.testing.assert_close(itself, found[:, :3] / 2, rtol=2e-6, atol=0)

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from geomix.config import sections
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, build_geometry, cosine, describe_radii, geometry_from
-from geomix.geometry.spaces import Ball, Flat, Sphere
+from geomix.geometry.spaces import Ball, Flat, Inner, Power, Sphere
 
 TAU = 0.1
 ENTRY = TypeAdapter(sections.Geometry)
@@ -46,6 +46,11 @@ TWO_HEADS: dict[str, dict[str, Any]] = {
     "cosine": {"space": "sphere", "weight": 1, "outputs": {"start": 0, "stop": 2}},
     "distance": PARTS["distance"] | {"outputs": {"start": 2, "stop": 6}},
 }
+CONTROLS: dict[str, dict[str, Any]] = {
+    "kernel": {"space": "power", "weight": "lam", "radius": 1.5},
+    "own": {"space": "power", "weight": 0.5, "radius": 2.3, "curvature": 3},
+    "product": {"space": "inner", "weight": 2, "scale": "learned", "clip_radius": 1.2},
+}
 LEARNED = {name: part | {"learn_weight": name != "flat"} for name, part in MIXTURE.items()}
 SINGLE_SPACES = [
     Sphere(),
@@ -53,6 +58,10 @@ SINGLE_SPACES = [
     Ball(0.1, 1, 2.3),
     Ball(3.0, 1, 2.3),
     Ball(1.0, 0.9, None, normalize=True),
+    Inner(0.7, 2.3),
+    Inner(0.5, None),
+    Power(0.1, 2.3),
+    Power(3.0, 2.3),
 ]
 
 
@@ -105,7 +114,7 @@ def test_a_distance_from_a_thousandth_on_is_right_to_four_digits(c: float, same:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("space", SINGLE_SPACES, ids=repr)
 def test_logits_and_gradients_are_those_of_the_same_features_in_float64(
-    space: Sphere | Flat | Ball, dtype: torch.dtype, autocast: bool
+    space: Sphere | Flat | Inner | Ball | Power, dtype: torch.dtype, autocast: bool
 ) -> None:
     geometry = Geometry([space], [1.5], TAU)
     x, y = (crowd()[start::stop].to(dtype).requires_grad_() for start, stop in ((0, 1), (3, 4)))
@@ -114,7 +123,11 @@ def test_logits_and_gradients_are_those_of_the_same_features_in_float64(
         found = geometry.logits(geometry.place(x), geometry.place(y))
     exact = geometry.similarity(geometry.place(a), geometry.place(b)) / TAU
     assert (found.dtype, exact.dtype) == (torch.float32, torch.float64)
-    rtol, atol = (0, 6e-8 * (6 + 2) * 1.5 / TAU) if isinstance(space, Sphere) else (2.1e-5, 1e-12)
+    rtol, atol = 2.1e-5, 1e-12
+    if isinstance(space, Sphere):
+        rtol, atol = 0, 6e-8 * (6 + 2) * 1.5 / TAU
+    if isinstance(space, Inner):
+        rtol, atol = 6e-8, 1e-16 * (6 + 2) * 25 * 1.5 / TAU
     torch.testing.assert_close(found.double(), exact, rtol=rtol, atol=atol)
     upstream = (
         torch.randn(exact.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -334,7 +347,9 @@ def test_outputs_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "parts", [PARTS, MIXTURE, TWO_HEADS], ids=["hybrid", "mixture", "two heads"]
+    "parts",
+    [PARTS, MIXTURE, TWO_HEADS, CONTROLS],
+    ids=["hybrid", "mixture", "two heads", "controls"],
 )
 def test_a_geometry_is_rebuilt_from_its_description(parts: dict[str, dict[str, Any]]) -> None:
     geometry = build(parts, tau=0.15, curvature=0.3, lam=2, dimensions=6)
@@ -380,6 +395,65 @@ def test_curvature_zero_makes_a_ball_flat() -> None:
         "clip_radius": 1,
         "normalize": True,
     }
+
+
+def test_curvature_zero_makes_power_the_flat_space_of_unit_vectors() -> None:
+    geometry = build(CONTROLS, tau=TAU, curvature=0, lam=2, dimensions=6)
+    kernel, own, _ = geometry.describe()["spaces"]
+    assert kernel == {
+        "name": "kernel",
+        "weight": 2,
+        "space": "flat",
+        "scale": pytest.approx(1.5),
+        "clip_radius": None,
+        "normalize": True,
+    }
+    assert own == {"name": "own", "weight": 0.5, "space": "power", "curvature": 3, "radius": 2.3}
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("hyperbolic", "flat"),
+        ("hyperbolic_free", "flat_free"),
+        ("hybrid", "hybrid_flat"),
+        ("power", "chord"),
+    ],
+)
+def test_params_yaml_names_the_limit_of_a_curved_geometry(
+    raw: dict[str, Any], name: str, limit: str
+) -> None:
+    found, expected = (
+        build(raw["geometry"][key], tau=TAU, curvature=0, lam=2, dimensions=64)
+        for key in (name, limit)
+    )
+    assert found.describe() == expected.describe()
+    assert found.learned() == expected.learned()
+    curved = build(raw["geometry"][name], tau=TAU, curvature=1e-6, lam=2, dimensions=64)
+    assert any(part.get("curvature") == 1e-6 for part in curved.describe()["spaces"])
+    x = torch.randn(9, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        compare(curved, x, x.clone()), compare(expected, x, x.clone()), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_controls_are_the_sum_of_their_parts_built_by_hand() -> None:
+    geometry = build(CONTROLS, tau=TAU, curvature=0.3, lam=4, dimensions=6)
+    x, y = features(7).double(), features(4, 1).double()
+    by_hand: list[tuple[float, Inner | Power]] = [
+        (4, Power(0.3, 1.5)),
+        (0.5, Power(3, 2.3)),
+        (2, Inner(6**-0.5, 1.2)),
+    ]
+    expected = sum(
+        weight * space.similarity(space.place(x), space.place(y)) for weight, space in by_hand
+    )
+    found = geometry.similarity(geometry.place(x), geometry.place(y))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert geometry.lowest_logit == pytest.approx(-(4 * 6 + 0.5 * 9.2 + 2 * 1.44) / TAU)
+    assert geometry.clip_radius == 1.2
+    radii = geometry.radii(geometry.place(x))
+    torch.testing.assert_close(radii, (x.norm(dim=-1) * 6**-0.5).clamp(max=1.2), rtol=1e-6, atol=0)
 
 
 def test_a_learned_scale_starts_at_one_over_root_dimensions_and_lam_is_a_weight() -> None:
@@ -474,20 +548,22 @@ def test_the_clip_radius_is_that_of_the_radii() -> None:
     [({"curvature": None, "lam": 1}, "curvature"), ({"curvature": 1, "lam": None}, "lam")],
 )
 def test_a_missing_number_is_named(given: dict[str, Any], name: str) -> None:
-    for parts in (PARTS, MIXTURE):
+    for parts in (PARTS, MIXTURE, CONTROLS):
         with pytest.raises(InputError, match=f"found no {name}, expected one"):
             build(parts, tau=TAU, dimensions=6, **given)
 
 
 def test_no_number_is_missing_where_nothing_uses_it() -> None:
     parts = {name: MIXTURE[name] for name in ("wide", "bent", "flat", "cosine")}
+    parts |= {name: CONTROLS[name] for name in ("own", "product")}
     assert build(parts, tau=TAU, curvature=None, lam=None, dimensions=6).names == tuple(parts)
 
 
 @pytest.mark.parametrize("number", [-0.1, math.nan, math.inf])
 def test_numbers_that_cannot_be_are_refused(number: float) -> None:
-    with pytest.raises(InputError, match="curvature: found"):
-        build(PARTS, tau=TAU, curvature=number, lam=1, dimensions=6)
+    for parts in (PARTS, CONTROLS):
+        with pytest.raises(InputError, match="curvature: found"):
+            build(parts, tau=TAU, curvature=number, lam=1, dimensions=6)
     with pytest.raises(InputError, match="weight: found .*expected a positive number"):
         build(PARTS, tau=TAU, curvature=1, lam=number, dimensions=6)
     with pytest.raises(InputError, match="tau: found .*expected a positive number"):

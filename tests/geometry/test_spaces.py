@@ -12,9 +12,9 @@ from torch.nn.functional import normalize
 from geomix.errors import InputError
 from geomix.geometry.distances import expmap0, logmap0
 from geomix.geometry.learned import RANGE
-from geomix.geometry.spaces import Ball, Flat, Sphere, space_from
+from geomix.geometry.spaces import Ball, Flat, Inner, Power, Sphere, space_from
 
-AnySpace = Sphere | Flat | Ball
+AnySpace = Sphere | Flat | Inner | Ball | Power
 REFERENCE = np.load(Path(__file__).parent.parent / "reference" / "released_code.npz")
 SPACES: dict[str, AnySpace] = {
     "sphere": Sphere(),
@@ -22,9 +22,14 @@ SPACES: dict[str, AnySpace] = {
     "ball": Ball(0.3, 0.7, 2.3),
     "unclipped ball": Ball(2.0, 0.5, None),
     "unit-fed ball": Ball(0.3, 0.7, 2.3, normalize=True),
+    "inner": Inner(0.7, 2.3),
+    "unclipped inner": Inner(0.5, None),
+    "power": Power(0.3, 2.3),
+    "strong power": Power(10.0, 2.3),
 }
+UNBOUNDED = [SPACES["unclipped ball"], SPACES["unclipped inner"]]
 ALL = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-WITH_RADII = pytest.mark.parametrize("space", list(SPACES.values())[1:], ids=list(SPACES)[1:])
+DISTANCES = {name: space for name, space in SPACES.items() if not isinstance(space, Sphere | Inner)}
 
 
 def features(count: int, dimensions: int = 7, seed: int = 0, scale: float = 1.0) -> Tensor:
@@ -70,8 +75,8 @@ def test_similarity_equals_its_definition_pair_by_pair(space: AnySpace) -> None:
     torch.testing.assert_close(half, 0.5 * expected.float(), rtol=2e-6, atol=1e-7)
 
 
-@WITH_RADII
-def test_distances_are_symmetric_and_obey_the_triangle(space: Flat | Ball) -> None:
+@pytest.mark.parametrize("space", DISTANCES.values(), ids=DISTANCES)
+def test_distances_are_symmetric_and_obey_the_triangle(space: AnySpace) -> None:
     points = space.place(features(9))
     distances = -space.similarity(points, points.clone())
     torch.testing.assert_close(distances, distances.T, rtol=1e-9, atol=0)
@@ -106,6 +111,118 @@ def test_at_one_radius_distance_is_a_function_of_the_cosine(c: float, normalize:
     ) / math.sqrt(c)
     off = ~torch.eye(6, dtype=torch.bool)
     torch.testing.assert_close(compare(ball, x, x)[off], expected[off], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("radius", [0.1, 1.0, 2.3])
+@pytest.mark.parametrize("c", [1e-3, 0.1, 1.0, 10.0])
+def test_a_ball_whose_points_are_all_clipped_is_power(c: float, radius: float) -> None:
+    upstream = features(9, 8, seed=2)
+    found = []
+    for space in (Power(c, radius), Ball(c, 5.0, radius)):
+        x = features(9, scale=3).requires_grad_()
+        points, others = space.place(x), space.place(features(8, seed=1, scale=3))
+        exact = space.similarity(points, others)
+        logits = space.similarity(points, others, 1.0, torch.float32)
+        (slope,) = torch.autograd.grad((exact * upstream).sum(), x, retain_graph=True)
+        (rough,) = torch.autograd.grad((logits * upstream.float()).sum(), x)
+        found.append((exact, slope, logits, rough))
+    (exact, slope, logits, rough), (of_ball, slope_of_ball, logits_of_ball, rough_of_ball) = found
+    torch.testing.assert_close(exact, of_ball, rtol=1e-12, atol=0)
+    torch.testing.assert_close(slope, slope_of_ball, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(logits, logits_of_ball, rtol=1e-6, atol=0)
+    torch.testing.assert_close(rough, rough_of_ball, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("c", [1e-10, 1e-80])
+def test_power_at_a_tiny_curvature_is_the_flat_space_of_unit_vectors(c: float) -> None:
+    x, y = features(8), features(5, seed=1)
+    y[0] = x[0] * (1 + 1e-9)
+    power, chord = Power(c, 2.3), Flat(2.3, None, normalize=True)
+    # 2 rho |x - y| (1 + O(c rho^2))
+    torch.testing.assert_close(compare(power, x, y), compare(chord, x, y), rtol=1e-8, atol=1e-14)
+    found, expected = (
+        space.similarity(space.place(x), space.place(y), dtype=torch.float32)
+        for space in (power, chord)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-14)
+
+
+@pytest.mark.parametrize("clip_radius", [2.3, None])
+def test_inner_is_the_plain_product_of_features(clip_radius: float | None) -> None:
+    space, upstream = Inner(0.7, clip_radius), features(6, 4, seed=2)
+    x, y = (features(*given, scale=2).requires_grad_() for given in ((6, 7, 0), (4, 7, 1)))
+    longest = clip_radius or math.inf
+    first, second = (
+        [0.7 * v if 0.7 * v.norm() <= longest else longest * v / v.norm() for v in rows]
+        for rows in (x, y)
+    )
+    expected = torch.stack([torch.stack([(a * b).sum() for b in second]) for a in first])
+    points, others = space.place(x), space.place(y)
+    found = space.similarity(points, others)
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-14)
+    slopes, expected_slopes = (
+        torch.autograd.grad((value * upstream).sum(), (x, y), retain_graph=True)
+        for value in (found, expected)
+    )
+    torch.testing.assert_close(slopes, expected_slopes, rtol=1e-12, atol=1e-13)
+    logits = space.similarity(points, others, 3.0, torch.float32)
+    torch.testing.assert_close(logits.double(), 3 * found, rtol=6e-8, atol=1e-14)
+
+
+def test_free_norms_change_what_an_inner_product_finds_first() -> None:
+    query = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    gallery = torch.tensor([[1.0, 0.1], [5.0, 5.0]], dtype=torch.float64)
+    assert compare(Inner(1, None), query, gallery).argmax() == 1
+    assert compare(Inner(1, None, normalize=True), query, gallery).argmax() == 0
+
+
+def test_a_learned_scale_of_an_inner_product_is_trained_and_described() -> None:
+    space, vectors = Inner(0.25, None, learned=True), features(3).float()
+    total = compare(space, vectors, vectors).sum()
+    (slope,) = torch.autograd.grad(total, space.log_scale)
+    torch.testing.assert_close(float(slope), 2 * float(total.detach()), rtol=1e-6, atol=0)
+    assert space.learned() == {"scale": pytest.approx(0.25)}
+    assert space.describe()["scale"] == pytest.approx(0.25)
+
+
+def test_an_inner_product_refuses_points_whose_products_float32_cannot_hold() -> None:
+    vectors = torch.tensor([[3e18, 4e18], [1.0, 0.0]])
+    with pytest.raises(
+        InputError,
+        match=r"inner: found a point of norm 5e\+18, expected at most 1e\+18: set a clip",
+    ):
+        Inner(1, None).place(vectors)
+    space = Inner(0.2, None)
+    points = space.place(vectors)
+    assert torch.isfinite(space.similarity(points, points, 100.0, torch.float32)).all()
+
+
+def test_power_orders_zero_vectors_as_its_inner_products_do() -> None:
+    space, vectors = Power(0.5, 1.0), features(30, 3)
+    vectors[4] = 0
+    points = space.place(vectors)
+    queries, gallery = space.as_inner_product(points)
+    similarity = space.similarity(points[:4], points)
+    assert torch.equal((queries[:4] @ gallery.T).argsort(1), similarity.argsort(1))
+    places = similarity.argsort(1).argsort(1)[:, 4]
+    assert ((places > 5) & (places < 28)).all()  # neither first nor last
+
+
+@pytest.mark.parametrize(
+    ("c", "radius", "message"),
+    [
+        (0.0, 2.3, "curvature: found 0.0, expected c > 0"),
+        (-1.0, 2.3, "curvature: found -1.0, expected c > 0"),
+        (math.nan, 2.3, "curvature: found nan, expected c > 0"),
+        (0.1, 0.0, "radius: found 0.0, expected a positive number"),
+        (0.1, -1.0, "radius: found -1.0, expected a positive number"),
+        (0.1, math.inf, "radius: found inf, expected a positive number"),
+        (4.0, 85.5, "power: found a radius of 171 radii of curvature, expected at most 170"),
+    ],
+)
+def test_power_refuses_what_it_cannot_compute(c: float, radius: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Power(c, radius)
 
 
 @ALL
@@ -145,13 +262,13 @@ def test_similarities_in_float32_are_within_the_stated_resolution(
 @ALL
 def test_the_lowest_similarity_is_that_of_opposite_points(space: AnySpace) -> None:
     ends = torch.tensor([[30.0, 40.0], [-30.0, -40.0]], dtype=torch.float64)
-    lowest = (
-        -math.inf if space is SPACES["unclipped ball"] else float(compare(space, ends, ends).min())
-    )
+    bounded = not any(space is one for one in UNBOUNDED)
+    lowest = float(compare(space, ends, ends).min()) if bounded else -math.inf
     assert space.lowest() == pytest.approx(lowest)
     assert compare(space, features(30, scale=9), features(30, seed=1)).min() >= space.lowest()
     assert Flat(0.5, None, learned=True, normalize=True).lowest() == pytest.approx(-2)
     assert Flat(0.5, None, learned=True).lowest() == -math.inf
+    assert Inner(0.5, 2.3, learned=True, normalize=True).lowest() == pytest.approx(-0.25)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-15, 1e-6, 1.0, 3.0])
@@ -174,7 +291,9 @@ def test_gradients_are_finite_at_the_origin_and_where_points_coincide(
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(
-    "space", [*list(SPACES.values())[:3], SPACES["unit-fed ball"], Flat(1, None)], ids=repr
+    "space",
+    [*(space for space in SPACES.values() if space not in UNBOUNDED), Flat(1, None)],
+    ids=repr,
 )
 def test_huge_and_tiny_features_give_finite_values_and_gradients(
     space: AnySpace, dtype: torch.dtype, scale: float
@@ -188,7 +307,15 @@ def test_huge_and_tiny_features_give_finite_values_and_gradients(
 
 
 @pytest.mark.parametrize(
-    "space", [Sphere(), SPACES["unit-fed ball"], Flat(1, 2.3, normalize=True)], ids=repr
+    "space",
+    [
+        Sphere(),
+        SPACES["unit-fed ball"],
+        Flat(1, 2.3, normalize=True),
+        Inner(1, 2.3, normalize=True),
+        SPACES["power"],
+    ],
+    ids=repr,
 )
 def test_a_zero_vector_stays_zero_where_features_are_normalised(space: AnySpace) -> None:
     vectors = features(3)
@@ -218,6 +345,7 @@ def test_radii_are_clipped_norms() -> None:
         (Ball(1, 2, 2.3), [2.3, 1, 0]),
         (Ball(1, 2, None), [10, 1, 0]),
         (Flat(2, 1.5, normalize=True), [1.5, 1.5, 0]),
+        (Inner(2, 2.3), [2.3, 1, 0]),
     ):
         radii = space.radii(space.place(vectors))
         torch.testing.assert_close(
@@ -226,6 +354,7 @@ def test_radii_are_clipped_norms() -> None:
         x = expmap0(space.place(vectors), 0.5)
         torch.testing.assert_close(logmap0(x, 0.5).norm(dim=-1), radii, rtol=1e-5, atol=0)
     assert Sphere().radii(vectors) is None
+    assert Power(1, 2.3).radii(vectors) is None
 
 
 def learning_ball(start: float, ratio: float) -> Ball:
@@ -341,6 +470,10 @@ def test_curvature_must_be_positive(curvature: float) -> None:
     ("scale", "clip"), [(0.0, 2.3), (1.0, -1.0), (math.nan, None), (1.0, math.inf)]
 )
 def test_scale_and_clip_radius_must_be_positive(scale: float, clip: float | None) -> None:
-    for refused in (lambda: Flat(scale, clip), lambda: Ball(1.0, scale, clip)):
+    for refused in (
+        lambda: Flat(scale, clip),
+        lambda: Inner(scale, clip),
+        lambda: Ball(1.0, scale, clip),
+    ):
         with pytest.raises(InputError, match="expected a positive number"):
             refused()

@@ -7,7 +7,7 @@ import torch
 
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Ball, Flat, Space, Sphere
+from geomix.geometry.spaces import Ball, Flat, Inner, Power, Space, Sphere
 from geomix.retrieval import search
 from geomix.retrieval.search import nearest
 
@@ -20,6 +20,11 @@ GEOMETRIES = {
     "weak ball near the origin": Geometry([Ball(1e-3, 0.01, None)], [1], 0.1),
     "ball of points too far out for float32": Geometry([Ball(1.0, 30, None)], [1], 0.1),
     "hybrid": Geometry([Sphere(), Ball(0.5, 0.3, 2.3)], [1, 0.6], 0.1),
+    "dot": Geometry([Inner(0.4, None)], [1], 0.1),
+    "clipped dot": Geometry([Inner(1, 2.3)], [1], 0.1),
+    "power": Geometry([Power(0.1, 2.3)], [1], 0.1),
+    "strong power": Geometry([Power(10.0, 2.3)], [1], 0.1),
+    "dot and power": Geometry([Inner(0.4, None), Power(3.0, 1.0), Sphere()], [1, 0.6, 0.1], 0.1),
     "mixture": Geometry([Ball(0.1, 0.3, 2.3), Ball(10.0, 1, 2.3), Flat(1, None)], [1, 2, 0.1], 0.1),
 }
 
@@ -149,6 +154,8 @@ def test_long_lists_equal_a_full_sort_too(name: str) -> None:
         ("sphere", 5, "_faiss_pass"),
         ("flat", 5, "_faiss_pass"),
         ("ball", 5, "_faiss_pass"),
+        ("dot", 5, "_faiss_pass"),
+        ("power", 5, "_faiss_pass"),
         ("ball", 200, "_tiled_pass"),
         ("hybrid", 5, "_tiled_pass"),
         ("ball of points too far out for float32", 5, "_tiled_pass"),
@@ -168,14 +175,14 @@ def test_faiss_loses_no_neighbour(items: int) -> None:
     gallery = vectors(items)
     gallery[100:140] = gallery[:40]
     own = np.arange(items)
-    for name in ("sphere", "ball", "hybrid"):
+    for name in ("sphere", "ball", "hybrid", "dot", "power"):
         found = nearest(gallery, gallery, GEOMETRIES[name], 5, own)
         assert np.array_equal(
             found, nearest_by_definition(gallery, gallery, GEOMETRIES[name], 5, own)
         )
 
 
-@pytest.mark.parametrize("name", ["sphere", "flat", "ball"])
+@pytest.mark.parametrize("name", ["sphere", "flat", "ball", "dot", "power"])
 def test_float64_decides_what_float32_orders_otherwise(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +253,7 @@ def test_of_duplicates_at_the_end_of_the_gallery_the_lower_row_is_listed() -> No
     assert found.tolist() == [[0, 1, 2, 3, 4, 5, 6]]
 
 
-@pytest.mark.parametrize("name", ["sphere", "ball", "hybrid"])
+@pytest.mark.parametrize("name", ["sphere", "ball", "hybrid", "dot", "power", "dot and power"])
 def test_collapsed_embeddings_are_listed_by_row(name: str) -> None:
     gallery = torch.ones(80, 8)
     found = nearest(gallery, gallery, GEOMETRIES[name], 5, exclude=np.arange(80))
@@ -281,9 +288,10 @@ def test_candidates_that_rounding_cannot_tell_apart_are_searched_deeper() -> Non
     assert np.array_equal(found, nearest_by_definition(direction[:1], gallery, cosine(), 3, None))
 
 
-def test_a_sum_of_spaces_is_searched_deeper_too() -> None:
+@pytest.mark.parametrize("space", [Flat(1, None), Inner(1, None), Power(10.0, 2.3)], ids=repr)
+def test_a_sum_of_spaces_is_searched_deeper_too(space: Space) -> None:
     # 60 items nearer to each other than a product of such large norms can tell
-    geometry = Geometry([Sphere(), Flat(1, None)], [1, 1], 0.1)
+    geometry = Geometry([Sphere(), space], [1, 1], 0.1)
     gallery = (
         1e4 * torch.nn.functional.normalize(vectors(1).double(), dim=1)
         + 1e-5 * vectors(60, 1).double()

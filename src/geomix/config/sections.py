@@ -114,7 +114,7 @@ class Sphere(Weighted):
 
 
 class Scaled(Weighted):
-    """What flat space and ball share; a clip radius of null clips nothing."""
+    """What flat space, inner product and ball share; a clip radius of null clips nothing."""
 
     scale: Positive | Literal["learned"]
     clip_radius: Positive | None
@@ -127,6 +127,12 @@ class Flat(Scaled):
     space: Literal["flat"]
 
 
+class Inner(Scaled):
+    """The inner product."""
+
+    space: Literal["inner"]
+
+
 class Ball(Scaled):
     """Minus the distance in the Poincare ball, at the cell's curvature or one of its own."""
 
@@ -135,7 +141,15 @@ class Ball(Scaled):
     learn_curvature: bool = False
 
 
-Space = Annotated[Sphere | Flat | Ball, Field(discriminator="space")]
+class Power(Weighted):
+    """Minus the ball's distance at one radius, at the cell's curvature or one of its own."""
+
+    space: Literal["power"]
+    radius: Positive
+    curvature: Positive | None = None
+
+
+Space = Annotated[Sphere | Flat | Inner | Ball | Power, Field(discriminator="space")]
 Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
 
 

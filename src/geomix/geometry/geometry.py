@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from geomix.config import sections
 from geomix.errors import InputError
 from geomix.geometry.learned import Weight
-from geomix.geometry.spaces import Ball, Flat, Space, Sphere, space_from
+from geomix.geometry.spaces import (
+    Ball,
+    Flat,
+    Inner,
+    Power,
+    Space,
+    Sphere,
+    TangentSpace,
+    space_from,
+)
 
 Points = list[Tensor]  # one tensor (N, D) for each space
 Outputs = tuple[int, int]  # of the head: first, and one past the last
@@ -111,7 +120,8 @@ class Geometry(nn.Module):
 
         Accuracy:
             A distance is within 2e-5 of float64, relatively, however near the points; see
-            `hyperbolic_distance`. A cosine is within 6e-8 (D + 2). Both hold inside autocast too.
+            `hyperbolic_distance`. A cosine is within 6e-8 (D + 2), an inner product within 6e-8 of
+            itself and 1e-16 (D + 2) |x| |y|. All hold inside autocast too.
         """
         return self._sum(x, y, 1 / self.tau, torch.float32)
 
@@ -145,8 +155,8 @@ class Geometry(nn.Module):
     @property
     def clip_radius(self) -> float | None:
         """Return the clip radius of that space; None if it clips nothing or there is none."""
-        radii = (space.clip_radius for space, _ in self._weighted if isinstance(space, Flat | Ball))
-        return next(radii, None)
+        spaces = (space for space, _ in self._weighted if isinstance(space, TangentSpace))
+        return next((space.clip_radius for space in spaces), None)
 
     @property
     def lowest_logit(self) -> float:
@@ -201,8 +211,8 @@ def build_geometry(
     Args:
         parts: The spaces by name.
         tau: Temperature.
-        curvature: c >= 0 of the balls without one of their own; at 0 such a ball becomes its limit,
-            the flat space. None if there is no such ball.
+        curvature: c >= 0 of balls and power distances without one of their own; at 0 such a space
+            becomes its limit, the flat space. None if there is no such space.
         lam: The value of the weight `lam`. None if no weight is `lam`.
         dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(outputs of the space).
 
@@ -235,15 +245,27 @@ def _outputs_of(name: str, part: sections.Space, dimensions: int) -> Outputs | N
 def _build_space(part: sections.Space, curvature: float | None, dimensions: int) -> Space:
     if isinstance(part, sections.Sphere):
         return Sphere()
+    if isinstance(part, sections.Power):
+        bend = _curvature_of(part, curvature)
+        return Power(bend, part.radius) if bend else Flat(part.radius, None, normalize=True)
     scale = 1 / math.sqrt(dimensions) if part.scale == "learned" else part.scale
     scaling = (scale, part.clip_radius, part.scale == "learned", part.normalize)
+    if isinstance(part, sections.Inner):
+        return Inner(*scaling)
     if isinstance(part, sections.Ball):
-        bend = curvature if part.curvature is None else part.curvature
-        if bend is None:
-            raise InputError("geometry: found no curvature, expected one for a ball (--curvature)")
+        bend = _curvature_of(part, curvature)
         if bend:
             return Ball(bend, *scaling, part.learn_curvature)
     return Flat(*scaling)
+
+
+def _curvature_of(part: sections.Ball | sections.Power, curvature: float | None) -> float:
+    """Return the curvature of a part: its own, else that of the cell."""
+    bend = curvature if part.curvature is None else part.curvature
+    if bend is None:
+        expected = f"one for space {part.space} (--curvature)"
+        raise InputError(f"geometry: found no curvature, expected {expected}")
+    return bend
 
 
 def geometry_from(description: Mapping[str, Any]) -> Geometry:

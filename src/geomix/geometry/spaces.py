@@ -1,8 +1,8 @@
 """Spaces: where embeddings are placed, and how similar two placed points are.
 
 A space turns features (N, D) into points, and two sets of points into similarities (N, M), larger
-for closer. Features may be of any floating type. Points of the sphere are unit vectors. Points of
-the flat space and of the ball are tangent vectors at the origin (see distances.py): the features
+for closer. Features may be of any floating type. Points of the sphere and of the power distance are
+unit vectors. All others are tangent vectors at the origin (see distances.py): the features
 themselves, scaled and clipped, in float64. Curvature is c > 0 everywhere: sectional curvature -c, a
 ball of radius 1 / sqrt(c).
 """
@@ -21,13 +21,17 @@ from geomix.geometry.distances import (
     hyperbolic_distance,
     paired_flat_distance,
     paired_hyperbolic_distance,
+    paired_power_distance,
     positive_curvature,
+    power_distance,
+    power_strength,
 )
 from geomix.geometry.learned import bring_into_range, limited_ratio
 from geomix.geometry.pairwise import NEAR, Kernel
 
-STEPS = 2e-6  # relative error of a distance that float32 steps after the product leave
+STEPS = 2e-6  # relative error of a similarity that float32 steps after the product leave
 FARTHEST = 170  # sqrt(c) |v|: float64 ends at 177
+LONGEST = 1e18  # norms up to here have products that float32 holds, with a factor of 100
 
 
 class Space(Protocol):
@@ -78,7 +82,22 @@ class Space(Protocol):
         """Describe the space in plain numbers for geometry.json; `space_from` reads it."""
 
 
-class Sphere(nn.Module):
+class Directions(nn.Module):
+    """Unit vectors: points without radii, in a space without parameters."""
+
+    def radii(self, points: Tensor) -> Tensor | None:
+        """Return None: all points have the same radius."""
+        return None
+
+    def learned(self) -> dict[str, float]:
+        """Return nothing: there is no parameter."""
+        return {}
+
+    def keep_in_range(self) -> None:
+        """Do nothing."""
+
+
+class Sphere(Directions):
     """Cosine: points are unit vectors, similarity is their inner product, in [-1, 1].
 
     Accuracy:
@@ -125,20 +144,84 @@ class Sphere(nn.Module):
         """Return -1, the cosine of opposite vectors."""
         return -1.0
 
-    def radii(self, points: Tensor) -> Tensor | None:
-        """Return None: all points of a sphere have the same radius."""
-        return None
-
-    def learned(self) -> dict[str, float]:
-        """Return nothing: a sphere has no parameter."""
-        return {}
-
-    def keep_in_range(self) -> None:
-        """Do nothing."""
-
     def describe(self) -> dict[str, Any]:
         """Name the space."""
         return {"space": "sphere"}
+
+
+class Power(Directions):
+    """Minus the Poincare distance of points at one radius: a kernel of the cosine.
+
+        -arcosh(1 + S (1 - cos)) / sqrt(c),  S = sinh(2 sqrt(c) radius)^2
+
+    What a ball is whose points all lie at its clip radius: the control that separates this kernel
+    from radii that differ. For large S, exp(similarity / tau) is a power of the cosine's distance
+    from 1, (1 - cos)^(-1 / (tau sqrt(c))) up to a factor.
+
+    Args:
+        curvature: c > 0.
+        radius: Of all points, as tangent vectors at the origin.
+
+    Raises:
+        InputError: On c <= 0, or a radius that is not positive or so large that float64 cannot hold
+            cosh of its distances; the limit c = 0 is `Flat` of unit vectors with scale = radius.
+
+    Accuracy:
+        See `power_distance`.
+    """
+
+    def __init__(self, curvature: float, radius: float) -> None:
+        super().__init__()
+        if not 0 < radius < math.inf:
+            raise InputError(f"radius: found {radius}, expected a positive number")
+        farthest = math.sqrt(positive_curvature(curvature)) * radius
+        if farthest > FARTHEST:
+            found = f"a radius of {farthest:.3g} radii of curvature"
+            raise InputError(f"power: found {found}, expected at most {FARTHEST}")
+        self.curvature, self.radius = curvature, radius
+
+    def place(self, features: Tensor) -> Tensor:
+        """Divide by the norm, in float64; a zero vector stays zero, 1 away from unit vectors."""
+        return unit(features.double())
+
+    def similarity(
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
+        """Return minus the distance for all pairs, (N, M), times a factor."""
+        return power_distance(x, y, self.curvature, self.radius, -factor, dtype)
+
+    def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return minus the distance of pairs, (...)."""
+        return -paired_power_distance(x, y, self.curvature, self.radius)
+
+    def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those of the flat space: the distance rises with |x - y|, of a zero vector too."""
+        return _inner_product(points, FLAT, 1.0)
+
+    def resolution(self, points: Tensor) -> float:
+        """Bound the rounding of a distance.
+
+        A relative error e of a chord moves the distance by 2 e z / sqrt(1 + z^2) / sqrt(c), z being
+        the chord times the strength. Where chords come from a product e falls with their square, so
+        the shortest of them is the worst; near pairs come from explicit differences (`_rounding`).
+        """
+        shortest = 2 * math.sqrt(NEAR)
+        error = (points.shape[1] + 20) * 2.0**-54 / NEAR
+        stretched = power_strength(self.curvature, self.radius) * shortest
+        product = 2 * error * min(1.0, stretched) / math.sqrt(self.curvature)
+        return product + STEPS * 4 * self.radius
+
+    def lowest(self) -> float:
+        """Return minus the distance of opposite points, twice the sum of their radii."""
+        return -4 * self.radius
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the space in plain numbers."""
+        return {"space": "power", "curvature": self.curvature, "radius": self.radius}
 
 
 class TangentSpace(nn.Module):
@@ -191,8 +274,12 @@ class TangentSpace(nn.Module):
 
         It is twice the sum of their radii, in the flat space and in the ball.
         """
+        return -4 * self.largest_radius()
+
+    def largest_radius(self) -> float:
+        """Return the largest possible norm of a point, infinity if there is no bound."""
         norm = float(self.log_scale.detach().exp()) if self.normalize else math.inf
-        return -4 * min(norm, self.clip_radius or math.inf)
+        return min(norm, self.clip_radius or math.inf)
 
     def radii(self, points: Tensor) -> Tensor:
         """Return the norms of points, (N,), in [0, clip_radius]."""
@@ -249,6 +336,65 @@ class Flat(TangentSpace):
     def describe(self) -> dict[str, Any]:
         """Describe the space in plain numbers."""
         return {"space": "flat", **super().describe()}
+
+
+class Inner(TangentSpace):
+    """The inner product of points, which keep their norms.
+
+    The control that separates curvature from free norms: the longer a point, the nearer it is to
+    all points on its side of the origin, without a curved space.
+
+    Accuracy:
+        Within 1e-16 (D + 2) |x| |y|; a float32 result adds 6e-8 of itself.
+    """
+
+    def place(self, features: Tensor) -> Tensor:
+        """Scale and clip as in the flat space, (N, D).
+
+        Raises:
+            InputError: If a point is so long that float32 cannot hold its products.
+        """
+        points = super().place(features)
+        longest = float(self.radii(points.detach()).max())
+        if longest > LONGEST:
+            expected = f"at most {LONGEST:g}: set a clip_radius or a smaller scale"
+            raise InputError(f"inner: found a point of norm {longest:.3g}, expected {expected}")
+        return points
+
+    def similarity(
+        self,
+        x: Tensor,
+        y: Tensor,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
+        """Return the inner products of all pairs, (N, M), times a factor."""
+        with torch.autocast(x.device.type, enabled=False):
+            return ((x * factor) @ y.T).to(dtype)
+
+    def paired_similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the inner products of pairs, (...)."""
+        return (x * y).sum(-1)
+
+    def as_inner_product(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points themselves, twice."""
+        return points, points
+
+    def resolution(self, points: Tensor) -> float:
+        """Bound the rounding of a product to float32, and of its sum with others.
+
+        The product itself is float64. float32 rounds products below 1e-37 to 0, hence the 1e-30.
+        """
+        longest = float(self.radii(points).max())
+        return STEPS * max(1e-30, longest**2)
+
+    def lowest(self) -> float:
+        """Return the inner product of opposite points at the largest radius."""
+        return -(self.largest_radius() ** 2)
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the space in plain numbers."""
+        return {"space": "inner", **super().describe()}
 
 
 class Ball(TangentSpace):
@@ -353,7 +499,13 @@ class Ball(TangentSpace):
 
 def space_from(description: dict[str, Any]) -> Space:
     """Build a space from the result of `describe`."""
-    kinds: dict[str, type[Sphere | Flat | Ball]] = {"sphere": Sphere, "flat": Flat, "ball": Ball}
+    kinds: dict[str, type[Sphere | Flat | Inner | Ball | Power]] = {
+        "sphere": Sphere,
+        "flat": Flat,
+        "inner": Inner,
+        "ball": Ball,
+        "power": Power,
+    }
     settings = {key: value for key, value in description.items() if key != "space"}
     return kinds[description["space"]](**settings)
 
