@@ -1,5 +1,6 @@
 """Scores of a study: right where neighbours are known, complete, refused when they do not fit."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import torch
 
 from geomix.data.packed import Packed
 from geomix.errors import InputError
+from geomix.evaluate.acted import describe_acted
 from geomix.evaluate.choose import choose_values
-from geomix.evaluate.score import choose_ranks, remove_strays, score_study, spread_degrees
+from geomix.evaluate.rounded import recall_rounded
+from geomix.evaluate.score import choose_ranks, remove_strays, score_study
 from geomix.files import write_json
+from geomix.geometry.geometry import geometry_from
 
 MACHINE = {"torch": "2", "device": "CPU"}
 BALL = [
@@ -66,22 +70,31 @@ def test_a_study_is_scored_cell_by_cell_split_by_split(packed: Packed, tmp_path:
     assert own["rank_correlation"] < 0.99
 
 
-@pytest.mark.parametrize(
-    ("vectors", "degrees"),
-    [
-        ([[1.0, 0], [5, 0]], 0),
-        ([[1.0, 0], [0, 3]], 45),
-        ([[1.0, 0], [0, 0]], 60),
-        ([[2.0, 0], [-1, 0]], 90),
-        ([[1.0, 1e-6], [1, -1e-6]], 5.7296e-5),
-    ],
-)
-def test_the_spread_is_the_angle_around_the_mean_direction(
-    vectors: list[list[float]], degrees: float
+def test_what_acted_is_told_of_the_head_in_its_own_similarity_alone(
+    packed: Packed, tmp_path: Path
 ) -> None:
-    assert spread_degrees(torch.tensor(vectors).double()) == pytest.approx(
-        degrees, rel=1e-3, abs=1e-9
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.3)
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(
+        ["split", "vector", "similarity"]
     )
+    geometry = geometry_from({"tau": 0.1, "spaces": BALL})
+    vectors = np.load(tmp_path / "runs" / "cell" / "embeddings.npz")
+    for split in ("val", "test"):
+        labels = packed.samples["label"].to_numpy()[packed.rows(split)]
+        head = torch.from_numpy(vectors[f"{split}_head"]).double()
+        rows = np.arange(len(head))
+        expected = {
+            **describe_acted(geometry, head, labels, rows, rows),
+            **recall_rounded(geometry, head, labels, rows, rows),
+        }
+        own = metrics.loc[split, "head", "own"]
+        assert own[list(expected)].to_dict() == pytest.approx(expected, rel=1e-6)
+        assert own["negatives"] == 15
+        assert own["recall_at_1_float32"] == own["recall_at_1"]
+        others = metrics.loc[split].drop(("head", "own"))
+        assert others[list(expected)].isna().all(axis=None)
+        assert others["spread_degrees"].notna().all()
 
 
 def test_lists_are_scored_at_every_level_of_the_hierarchy(packed: Packed, tmp_path: Path) -> None:
@@ -120,12 +133,8 @@ def test_no_rank_is_above_the_length_of_the_gallery(packed: Packed, tmp_path: Pa
     write_cell(tmp_path / "runs" / "cell", products, BALL, 3.0)
     score_study(tmp_path / "runs", ["cell"], products, tmp_path / "out", "study")
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
-    assert [name for name in metrics if "_at_1" in name] == [
-        "recall_at_1",
-        "recall_at_10",
-        "recall_at_1_kind",
-        "recall_at_1_group",
-    ]
+    ranks = [name for name in metrics if re.fullmatch(r"recall_at_\d+", name)]
+    assert ranks == ["recall_at_1", "recall_at_10"]
     assert (metrics["recall_at_10"] > metrics["recall_at_1"]).all()
 
 

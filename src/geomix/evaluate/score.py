@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from geomix.data.packed import SCORED, Packed
 from geomix.errors import InputError
+from geomix.evaluate.acted import describe_acted, spread_degrees
 from geomix.evaluate.choose import choose_values
+from geomix.evaluate.rounded import recall_rounded
 from geomix.evaluate.tree import score_tree
 from geomix.files import new_folder, read_json, write_json
 from geomix.geometry.geometry import Geometry, cosine, describe_radii, geometry_from
@@ -155,21 +157,6 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
     }
 
 
-def spread_degrees(vectors: Tensor) -> float:
-    """Say how far vectors point apart.
-
-    It is the angle whose cosine is their mean cosine with their mean direction.
-
-    Args:
-        vectors: (N, D), float64.
-
-    Returns:
-        Degrees in [0, 90]; 0 where all point one way, near 90 where no direction prevails.
-    """
-    length = torch.nn.functional.normalize(vectors).mean(0).norm()
-    return float(length.clamp(max=1).arccos().rad2deg())
-
-
 def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:
     """Return the K of the recalls of a data set, ascending: the literature's up to `available`."""
     return tuple(rank for rank in PUBLISHED_RANKS.get(dataset, RANKS) if rank <= available)
@@ -189,6 +176,7 @@ def score_cell(
     """
     for split in SCORED:
         task, count = build_task(packed, split), len(packed.rows(split))
+        labels = packed.samples["label"].to_numpy()[packed.rows(split)]
         vectors = [name for name in VECTORS if f"{split}_{name}" in cell.vectors]
         for search in searches(cell.geometry, vectors):
             points = torch.from_numpy(cell.vectors[f"{split}_{search.vector}"]).double()
@@ -213,6 +201,8 @@ def score_cell(
                 spaces = search.geometry.describe()["spaces"]
                 row["curved"] = any("curvature" in space for space in spaces)
                 row |= describe_points(search.geometry, points)
+                searched = search.geometry, points, labels, task.queries, task.gallery
+                row |= describe_acted(*searched) | recall_rounded(*searched)
             kept = {name: values[name].astype(np.float32) for name in KEPT}
             kept["neighbours"] = found[:, :PICTURED].astype(np.int32)
             prefix = f"{split}/{search.vector}/{search.similarity}"

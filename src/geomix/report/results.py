@@ -22,6 +22,11 @@ DESCRIBED = (
     "radius_sd",
     "rank_correlation",
     "spread_degrees",
+    "radius_relative",
+    "bend",
+    "bend_beyond_kernel",
+    "effective_negatives",
+    "negatives",
 )
 IDENTITY = ("cell", "system", "labels", "geometry", "seed")  # what columns before the settings say
 
@@ -98,8 +103,9 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         metric (n - 1; NaN for one seed).
     """
     described = [name for name in DESCRIBED if name in rows.columns]
-    of_levels = [name for name in rows.columns if name.startswith(f"{SCORE}_")]
-    measured = [*name_metrics(rows), *of_levels]
+    # by level of the hierarchy, and of rounded vectors
+    further = [name for name in rows.columns if name.startswith(f"{SCORE}_")]
+    measured = [*name_metrics(rows), *further]
     groups = rows.groupby(list(by), sort=False, dropna=False)
     means = groups[[*measured, *described]].mean()
     spreads = groups[measured].std().add_suffix("_sd")
