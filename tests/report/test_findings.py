@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from geomix.data.packed import open_packed
-from geomix.report.findings import Findings, find, find_difference
+from geomix.report.findings import Findings, describe_rows, find, find_difference
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.results import Results, own, read_results, stack_queries
 from tests.report.conftest import STUDIES, make_study
@@ -27,8 +27,39 @@ def test_a_geometry_is_what_its_points_show(found: dict[str, Findings]) -> None:
         "hyperbolic": "curved",
         "hybrid": "curved",
     }
-    assert found["compare"].still == ["hyperbolic"]  # all points are clipped
-    assert found["compare"].moving == ["hybrid"]
+    assert found["compare"].list_use("forced") == ["hyperbolic"]  # all points are clipped
+    assert found["compare"].list_use("used") == ["hybrid"]
+
+
+@pytest.mark.parametrize(
+    ("clipped", "radius_sd", "bend", "use"),
+    [
+        (1.0, 0.0, 0.3, "forced"),  # a kernel bends too
+        (0.9995, 0.001, 0.3, "forced"),
+        (0.5, 0.2, 0.3, "used"),
+        (0.0, 0.0, 0.3, "forced"),  # unit vectors
+        (math.nan, math.nan, 0.3, "forced"),  # power, whose points have no radii
+        (0.0, 0.2, 0.049, "unused"),
+    ],
+)
+def test_curvature_is_forced_unused_or_used(
+    clipped: float, radius_sd: float, bend: float, use: str
+) -> None:
+    row = {"geometry": "ball", "curved": 1.0, "clipped_share": clipped, "radius_sd": radius_sd}
+    row |= {"radius_mean": 2.0, "bend": bend, "rank_correlation": 1.0}
+    summary = pd.DataFrame([row])
+    assert describe_rows(summary, summary, ["geometry"])["ball"]["use"] == use
+
+
+def test_training_failed_where_no_geometry_beats_both_baselines(
+    found: dict[str, Findings],
+) -> None:
+    one = found["compare"]
+    best = max(row["recall_at_1"] for row in one.chosen.values())
+    baselines = one.baselines["test"].assign(recall_at_1=[best, best - 0.1])
+    assert replace(one, baselines={"test": baselines}).failed
+    baselines = baselines.assign(recall_at_1=best - 0.01)
+    assert not replace(one, baselines={"test": baselines}).failed
 
 
 def test_each_geometry_stands_at_the_values_that_val_chose(found: dict[str, Findings]) -> None:

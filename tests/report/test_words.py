@@ -100,8 +100,27 @@ def test_curvature_that_acts_is_not_said_to_be_without_effect(
     (limit,) = bends(words, found["curvature"])
     assert "% in the flat limit (rank correlation 1.0000)." in limit
     said = str(words.explain(found["tau"]))
-    assert "In hyperbolic, neighbours are ranked almost as cosine" in said
-    assert "In hybrid, rankings differ" in said
+    assert "In hyperbolic, **curvature could not act** on a ranking" in said
+    bend = found["tau"].chosen["hybrid"]["bend"]
+    assert f"In hybrid, curvature bends the loss by {bend:.2f} nats" in said
+
+
+def test_curvature_that_was_not_used_is_not_said_to_bend(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    chosen = found["tau"].chosen
+    unused = {"hybrid": chosen["hybrid"] | {"use": "unused"}}
+    said = str(words.explain(replace(found["tau"], chosen=chosen | unused)))
+    assert "In hybrid, **curvature was not used**: radii are free" in said
+    assert "In hybrid, curvature bends" not in said
+
+
+def test_training_that_failed_is_said_first(words: Any, found: dict[str, Findings]) -> None:
+    lower = {name: row | {"recall_at_1": 0.0} for name, row in found["compare"].chosen.items()}
+    said = str(words.guard("letters", replace(found["compare"], chosen=lower))).split()
+    assert said[:4] == ["**Training", "failed", "on", "letters:"]
+    assert len(said) <= 30
+    assert not str(words.guard("letters", found["compare"])).strip()
 
 
 def test_training_that_did_not_help_is_named(words: Any, found: dict[str, Findings]) -> None:

@@ -30,6 +30,9 @@ from geomix.report.results import (
 )
 
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine above which a geometry reorders nothing
+FORCED = 0.999  # share of clipped points from which the clip radius leaves curvature no choice
+ONE_RADIUS = 1e-6  # s.d. of radii over their mean below which all points lie at one radius
+UNUSED = 0.05  # nats of bend below which the weights of negatives differ by less than 5 %
 
 Row = dict[str, Any]
 
@@ -152,14 +155,15 @@ class Findings:
         return [place for place in self.places if place.kind == "edge"]
 
     @property
-    def still(self) -> list[str]:
-        """The curved geometries that rank as cosine does at the chosen values."""
-        return [name for name in self.list_kind("curved") if not self.chosen[name]["acted"]]
+    def failed(self) -> bool:
+        """Whether no geometry scores above both the raw input and the untrained network."""
+        return all(
+            row[SCORE] <= self.baselines["test"][SCORE].max() for row in self.chosen.values()
+        )
 
-    @property
-    def moving(self) -> list[str]:
-        """The curved geometries that rank otherwise than cosine at the chosen values."""
-        return [name for name in self.list_kind("curved") if self.chosen[name]["acted"]]
+    def list_use(self, use: str) -> list[str]:
+        """Return the curved geometries whose curvature was `forced`, `unused` or `used`."""
+        return [name for name in self.list_kind("curved") if self.chosen[name]["use"] == use]
 
     @property
     def shared_gain(self) -> bool:
@@ -180,12 +184,18 @@ class Findings:
 def describe_rows(summary: pd.DataFrame, chosen: pd.DataFrame, keys: list[str]) -> dict[str, Row]:
     """Return the chosen rows of a summary by geometry.
 
-    Each has besides its `kind`, and whether curvature `acted`: whether it ranks unlike cosine.
+    Each has besides its `kind`; whether curvature `acted`: whether it ranks unlike cosine; and the
+    `use` of curvature: forced, where the clip radius or a normalisation puts all points at one
+    radius, so that it could not change a ranking; unused, where radii are free and the bend is near
+    0; else used.
     """
     rows = chosen[keys].merge(summary, on=keys)
     uncurved = np.where(rows["radius_mean"].isna(), "cosine", "flat")
     rows["kind"] = np.where(rows["curved"] > 0, "curved", uncurved)
     rows["acted"] = rows["rank_correlation"] <= WITHOUT_EFFECT
+    vary = rows["radius_sd"] > ONE_RADIUS * rows["radius_mean"]  # False without radii
+    forced = ~vary | (rows["clipped_share"] >= FORCED)
+    rows["use"] = np.select([forced, rows["bend"] < UNUSED], ["forced", "unused"], "used")
     return {row["geometry"]: row for row in rows.to_dict("records")}
 
 

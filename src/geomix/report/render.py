@@ -13,6 +13,7 @@ from geomix.config.base import Section
 from geomix.data.packed import Packed
 from geomix.files import new_folder, replace_file
 from geomix.report import text
+from geomix.report.findings import UNUSED
 from geomix.report.results import SCORE, Results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -56,7 +57,7 @@ def _environment() -> Environment:
         text.join_lines,
     ):
         environment.filters[word.__name__] = word
-    environment.globals["score"] = SCORE
+    environment.globals |= {"score": SCORE, "unused": UNUSED}
     return environment
 
 
