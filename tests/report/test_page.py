@@ -18,6 +18,7 @@ from geomix.report.findings import Findings
 from geomix.report.page import build_page, describe_lists, measure, sweep_rows
 from geomix.report.render import write_folder
 from geomix.report.results import Results, own, read_results
+from geomix.report.text import figures, percent
 from tests.report.conftest import STUDIES
 
 Build = Callable[[str], dict[str, bytes]]
@@ -115,6 +116,23 @@ def test_a_sweep_has_val_beside_test_and_marks_the_choice(found: dict[str, Findi
             cells = cells[(cells["geometry"] == row["geometry"]) & (cells["tau"] == row["tau"])]
             assert row[column] == pytest.approx(cells["recall_at_1"].mean())
     assert not rows[-1]["chosen"]
+
+
+def test_what_acted_stands_on_the_page(
+    pages: dict[str, dict[str, bytes]], found: dict[str, Findings]
+) -> None:
+    page = pages["compare"]["README.md"].decode()
+    section = page.partition("## Did curvature act?")[2].partition("\n## ")[0]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines()]
+    acted, kept = ([line for line in lines if len(line) == width] for width in (7, 6))
+    for name, row in found["compare"].chosen.items():
+        values = next(line for line in acted if line[0] == name)
+        assert values[3] == figures(row["bend"])
+        assert values[5:] == [figures(row["effective_negatives"]), "15"]
+        assert (values[3] == "-") == (name in ("euclidean", "flat"))
+        values = next(line for line in kept if line[0] == name)
+        assert values[3] == percent(row["recall_at_1_int8"])
+        assert (values[5] == "-") == (name == "hybrid")
 
 
 def test_lists_are_as_long_as_the_deeper_of_class_and_recall(

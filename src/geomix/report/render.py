@@ -47,6 +47,7 @@ def _environment() -> Environment:
         text.number,
         text.percent,
         text.share,
+        text.figures,
         text.correlation,
         text.gap,
         text.points,

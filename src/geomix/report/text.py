@@ -31,6 +31,13 @@ def share(mean: float, sd: float = math.nan) -> str:
     return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
+def figures(value: float) -> str:
+    """Write a quantity to three figures: 1,452, 45.2, 0.0563, 2e-08; a dash where there is none."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
+
+
 def correlation(value: float) -> str:
     """Write a correlation: 0.9991."""
     return "-" if math.isnan(value) else f"{value:.4f}"
