@@ -126,7 +126,7 @@ def test_a_cone_of_a_thousandth_of_a_degree_needs_more_than_float16(name: str) -
     vectors, labels = cone(1e-3)
     rows = np.arange(len(labels))
     geometry = GEOMETRIES[name]
-    exact = labels[find_nearest(vectors, vectors, geometry, True)] == labels
+    exact = labels[find_nearest(vectors, vectors, geometry, rows)] == labels
     assert exact.mean() == 1
     found = recall_rounded(geometry, vectors, labels, rows, rows)
     assert found["recall_at_1_float32"] > 0.95
@@ -162,7 +162,8 @@ def test_equal_vectors_tie_and_the_lowest_row_wins(name: str, excluded: bool) ->
         ]
         items = [j for j in ALL if not excluded or j != i]
         expected.append(min(items, key=lambda j: (-pairs[j], j)))
-    assert find_nearest(vectors, vectors, geometry, excluded).tolist() == expected
+    itself = ALL if excluded else np.full(40, -1)
+    assert find_nearest(vectors, vectors, geometry, itself).tolist() == expected
 
 
 def test_vectors_that_all_round_to_one_are_searched_without_comparing_all_ties(
@@ -176,7 +177,7 @@ def test_vectors_that_all_round_to_one_are_searched_without_comparing_all_ties(
         return plain(queries, gallery, *rest, **more)
 
     monkeypatch.setattr(rounded, "nearest", watch)
-    found = find_nearest(torch.ones(300, 4), torch.ones(300, 4), cosine(), True)
+    found = find_nearest(torch.ones(300, 4), torch.ones(300, 4), cosine(), np.arange(300))
     assert found.tolist() == [1] + [0] * 299
     assert sizes == [2]
 
@@ -187,5 +188,19 @@ def test_products_that_differ_by_rounding_tie(block: int, monkeypatch: pytest.Mo
     vectors = torch.tensor([[0.1, 0.2, 0.3]] * 6).double()
     vectors[3] *= 1 + 2**-52
     vectors[5] *= 1 + 1e-12
-    assert find_largest_product(vectors, vectors, excluded=True).tolist() == [5] * 5 + [0]
-    assert find_largest_product(vectors, vectors[:5], excluded=False).tolist() == [0] * 6
+    assert find_largest_product(vectors, vectors, np.arange(6)).tolist() == [5] * 5 + [0]
+    assert find_largest_product(vectors, vectors[:5], np.full(6, -1)).tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_of_many_queries_an_even_sample_is_searched(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounded, "QUERIES", 14)  # every third of 40
+    vectors = embeddings(1.0)
+    found = recall_rounded(GEOMETRIES[name], vectors, LABELS, ALL, ALL)
+    rows = ALL[::3]
+    lists = GEOMETRIES[name], vectors.float().double()
+    hits = LABELS[find_nearest(lists[1][rows], lists[1], lists[0], rows)] == LABELS[rows]
+    assert 0 < hits.mean() < 1
+    assert found["recall_at_1_float32"] == hits.mean()
