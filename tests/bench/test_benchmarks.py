@@ -23,7 +23,7 @@ WORDS = (
     r"R@1",
     r"\d+ of the \d+ limits that were asked for",
     r"\d+ (was|were) not measured",
-    r"holds 900 embeddings",
+    r"A batch of 9 views x 100 classes holds 900 embeddings",
     r"[Aa]bove 1|below 1",
     r'"First 32" are the 32 nearest',
     r"more than 20 GB",

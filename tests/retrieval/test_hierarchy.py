@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 
 from geomix.errors import InputError
-from geomix.retrieval.hierarchy import (
+from geomix.data.lineages import (
     Lineages,
+    hops,
+    parse_levels,
+    parse_paths,
+    related,
+    shared_levels,
+)
+from geomix.retrieval.hierarchy import (
     asi,
     average_precision,
     depth_scores,
@@ -20,12 +27,7 @@ from geomix.retrieval.hierarchy import (
     hierarchical_ap,
     hop_correlation,
     hop_correlation_by_depth,
-    hops,
     ndcg,
-    parse_levels,
-    parse_paths,
-    related,
-    shared_levels,
 )
 from geomix.retrieval.metrics import rank_correlation
 

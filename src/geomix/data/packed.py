@@ -2,8 +2,10 @@
 
 A packed data set is a folder. `samples.csv` has a row for each image: id, label, the levels of the
 hierarchy from coarse to fine, split, role (query, gallery, or nothing for both) if the data set has
-roles, and aspect, the width over the height of the original. `card.json` has counts, shapes, hashes
-and the form of the images:
+roles, and aspect, the width over the height of the original. If samples lie in a tree in which
+inner nodes have samples too, `lineage` is the path of each, as in a/b/c; if they lie in a plane or
+another flat space, card.json names the columns of their `coordinates`. `card.json` has counts,
+shapes, hashes and the form of the images:
 
     decoded    images.npy: uint8, (N, side, side, C), the whole images squeezed to squares
     encoded    images.bin: the original files end to end; offsets.npy: int64, (N, 2), their bounds
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from geomix.data.lineages import Lineages, parse_levels, parse_paths
 from geomix.errors import InputError
 from geomix.files import hash_file, read_json
 
@@ -98,6 +101,20 @@ class Packed:
         if "aspect" not in self.samples:
             return np.ones(len(self.samples))
         return self.samples["aspect"].to_numpy().astype(np.float64)
+
+    @cached_property
+    def lineages(self) -> Lineages:
+        """Where all samples are in the tree: by the column lineage, or else by levels and label."""
+        if "lineage" in self.samples:
+            return parse_paths(self.samples["lineage"])
+        columns = [*self.card["levels"], "label"]
+        return parse_levels({name: self.samples[name] for name in columns})
+
+    @cached_property
+    def coordinates(self) -> np.ndarray | None:
+        """Where all samples are in a flat space, float64 (N, k); None of samples in a tree."""
+        names = self.card.get("coordinates", [])
+        return self.samples[names].to_numpy().astype(np.float64) if names else None
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray] | None:
