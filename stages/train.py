@@ -5,13 +5,15 @@ if __package__ != "stages":
         "error: start this stage from the root of the repository: python -m stages.train"
     )
 
+from argparse import Namespace
 from pathlib import Path
 
 from geomix.config.overrides import read_overrides
 from geomix.config.read import load
-from geomix.config.settings import read_cells
-from geomix.config.stages import TrainParams
-from geomix.config.studies import expand_group
+from geomix.config.settings import Cell, list_runs, read_cells
+from geomix.config.stages import StudyParams, TrainParams, find_study
+from geomix.config.studies import Study, expand_group
+from geomix.errors import InputError
 from stages import Arguments, run
 
 
@@ -23,13 +25,13 @@ def main() -> None:
     )
     arguments.add_argument("--geometry", help="a name under geometry")
     arguments.add_argument("--settings", type=Path, help="in its place: a folder that settle wrote")
-    arguments.add_argument("--seeds", nargs="+", required=True, help="groups, such as 0-2")
-    arguments.add_argument("--own", help="a data set whose settings are laid over params.yaml")
+    arguments.add_argument("--study", help="in their place: all cells of a study, in one process")
+    arguments.add_argument("--seeds", nargs="+", help="groups, such as 0-2; a study has its own")
+    arguments.add_argument("--own", help="datasets.omniglot: what is laid over params.yaml")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given, others = arguments.parse_known_args()
-    seeds = [seed for group in given.seeds for seed in expand_group(group)]
-    cells = read_cells(given.geometry, given.settings, read_overrides(others), given.own)
+    runs = list_asked(given, others)
 
     from geomix.data.packed import open_packed
     from geomix.files import new_folder
@@ -39,19 +41,37 @@ def main() -> None:
     from geomix.train.save import save_run
 
     packed = open_packed(given.data)
-    fix_bytes(choose_device(cells[0].params.device))
+    epochs = {cell.params.epochs for cell, _, _ in runs}
+    fix_bytes(choose_device(runs[0][0].params.device))
     losses = []
     with new_folder(given.out) as folder:
-        for cell in cells:
-            for seed in seeds:
-                params = cell.params
-                name = f"{given.out.name}/{cell.place(seed)}"
-                geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=params.head.outputs)
-                trained = fit(packed, geometry, params, seed, name)
-                place = folder / cell.place(seed)
-                save_run(trained, packed, cell.identity(seed), params.crop.centre, place)
-                losses.append(f"{trained.history[-1]['loss']:.3f}")
-    print(f"{given.out.name}: {cells[0].params.epochs} epochs, loss {', '.join(losses)}")
+        for cell, seed, place in runs:
+            params = cell.params
+            name = f"{given.out.name}/{place}"
+            geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=params.head.outputs)
+            trained = fit(packed, geometry, params, seed, name)
+            save_run(trained, packed, cell.identity(seed), params, folder / place)
+            losses.append(f"{trained.history[-1]['loss']:.3f}")
+    print(f"{given.out.name}: {max(epochs)} epochs, loss {', '.join(losses)}")
+
+
+def list_asked(given: Namespace, others: list[str]) -> list[tuple[Cell, int, str]]:
+    """Return what is trained: settings with a seed and a place in the folder.
+
+    Raises:
+        InputError: If a study is asked for with seeds or settings of its own, or none of both.
+    """
+    if (given.study is None) == (given.seeds is None):
+        raise InputError("command line: expected --seeds, or --study in its place")
+    if given.study is None:
+        seeds = [seed for group in given.seeds for seed in expand_group(group)]
+        cells = read_cells(given.geometry, given.settings, read_overrides(others), given.own)
+        return [(cell, seed, cell.place(seed)) for cell in cells for seed in seeds]
+    study = find_study(load(StudyParams), given.study)
+    if given.geometry or given.settings or others or not isinstance(study, Study):
+        found = " ".join(filter(None, [given.study, given.geometry, *others]))
+        raise InputError(f"command line: --study: found {found}, expected a study and no setting")
+    return list_runs(study, given.own)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Labels = Literal["given", "hidden"]
+Relevance = Literal["class", "lineage"]
+Task = Literal["class", "lineage", "distances"]
 Device = Literal["auto", "cpu", "cuda"]
 Dataset = Literal[
     "glyphs",

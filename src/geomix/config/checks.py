@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
-from geomix.config.studies import Study
+from geomix.config.stages import list_own, list_studies
 
+# Data sets of vectors, which an mlp takes.
+VECTORS = ("embeddings", "tree", "grid", "wordnet")
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
 
@@ -38,8 +40,8 @@ def _backbone_mistakes(backbone: Backbone, dataset: str) -> Mistakes:
     """Find a backbone that cannot have its stem, or cannot see what the data set holds."""
     if backbone.stem == "conv" and (backbone.pretrained or backbone.checkpoint):
         yield "backbone.stem", "found conv beside pretrained or a checkpoint, expected patch"
-    if (dataset == "embeddings") != (backbone.name == "mlp"):
-        expected = "mlp" if dataset == "embeddings" else "the name of a Vision Transformer of timm"
+    if (dataset in VECTORS) != (backbone.name == "mlp"):
+        expected = "mlp" if dataset in VECTORS else "the name of a Vision Transformer of timm"
         yield (
             "backbone.name",
             f"found {backbone.name}, expected {expected}, as dataset is {dataset}",
@@ -47,7 +49,9 @@ def _backbone_mistakes(backbone: Backbone, dataset: str) -> Mistakes:
 
 
 def _loss_mistakes(params: Params) -> Mistakes:
-    """Find a rule beside a loss that takes none, and views that nothing tells apart."""
+    """Find what a loss or a relevance does not go with, and views that nothing tells apart."""
+    if params.task != "class":
+        yield from _task_mistakes(params)
     if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
         found = f"{params.negatives.rule} with loss {params.loss.name}"
         yield "negatives.rule", f"found {found}, expected uniform with this loss"
@@ -55,7 +59,7 @@ def _loss_mistakes(params: Params) -> Mistakes:
         params.dataset, params.crop, params.augment
     ):
         return
-    if params.dataset == "embeddings":
+    if params.dataset in VECTORS:
         found, expected = "noise 0, so both views of a vector are equal", "above 0"
     else:
         found = "no change, so both views of an image are equal"
@@ -63,9 +67,23 @@ def _loss_mistakes(params: Params) -> Mistakes:
     yield "augment", f"found {found}, expected {expected}, as labels are hidden"
 
 
+def _task_mistakes(params: Params) -> Mistakes:
+    """Find what only classes go with: other losses, rules, regularisers, hidden labels."""
+    words = f"with {'loss distances' if params.task == 'distances' else 'relevance lineage'}"
+    name, rule = params.loss.name, params.negatives.rule
+    if name not in ("pairwise_cross_entropy", "distances"):
+        yield "loss.name", f"found {name}, expected pairwise_cross_entropy {words}"
+    if rule != "uniform" and name == "pairwise_cross_entropy":
+        yield "negatives.rule", f"found {rule}, expected uniform {words}"
+    if params.regulariser.name != "none":
+        yield "regulariser.name", f"found {params.regulariser.name}, expected none {words}"
+    if params.labels != "given":
+        yield "labels", f"found {params.labels}, expected given {words}"
+
+
 def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
     """Say whether two views of an image are always the same; a flip of all changes both alike."""
-    if dataset == "embeddings":
+    if dataset in VECTORS:
         return not augment.noise
     changes = augment.rotate, augment.zoom, augment.shear, augment.shift, augment.noise
     return crop.area == 1 and crop.flip in (0, 1) and not any(changes)
@@ -73,16 +91,16 @@ def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
 
 def _study_mistakes(params: Params) -> Mistakes:
     """Find studies of a geometry that is not there, and a data set without settings."""
-    studies: dict[str, Study] = {f"study.{name}": study for name, study in params.study.items()}
-    for key, study in (studies | {"datasets": params.datasets}).items():
+    for key, study in list_studies(params).items():
         unknown = [name for name in study.geometries if name not in params.geometry]
         if unknown:
             expected = f"names under geometry: {', '.join(params.geometry)}"
             yield f"{key}.run.geometries", f"found {', '.join(unknown)}, expected {expected}"
-    unset = [name for name in params.datasets.of.sets if name not in params.datasets.own]
-    if unset:
-        expected = f"names under datasets.own: {', '.join(params.datasets.own)}"
-        yield "datasets.of.sets", f"found {', '.join(unset)}, expected {expected}"
+    for section, own in list_own(params).items():
+        unset = [name for name in getattr(params, section).of.sets if name not in own]
+        if unset:
+            expected = f"names under {section}.own: {', '.join(own)}"
+            yield f"{section}.of.sets", f"found {', '.join(unset)}, expected {expected}"
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"

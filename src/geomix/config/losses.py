@@ -36,8 +36,14 @@ class PeerLoss(Section):
     rate_factor: Positive = 1
 
 
+class Distances(Section):
+    """Regression on known distances: hops in a tree, or Euclidean ones of coordinates."""
+
+    name: Literal["distances"]
+
+
 Loss = Annotated[
-    PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss,
+    PairwiseCrossEntropy | SupervisedContrastive | ProxyAnchor | PeerLoss | Distances,
     Field(discriminator="name"),
 ]
 

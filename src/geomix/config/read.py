@@ -19,7 +19,8 @@ from ruamel.yaml.error import YAMLError
 from geomix.config.base import Section
 from geomix.config.checks import list_mistakes
 from geomix.config.params import Params
-from geomix.config.studies import Study, nest
+from geomix.config.stages import list_own, list_studies
+from geomix.config.studies import nest
 from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
@@ -104,7 +105,8 @@ def load(
     Args:
         part: Its fields are top-level keys of params.yaml.
         overlays: Nested settings laid over the file, the last one uppermost.
-        own: A data set whose settings under `datasets.own` are laid over the file before these.
+        own: A section and a data set, such as datasets.omniglot, whose settings under
+            `datasets.own` are laid over the file before these.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Raises:
@@ -114,11 +116,13 @@ def load(
     params = validate(raw)
     origin = "params.yaml"
     if own is not None:
-        if own not in params.datasets.own:
-            known = ", ".join(params.datasets.own)
-            raise InputError(f"params.yaml: datasets.own: found no {own}, expected one of {known}")
-        overlays = ({"dataset": own}, raw["datasets"]["own"][own], *overlays)
-        origin = f"params.yaml with datasets.own.{own}"
+        section, _, dataset = own.partition(".")
+        known = list_own(params)
+        if dataset not in known.get(section, {}):
+            names = ", ".join(f"{key}.{name}" for key, sets in known.items() for name in sets)
+            raise InputError(f"command line: --own: found {own}, expected one of {names}")
+        overlays = ({"dataset": dataset}, raw[section]["own"][dataset], *overlays)
+        origin = f"params.yaml with {section}.own.{dataset}"
     if overlays:
         for overlay in overlays:
             raw = lay_over(raw, overlay)
@@ -148,17 +152,17 @@ def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:
 
 def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the values of studies and in what data sets have of their own."""
-    studies: dict[str, Study] = {f"study.{name}": study for name, study in params.study.items()}
     mistakes: dict[str, str] = {}
-    for name, study in (studies | {"datasets": params.datasets}).items():
+    for name, study in list_studies(params).items():
         varied = [(key, value) for key, values in study.axes.items() for value in values]
         for section, settings in (("over", varied), ("pinned", list(study.fixed.items()))):
             for key, value in settings:
                 found = _parse(lay_over(raw, nest({key: value})))[1]
                 mistakes |= {f"{name}.{section}.{key}": what for what in list(found.values())[:1]}
-    for name, own in params.datasets.own.items():
-        found = _parse(lay_over(raw, own))[1]
-        mistakes |= {f"datasets.own.{name}.{key}": what for key, what in found.items()}
+    for section, sets in list_own(params).items():
+        for name, own in sets.items():
+            found = _parse(lay_over(raw, own))[1]
+            mistakes |= {f"{section}.own.{name}.{key}": what for key, what in found.items()}
     return mistakes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from geomix.config.read import load
 from geomix.config.sections import Geometry
 from geomix.config.stages import CellParams
-from geomix.config.studies import flatten, nest
+from geomix.config.studies import Study, flatten, nest
 from geomix.errors import InputError
 
 KNOBS = ("tau", "curvature", "lam")
@@ -50,6 +50,16 @@ class Cell:
         """Return what names the cell of a seed, and what makes it."""
         plain = {key: value for key, value in self.settings.items() if not isinstance(value, list)}
         return {**self.names, "geometry": self.geometry, "seed": seed, **self.knobs, **plain}
+
+
+def list_runs(study: Study, own: str | None) -> list[tuple[Cell, int, str]]:
+    """List all runs of a study: what is trained, with which seed, and its place."""
+    runs = []
+    for geometry, values, setting in study.settings():
+        cell = _build_cell(geometry, {**study.fixed, **values}, {}, own)
+        places = study.run.places(setting)
+        runs += [(cell, seed, place) for seed, place in zip(study.seeds, places, strict=True)]
+    return runs
 
 
 def read_cells(

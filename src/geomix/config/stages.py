@@ -3,8 +3,21 @@
 The names of the fields are the `params:` of the stage's blocks in dvc.yaml.
 """
 
-from geomix.config.base import Count, Device, Labels, Name, NonNegative, Positive, Section
-from geomix.config.losses import Loss, Regulariser
+from typing import Any
+
+from geomix.config.base import (
+    Count,
+    Dataset,
+    Device,
+    Labels,
+    Name,
+    NonNegative,
+    Positive,
+    Relevance,
+    Section,
+    Task,
+)
+from geomix.config.losses import Distances, Loss, Regulariser
 from geomix.config.negatives import Negatives
 from geomix.config.sections import (
     Augment,
@@ -20,7 +33,7 @@ from geomix.config.sections import (
     Optim,
     Split,
 )
-from geomix.config.studies import Baselines, Datasets, Evaluated, Report, Study, Systems
+from geomix.config.studies import Baselines, Control, Datasets, Evaluated, Report, Study, Systems
 from geomix.errors import InputError
 
 
@@ -39,7 +52,19 @@ class PreprocessParams(Section):
     images: Images
 
 
-class TrainParams(Section):
+class Tasked(Section):
+    """What says which pairs belong together, or how far apart they are."""
+
+    relevance: Relevance
+    loss: Loss
+
+    @property
+    def task(self) -> Task:
+        """What is learned and scored: classes, lineages, or known distances."""
+        return "distances" if isinstance(self.loss, Distances) else self.relevance
+
+
+class TrainParams(Tasked):
     """What a cell is trained with, apart from what stands on its command line."""
 
     epochs: Count
@@ -47,7 +72,6 @@ class TrainParams(Section):
     backbone: Backbone
     head: Head
     geometry: dict[Name, Geometry]
-    loss: Loss
     negatives: Negatives
     regulariser: Regulariser
     labels: Labels
@@ -65,7 +89,7 @@ class CellParams(TrainParams):
     lam: Positive
 
 
-class BaselineParams(Section):
+class BaselineParams(Tasked):
     """What the untrained network is built from."""
 
     device: Device
@@ -78,20 +102,38 @@ class StudyParams(Section):
     """All that is run."""
 
     study: dict[Name, Study]
+    further: dict[Name, Study]
+    control: Control
     baselines: Baselines
     datasets: Datasets
+    lineage: Datasets
     systems: Systems
 
 
+def list_studies(params: StudyParams) -> dict[str, Study]:
+    """Return all studies by their keys in params.yaml."""
+    return {
+        **{f"study.{name}": study for name, study in params.study.items()},
+        **{f"further.{name}": study for name, study in params.further.items()},
+        **{f"control.{name}": study for name, study in params.control.parts.items()},
+        "datasets": params.datasets,
+        "lineage": params.lineage,
+    }
+
+
+def list_own(params: StudyParams) -> dict[str, dict[Dataset, dict[str, Any]]]:
+    """Return by section what each of its data sets lays over params.yaml."""
+    return {name: getattr(params, name).own for name in ("datasets", "lineage", "control")}
+
+
 def find_study(params: StudyParams, key: str) -> Evaluated:
-    """Return what a key of params.yaml names: study.tau, datasets, systems or baselines.
+    """Return what a key of params.yaml names, such as study.tau, control.flat or systems.
 
     Raises:
         InputError: If it names nothing that is run.
     """
-    runs: dict[str, Evaluated] = {f"study.{name}": study for name, study in params.study.items()}
-    for name in ("datasets", "systems", "baselines"):
-        runs[name] = getattr(params, name)
+    runs: dict[str, Evaluated] = {**list_studies(params)}
+    runs |= {"systems": params.systems, "baselines": params.baselines}
     if key not in runs:
         raise InputError(f"command line: --study: found {key}, expected one of {', '.join(runs)}")
     return runs[key]

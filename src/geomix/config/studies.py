@@ -159,8 +159,13 @@ class Study(Evaluated):
 
     def cells(self, settled: Path | None = None) -> list[str]:
         """Return the places of all cells, such as euclidean-0.1-0-2/0, as DVC names its matrix."""
-        settings = product(self.geometries, *self.axes.values())
-        return [place for parts in settings for place in self.run.places("-".join(map(str, parts)))]
+        return [place for *_, setting in self.settings() for place in self.run.places(setting)]
+
+    def settings(self) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Yield each geometry with each combination of values, and the name of that setting."""
+        for geometry, *values in product(self.geometries, *self.axes.values()):
+            name = "-".join(map(str, (geometry, *values)))
+            yield geometry, dict(zip(self.axes, values, strict=True)), name
 
 
 class Baselines(Seeded, Evaluated):
@@ -175,6 +180,20 @@ class Sets(Section):
     """The data sets of a study on several."""
 
     sets: Annotated[list[Dataset], Field(min_length=1)]
+
+
+class Control(Section):
+    """The calibration: studies on data sets of known distances.
+
+    Attributes:
+        of: The data sets.
+        own: For each of them what is laid over params.yaml while it is trained on.
+        parts: The studies, by name.
+    """
+
+    of: Sets
+    own: dict[Dataset, dict[str, Any]]
+    parts: Annotated[dict[Name, Study], Field(min_length=1)]
 
 
 class Datasets(Study):
@@ -210,6 +229,7 @@ class Systems(Evaluated):
         names: Of the files.
         run: The seeds.
         references: What the others are compared with.
+        common: Settings laid over this file for all systems, below those of their files.
         override: By name, settings laid over those of the file.
         ensemble: Two systems with labels given that are fused at search.
     """
@@ -217,6 +237,7 @@ class Systems(Evaluated):
     names: list[Name]
     run: Seeded
     references: References
+    common: dict[str, Any]
     ensemble: Ensemble
     override: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 

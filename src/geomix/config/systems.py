@@ -95,6 +95,7 @@ def settle(
     name: str,
     system: System,
     labels: Labels,
+    common: Mapping[str, Any],
     override: Mapping[str, Any],
     chosen: Mapping[str, Mapping[str, Any]],
     code: Path,
@@ -105,6 +106,7 @@ def settle(
         name: Of the system.
         system: Its file.
         labels: What training knows of labels.
+        common: What the file's settings are laid over.
         override: Laid over the file's settings.
         chosen: By geometry the dotted keys that validation chose in the study that it is tuned on.
         code: The folder of the package.
@@ -116,7 +118,7 @@ def settle(
     Raises:
         InputError: If the settings make a mistake in params.yaml.
     """
-    settings = dict(system.settings)
+    settings = lay_over(common, system.settings)
     if system.tuned_on:
         if system.geometry not in chosen:
             known = ", ".join(chosen)

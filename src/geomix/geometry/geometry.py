@@ -164,6 +164,11 @@ class Geometry(nn.Module):
         return sum(weight * space.lowest() for space, weight in self.parts) / self.tau
 
     @property
+    def is_distance(self) -> bool:
+        """Return whether the similarity is minus a distance: flat spaces, balls and powers alone."""
+        return all(isinstance(space, (Flat, Ball, Power)) for space in self.spaces)
+
+    @property
     def is_cosine(self) -> bool:
         """Return whether this is the cosine alone."""
         return len(self.spaces) == 1 and isinstance(self.spaces[0], Sphere)

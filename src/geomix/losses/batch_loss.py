@@ -23,6 +23,10 @@ class BatchLoss(nn.Module):
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Note that an epoch begins, counted from 0."""
 
+    def learned(self) -> dict[str, float]:
+        """Return numbers that the loss itself learns and that scoring needs."""
+        return {}
+
     def forward(
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
     ) -> Tensor:

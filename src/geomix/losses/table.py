@@ -1,5 +1,6 @@
 """Who the rows and the columns of a logits matrix are, and which of them belong together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ Pairs = tuple[Tensor, Tensor]  # rows and columns, the same number of each
 
 @dataclass(frozen=True)
 class Table:
-    """Who the rows or the columns of a logits matrix are: three int64 tensors of one length.
+    """Who the rows or the columns of a logits matrix are: tensors of one length, n.
 
     Args:
         sample: Number of the embedding: a row and a column of the same number are the same
@@ -19,6 +20,9 @@ class Table:
         label: Class; where labels are hidden, the image.
         view: Which of the views (images) of its class or of its image; only the losses by views
             read it.
+        path: Of samples in a tree the node at each level, coarse to fine, int64 (n, L); -1 below
+            the sample's own node. A number stands for a whole path, see `data.lineages`.
+        place: Of samples in a flat space their coordinates, float (n, k).
 
     Raises:
         ValueError: On other types or shapes.
@@ -27,6 +31,8 @@ class Table:
     sample: Tensor
     label: Tensor
     view: Tensor
+    path: Tensor | None = None
+    place: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in ("sample", "label", "view"):
@@ -43,11 +49,16 @@ class Table:
 
     def __getitem__(self, rows: Tensor) -> "Table":
         """Return the table of some entries, in the order of their numbers."""
-        return Table(self.sample[rows], self.label[rows], self.view[rows])
+        return self._each(lambda part: part[rows])
 
     def to(self, device: torch.device) -> "Table":
         """Return the same table on a device."""
-        return Table(self.sample.to(device), self.label.to(device), self.view.to(device))
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Table":
+        """Return the table with each of its tensors changed."""
+        parts = (self.sample, self.label, self.view, self.path, self.place)
+        return Table(*(None if part is None else change(part) for part in parts))
 
 
 def equal_pairs(a: Tensor, b: Tensor) -> Pairs:

@@ -1,12 +1,17 @@
-"""Batches: P classes and K images of each, or, where labels are hidden, two views of each image."""
+"""Batches: K images of each of P classes, two views of each image, or leaves and their ancestors."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from geomix.data.lineages import Lineages
 from geomix.errors import InputError
+from geomix.losses.lineage import distances
 from geomix.losses.table import Table
+
+WHOLE = 2048  # samples of a tree that are one batch
 
 
 class ClassBatches:
@@ -100,3 +105,82 @@ class ImageBatches:
         for chosen in order[: self.per_epoch * self._drawn].split(self._drawn):
             images = chosen.repeat(2)
             yield images, Table(images + views * self._length, images, views)
+
+
+class TreeBatches:
+    """Draw batches of samples in a tree, or in a flat space.
+
+    Up to 2,048 samples are one batch, all of them. Of more, a batch is K samples of each of P leaf
+    nodes, and a sample of each of their ancestors that has any; an epoch is then as many batches as
+    the samples fill. A leaf is a node with samples and without a descendant that has samples.
+    """
+
+    classes = None  # nodes in their place
+
+    def __init__(
+        self, lineages: Lineages, coordinates: np.ndarray | None, leaves: int, samples: int
+    ) -> None:
+        """Group the samples by node.
+
+        Args:
+            lineages: Of N samples.
+            coordinates: Float (N, k), or None of samples in a tree.
+            leaves: P.
+            samples: K, at most; smaller nodes give all they have.
+
+        Raises:
+            InputError: If there are fewer than P leaves, where not all samples are one batch.
+        """
+        nodes = torch.from_numpy(lineages.node)
+        places = None if coordinates is None else torch.from_numpy(coordinates)
+        rows = torch.arange(len(nodes))
+        views = torch.zeros_like(rows)
+        self._table = Table(rows, nodes, views, torch.from_numpy(lineages.codes), places)
+        self._whole = len(rows) <= WHOLE
+        order = nodes.argsort(stable=True)
+        present, counts = nodes[order].unique_consecutive(return_counts=True)
+        self._members = dict(zip(present.tolist(), order.split(counts.tolist()), strict=True))
+        above = lineages.codes.copy()
+        above[np.arange(len(above)), lineages.depth - 1] = -1
+        inner = set(np.unique(above).tolist())
+        self._leaves = [node for node in self._members if node not in inner]
+        self._drawn, self._samples = leaves, samples
+        self.per_epoch = 1 if self._whole else max(1, len(rows) // (leaves * samples))
+        if not self._whole and len(self._leaves) < leaves:
+            most = f"the {len(self._leaves)} leaves of the train split"
+            raise InputError(f"batch.classes: found {leaves}, expected at most {most}")
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Table]]:
+        """Draw the batches of one epoch.
+
+        Yields:
+            The samples of a batch, int64, and who they are: the node as the label.
+        """
+        for _ in range(self.per_epoch):
+            rows = self._table.sample if self._whole else self._draw_paths(generator)
+            yield rows, self._table[rows]
+
+    def mean_distance(self) -> float:
+        """Return the mean known distance of two samples, of at most 2,048 that are evenly spaced."""
+        step = -(-len(self._table) // WHOLE)
+        some = self._table[torch.arange(0, len(self._table), step)]
+        known = distances(some, some)
+        return float(known[known > 0].mean())
+
+    def _draw_paths(self, generator: torch.Generator) -> Tensor:
+        """Draw leaves, samples of each, and one of each ancestor."""
+        assert self._table.path is not None
+        chosen = torch.randperm(len(self._leaves), generator=generator)[: self._drawn].tolist()
+        parts = [self._draw(self._leaves[leaf], self._samples, generator) for leaf in chosen]
+        drawn = {self._leaves[leaf] for leaf in chosen}
+        nodes = self._table.path[torch.cat(parts)].unique().tolist()
+        ancestors = [node for node in nodes if node in self._members and node not in drawn]
+        parts += [self._draw(node, 1, generator) for node in ancestors]
+        return torch.cat(parts)
+
+    def _draw(self, node: int, count: int, generator: torch.Generator) -> Tensor:
+        members = self._members[node]
+        return members[torch.randperm(len(members), generator=generator)[:count]]
+
+
+Batches = ClassBatches | ImageBatches | TreeBatches

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from geomix.config.sections import Batch, Optim
+from geomix.config.sections import Optim
 from geomix.config.stages import TrainParams
 from geomix.data.images import augment, draw_boxes, load_batch
 from geomix.data.packed import Packed
@@ -19,9 +19,9 @@ from geomix.geometry.geometry import Geometry, describe_radii
 from geomix.losses.table import Table
 from geomix.network.embed import settle_norm
 from geomix.network.encoder import Encoder, build_encoder
-from geomix.train.batches import ClassBatches, ImageBatches
+from geomix.train.batches import Batches, ClassBatches, ImageBatches, TreeBatches
 from geomix.train.device import backbone_precision, choose_device
-from geomix.train.objective import Objective, build_objective
+from geomix.train.objective import Objective, build_objective, build_tree_objective
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,33 @@ def not_finite_is_final(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {error}; the update was not made") from None
 
 
-def build_batches(packed: Packed, batch: Batch, labels: str) -> ClassBatches | ImageBatches:
-    """Build what draws the batches: by class where labels are given, else by image."""
-    rows = packed.rows("train")
-    if labels == "hidden":
+def build_batches(packed: Packed, params: TrainParams) -> Batches:
+    """Build what draws the batches: by class, by image where labels are hidden, or by tree."""
+    rows, batch = packed.rows("train"), params.batch
+    if params.task != "class":
+        places = packed.coordinates
+        lineages, places = packed.lineages[rows], None if places is None else places[rows]
+        return TreeBatches(lineages, places, batch.classes, batch.images)
+    if params.labels == "hidden":
         return ImageBatches(len(rows), batch.classes * batch.images)
     return ClassBatches(packed.samples["label"].to_numpy()[rows], batch.classes, batch.images)
 
 
+def build_objective_of(
+    params: TrainParams, geometry: Geometry, batches: Batches, seed: int
+) -> Objective:
+    """Build what is minimised over such batches."""
+    if isinstance(batches, TreeBatches):
+        return build_tree_objective(params.loss, geometry, batches.mean_distance())
+    outputs, classes = params.head.outputs, batches.classes
+    return build_objective(
+        params.loss, params.negatives, params.regulariser, geometry, classes, outputs, seed
+    )
+
+
 def draw_views(
     packed: Packed,
-    batches: ClassBatches | ImageBatches,
+    batches: Batches,
     params: TrainParams,
     encoder: Encoder,
     device: torch.device,
@@ -144,13 +160,11 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
             where labels are hidden, or a loss or gradient that is not finite (before the update).
     """
     device = choose_device(params.device)
-    batches = build_batches(packed, params.batch, params.labels)
-    outputs, optim = params.head.outputs, params.optim
+    batches = build_batches(packed, params)
+    optim = params.optim
     encoder = build_encoder(params.backbone, params.head, packed.image_shape, seed, packed.moments)
     encoder, geometry = encoder.to(device), geometry.to(device)
-    objective = build_objective(
-        params.loss, params.negatives, params.regulariser, geometry, batches.classes, outputs, seed
-    ).to(device)
+    objective = build_objective_of(params, geometry, batches, seed).to(device)
     optimizers = build_optimizers(encoder, geometry, objective, optim)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     trained = [weight for group in groups for weight in group["params"]]
@@ -194,7 +208,7 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
                 bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
         spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
         mean = sum(losses) / len(losses)
-        learned = geometry.learned()
+        learned = geometry.learned() | objective.learned()
         history.append(
             {"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **learned}
         )

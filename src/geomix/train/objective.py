@@ -9,6 +9,7 @@ from geomix.config import losses as sections
 from geomix.config.negatives import Negatives
 from geomix.geometry.geometry import Geometry, Points
 from geomix.losses.batch_loss import BatchLoss, OnLogits, require_classes
+from geomix.losses.lineage import DistanceRegression, related_pairs
 from geomix.losses.peer import build_peer
 from geomix.losses.proxy_anchor import LearnedProxies
 from geomix.losses.regulariser import Regulariser
@@ -19,7 +20,9 @@ from geomix.losses.table import Table
 class Objective(nn.Module):
     """The loss of a batch in a geometry, and the term of a regulariser where there is one."""
 
-    def __init__(self, geometry: Geometry, loss: BatchLoss, hierarchy: Regulariser | None) -> None:
+    def __init__(
+        self, geometry: Geometry, loss: BatchLoss, hierarchy: Regulariser | None = None
+    ) -> None:
         super().__init__()
         self._geometry = [geometry]  # in a list: its parameters are not the objective's
         self.loss, self.hierarchy = loss, hierarchy
@@ -28,6 +31,10 @@ class Objective(nn.Module):
     def rate_factor(self) -> float:
         """Return the multiple of the learning rate for what the loss itself learns."""
         return self.loss.rate_factor
+
+    def learned(self) -> dict[str, float]:
+        """Return numbers that the loss itself learns and that scoring needs."""
+        return self.loss.learned()
 
     def own_parameters(self) -> list[nn.Parameter]:
         """Return what the loss learns besides encoder and geometry."""
@@ -88,6 +95,19 @@ def build_objective(
     )
 
 
+def build_tree_objective(loss: sections.Loss, geometry: Geometry, mean_distance: float) -> Objective:
+    """Build the objective of samples in a tree or in a flat space.
+
+    Args:
+        loss: Section `loss`: `distances`, or else related pairs are told from unrelated ones.
+        geometry: Whose similarities or logits are trained.
+        mean_distance: Of two samples; what a similarity that is no distance is added to at first.
+    """
+    if isinstance(loss, sections.Distances):
+        return Objective(geometry, DistanceRegression(0 if geometry.is_distance else mean_distance))
+    return Objective(geometry, OnLogits(related_pairs))
+
+
 def _build_loss(
     loss: sections.Loss,
     negatives: Negatives,
@@ -102,6 +122,8 @@ def _build_loss(
         return built
     if isinstance(loss, sections.SupervisedContrastive):
         return OnLogits(supervised_contrastive)
+    if isinstance(loss, sections.Distances):
+        raise ValueError("loss: found distances, expected build_tree_objective for it")
     if isinstance(loss, sections.ProxyAnchor):
         known = require_classes(classes, loss.name)
         return LearnedProxies(loss, geometry, known, dimensions, seed)

@@ -11,9 +11,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from geomix.config.stages import BaselineParams
+from geomix.config.base import Task
+from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.images import read_raw
-from geomix.data.packed import SCORED, Packed
+from geomix.data.packed import SCORED, SPLITS, Packed
 from geomix.files import new_folder, write_json
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
@@ -54,39 +55,50 @@ def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
     return machine
 
 
-def embed_scored(
-    encoder: Encoder, packed: Packed, centre: float, device: torch.device
+def list_splits(task: Task) -> tuple[str, ...]:
+    """Return the splits that scoring needs: in a tree, train is part of each gallery."""
+    return SCORED if task == "class" else SPLITS
+
+
+def embed_splits(
+    encoder: Encoder, packed: Packed, splits: Sequence[str], centre: float, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Embed the splits that are searched."""
+    """Embed some splits."""
     return {
         name: vectors
-        for split in SCORED
+        for split in splits
         for name, vectors in embed(encoder, packed, split, centre, device).items()
     }
 
 
-def save_run(run: Run, packed: Packed, cell: Mapping[str, Any], centre: float, out: Path) -> None:
+def save_run(
+    run: Run, packed: Packed, cell: Mapping[str, Any], params: TrainParams, out: Path
+) -> None:
     """Write a trained cell: model.safetensors, geometry.json, history.csv and embeddings.npz.
 
     Where a tree was learned, tree.csv too.
 
     Args:
         run: What training left behind.
-        packed: The data set, whose val and test images are embedded.
+        packed: The data set, whose val and test images are embedded; in a tree, train's too.
         cell: What makes the cell: geometry, seed and its settings.
-        centre: Share of the shorter side of an image that is embedded.
+        params: Of them crop and the task are read.
         out: The folder of the cell.
 
     Raises:
         InputError: If the embeddings of a split are spread over hardly more than precision.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    embeddings = embed_scored(run.encoder, packed, centre, run.device)
-    for split in SCORED:
+    splits, centre = list_splits(params.task), params.crop.centre
+    embeddings = embed_splits(run.encoder, packed, splits, centre, run.device)
+    for split in splits:
         where = f"{run.name}: {split}"
         refuse_near_precision(embeddings[f"{split}_head"], backbone_precision(run.device), where)
     origin = describe_origin(run.encoder, run.device)
-    description = {"cell": cell, **run.geometry.describe(), "machine": origin}
+    description = {"cell": cell, "task": params.task, **run.geometry.describe()}
+    if learned := run.objective.learned():
+        description["affine"] = learned
+    description["machine"] = origin
     with new_folder(out) as folder:
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "geometry.json", description)
@@ -133,22 +145,25 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
     device = choose_device(params.device)
     head, shape = params.head, packed.image_shape
     with new_folder(out) as folder:
-        raw = {f"{split}_{packed.raw}": read_raw(packed, split) for split in SCORED}
+        splits = list_splits(params.task)
+        raw = {f"{split}_{packed.raw}": read_raw(packed, split) for split in splits}
         machine = describe_machine(device)
-        _save_baseline(folder / "pixels", {"geometry": packed.raw}, raw, machine)
+        described = {"cell": {"geometry": packed.raw}, "task": params.task, "machine": machine}
+        _save_baseline(folder / "pixels", described, raw)
         for seed in seeds:
             encoder = build_encoder(params.backbone, head, shape, seed, packed.moments)
             encoder = encoder.to(device)
             settle_norm(encoder, packed, params.crop.centre, device)
-            vectors = embed_scored(encoder, packed, params.crop.centre, device)
+            vectors = embed_splits(encoder, packed, splits, params.crop.centre, device)
             cell = {"geometry": "untrained", "seed": seed}
             origin = describe_origin(encoder, device)
-            _save_baseline(folder / f"untrained-{seed}", cell, vectors, origin)
+            described = {"cell": cell, "task": params.task, "machine": origin}
+            _save_baseline(folder / f"untrained-{seed}", described, vectors)
 
 
 def _save_baseline(
-    folder: Path, cell: dict[str, Any], vectors: dict[str, np.ndarray], machine: dict[str, str]
+    folder: Path, described: Mapping[str, Any], vectors: dict[str, np.ndarray]
 ) -> None:
     folder.mkdir()
-    write_json(folder / "geometry.json", {"cell": cell, "machine": machine})
+    write_json(folder / "geometry.json", described)
     np.savez(folder / "embeddings.npz", allow_pickle=False, **vectors)
