@@ -1,4 +1,5 @@
-# make repro: everything, on all cores. make datasets: the study on several data sets. make systems: the literature's systems.
+# make repro: the default flow, on all cores. make datasets: a study on several data sets. make systems: the literature's
+# systems. make lineage: hierarchies. make further: tau with curvature, dimensions.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
@@ -9,7 +10,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro datasets systems preset test check
+.PHONY: install repro datasets lineage further systems preset test check
 
 install: $(VENV)/installed
 
@@ -35,8 +36,9 @@ endef
 PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
 
 repro: FLOW = dvc.yaml
-repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset'])
-repro: STUDIES = $(call PARAM,'|'.join(v['study']))
+repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset']) \
+	$(addprefix flows/data/dvc.yaml:preprocess@,$(call PARAM,*v['control']['of']['sets']))
+repro: STUDIES = $(call PARAM,'|'.join(v['study']))|control
 repro: install
 	$(RUN)
 	@sed '/^## /,$$d' reports/README.md
@@ -48,6 +50,20 @@ datasets: install
 	$(RUN)
 	@for page in reports/*/datasets/README.md; do sed '/^## /,$$d' "$$page"; done
 	@echo "Open reports/<dataset>/datasets/README.md"
+
+lineage: FLOW = flows/lineage/dvc.yaml
+lineage: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['lineage']['of']['sets']))
+lineage: install
+	$(RUN)
+	@for page in reports/*/lineage/README.md; do sed '/^## /,$$d' "$$page"; done
+	@echo "Open reports/<dataset>/lineage/README.md"
+
+further: FLOW = flows/further/dvc.yaml
+further: FIRST = check evaluate_baselines
+further: STUDIES = $(call PARAM,'|'.join(v['further']))
+further: install
+	$(RUN)
+	@echo "Open reports/<dataset>/tau_curvature/README.md and dimension/README.md beside it"
 
 systems: FLOW = flows/systems/dvc.yaml
 systems: FIRST = check flows/systems/dvc.yaml:settle

@@ -34,9 +34,7 @@ def main() -> None:
             chosen = read_json(study) if system.tuned_on else {}
             override = systems.override.get(name, {})
             for labels in list_labels(system):
-                settled = settle(
-                    name, system, labels, systems.common, override, chosen, given.code
-                )
+                settled = settle(name, system, labels, systems.common, override, chosen, given.code)
                 for place, words in (("settings", False), ("words", True)):
                     content = {k: v for k, v in settled.items() if (k in WORDS) == words}
                     path = folder / place / name / f"{labels}.json"

@@ -43,6 +43,7 @@ PARAMS = TrainParams.model_validate(
         },
         "head": {"outputs": 8, "norm": "none"},
         "geometry": {"ball": {"distance": BALL}},
+        "relevance": "class",
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},
         "regulariser": {"name": "none"},
@@ -53,8 +54,8 @@ PARAMS = TrainParams.model_validate(
         "optim": {"learning_rate": 0.003, "weight_decay": 0.01, "warmup": 0.1, "clip_norm": 3},
     }
 )
-BASELINES = BaselineParams(
-    device=PARAMS.device, crop=PARAMS.crop, backbone=PARAMS.backbone, head=PARAMS.head
+BASELINES = BaselineParams.model_construct(
+    **{name: getattr(PARAMS, name) for name in BaselineParams.model_fields}
 )
 
 
@@ -115,7 +116,7 @@ def test_classes_that_a_cosine_of_raw_vectors_cannot_see_are_learned(
 ) -> None:
     packed = prepare(tmp_path, kind)
     cell = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": 1}
-    save_run(train(packed), packed, cell, 1.0, tmp_path / "runs" / "cell")
+    save_run(train(packed), packed, cell, PARAMS, tmp_path / "runs" / "cell")
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "scores", "tau")
     save_baselines(packed, BASELINES, [0], tmp_path / "baselines")
     score_study(
@@ -146,7 +147,7 @@ def test_columns_are_standardised_by_those_of_train(packed: Packed) -> None:
 
 
 def test_saved_weights_embed_raw_vectors_on_their_own(packed: Packed, tmp_path: Path) -> None:
-    save_run(train(packed, epochs=1), packed, {"geometry": "ball"}, 1.0, tmp_path / "cell")
+    save_run(train(packed, epochs=1), packed, {"geometry": "ball"}, PARAMS, tmp_path / "cell")
     saved = load_file(tmp_path / "cell" / "model.safetensors")
     unknown = (np.zeros(7), np.ones(7))
     encoder = build_encoder(PARAMS.backbone, PARAMS.head, packed.image_shape, 1, unknown).eval()

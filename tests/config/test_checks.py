@@ -56,6 +56,16 @@ def refusals(raw: dict[str, Any]) -> list[str]:
             "study.curvature.run.geometries: found round, expected names under geometry: euclid",
         ),
         (
+            "lineage.of.sets",
+            ["tree"],
+            "lineage.of.sets: found tree, expected names under lineage.own: wordnet",
+        ),
+        (
+            "control.parts.flat.run.geometries",
+            ["round"],
+            "control.flat.run.geometries: found round, expected names under geometry: euclidean",
+        ),
+        (
             "datasets.of.sets",
             ["omniglot", "cub200"],
             "datasets.of.sets: found cub200, expected names under datasets.own: omniglot",
@@ -146,3 +156,26 @@ def test_noise_alone_tells_views_of_vectors_apart(raw: dict[str, Any]) -> None:
     (line,) = refusals(raw)
     why = "so both views of a vector are equal, expected above 0, as labels are hidden"
     assert line == f"params.yaml: augment: found noise 0, {why}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": {"name": "supervised_contrastive"}}, "loss.name: found supervised_contrastive"),
+        ({"negatives": {"rule": "limited", "count": 4}}, "negatives.rule: found limited, expected"),
+        ({"labels": "hidden"}, "labels: found hidden, expected given with relevance lineage"),
+    ],
+)
+def test_lineages_go_with_no_other_loss_rule_or_hidden_labels(
+    raw: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    assert refusals(raw | {"relevance": "lineage"}) == []
+    [line] = refusals(raw | {"relevance": "lineage", **changes})
+    assert message in line
+
+
+def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
+    for relevance in ("class", "lineage"):
+        assert refusals(raw | {"relevance": relevance, "loss": {"name": "distances"}}) == []
+    [line] = refusals(raw | {"loss": {"name": "distances"}, "labels": "hidden"})
+    assert "labels: found hidden, expected given with loss distances" in line

@@ -152,16 +152,16 @@ def test_a_mistake_is_told_with_key_value_and_expectation(
 
 def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> None:
     path = root / "params.yaml"
-    top, own = load(CellParams, path=path), load(CellParams, own="omniglot", path=path)
-    assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 6)
+    top, own = load(CellParams, path=path), load(CellParams, own="datasets.omniglot", path=path)
+    assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 3)
     assert own.optim == top.optim.model_copy(update={"learning_rate": 0.001})
     assert own.head == top.head
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
-    message = "datasets.own: found no cub200, expected one of omniglot, grocerystore"
+    message = "--own: found datasets.cub200, expected one of datasets.omniglot, datasets.groc"
     with pytest.raises(InputError, match=message):
-        load(CellParams, own="cub200", path=root / "params.yaml")
+        load(CellParams, own="datasets.cub200", path=root / "params.yaml")
 
 
 def test_overlays_change_single_keys_but_replace_another_kind_as_a_whole(root: Path) -> None:

@@ -83,3 +83,9 @@ def test_cells_of_systems_are_those_that_were_settled(tmp_path: Path, raw: dict[
     assert len(cells) == (len(systems.names) + 1) * 3
     assert {"flat-0-2/given/0", "flat-0-2/hidden/2"} <= set(cells)
     assert set(sum(systems.fusions(), ())) <= set(cells)
+
+
+def test_the_settings_of_a_study_are_its_cells_without_seeds() -> None:
+    found = list(study(over={"tau": [0.1, 1], "optim": {"learning_rate": [0.001]}}).settings())
+    assert found[1] == ("flat", {"tau": 1, "optim.learning_rate": 0.001}, "flat-1-0.001")
+    assert len(found) == 4

@@ -207,3 +207,23 @@ def test_aspects_are_numbers_and_squares_by_default(packed: Packed) -> None:
     assert packed.aspects.tolist() == [1.0] * 60
     wide = replace(packed, samples=packed.samples.assign(aspect=["1.25", "0.75"] * 30))
     assert wide.aspects[:3].tolist() == [1.25, 0.75, 1.25]
+
+
+def test_samples_lie_in_a_tree_by_their_levels_and_label_or_by_a_column_of_paths(
+    packed: Packed,
+) -> None:
+    depths = packed.lineages.depth
+    assert depths.tolist() == [3] * 60
+    assert packed.lineages.paths[packed.lineages.node[0]] == ("even", "group 0", "class 0")
+    paths = ["a", "a/b", "a/b/c"] * 20
+    known = replace(packed, samples=packed.samples.assign(lineage=paths))
+    assert known.lineages.depth.tolist() == [1, 2, 3] * 20
+
+
+def test_coordinates_are_the_columns_that_the_card_names(packed: Packed) -> None:
+    assert packed.coordinates is None
+    samples = packed.samples.assign(x=[str(row / 4) for row in range(60)], y="-1e-3")
+    card = packed.card | {"coordinates": ["x", "y"]}
+    flat = replace(packed, samples=samples, card=card)
+    assert flat.coordinates is not None
+    assert flat.coordinates[5].tolist() == [1.25, -0.001]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from geomix.errors import InputError
 from geomix.data.lineages import (
     Lineages,
     hops,
@@ -18,6 +17,7 @@ from geomix.data.lineages import (
     related,
     shared_levels,
 )
+from geomix.errors import InputError
 from geomix.retrieval.hierarchy import (
     asi,
     average_precision,

@@ -37,7 +37,7 @@ def checkout(tmp_path: Path, root: Path) -> Path:
 def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> None:
     path = checkout / "params.yaml"
     text = path.read_text().replace("\ntau: 0.1", "\ntau: -1")
-    path.write_text(text.replace("\nepochs: 3", "\nepochs: many"))
+    path.write_text(text.replace("\nepochs: 6", "\nepochs: many"))
     result = run_stage(checkout, stage)
     assert result.returncode == 1
     assert messages(result) == [
@@ -112,8 +112,8 @@ CELL = "--seeds 0 --data data --out out"
         ("train", f"--settings settings/hcl {CELL}", "settings/hcl: not found; expected it from"),
         (
             "train",
-            f"--geometry flat --own cub200 --tau 0.1 {CELL}",
-            "datasets.own: found no cub200, expected one of omniglot, grocerystore",
+            f"--geometry flat --own datasets.cub200 --tau 0.1 {CELL}",
+            "--own: found datasets.cub200, expected one of datasets.omniglot, datasets.grocery",
         ),
         (
             "settle",

@@ -45,6 +45,7 @@ def settings() -> dict[str, Any]:
         },
         "head": {"outputs": 8, "norm": "none"},
         "geometry": {},
+        "relevance": "class",
         "loss": {"name": "pairwise_cross_entropy"},
         "negatives": {"rule": "uniform"},
         "regulariser": {"name": "none"},

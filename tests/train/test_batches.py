@@ -1,12 +1,14 @@
-"""Batches: P classes, K images of each, or two views of each image; the seed fixes them."""
+"""Batches of classes, of views, and of leaves with their ancestors; the seed fixes them."""
 
 import numpy as np
 import pytest
 import torch
 
+from geomix.data.lineages import parse_paths
 from geomix.errors import InputError
 from geomix.losses.table import Table
-from geomix.train.batches import ClassBatches, ImageBatches
+from geomix.train import batches as batches_module
+from geomix.train.batches import ClassBatches, ImageBatches, TreeBatches
 
 LABELS = np.array(["b", "a", "c", "a", "b", "c", "b", "a", "c", "d", "d", "d", "d"])
 
@@ -102,3 +104,57 @@ def test_views_that_no_images_give_are_refused(views: int) -> None:
         match=f"batch: found classes \\* images = {views}, expected an even number of at most 26",
     ):
         ImageBatches(13, views)
+
+
+# Nodes with one to three samples; a/x has descendants but no samples of its own.
+PATHS = [
+    *("a", "a", "a/b", "a/b/c", "a/b/c", "a/b/c", "a/b/d", "a/b/d"),
+    *("a/x/e", "a/x/e", "a/x/f", "g", "g"),
+]
+
+
+def tree_batches(monkeypatch: pytest.MonkeyPatch, whole: int, leaves: int = 3) -> TreeBatches:
+    monkeypatch.setattr(batches_module, "WHOLE", whole)
+    return TreeBatches(parse_paths(PATHS), None, leaves, 2)
+
+
+def test_a_small_tree_is_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = tree_batches(monkeypatch, len(PATHS))
+    assert batches.per_epoch == 1
+    [(rows, table)] = batches.epoch(torch.Generator())
+    assert rows.tolist() == table.sample.tolist() == list(range(len(PATHS)))
+    assert table.path is not None
+    assert table.path.tolist() == parse_paths(PATHS).codes.tolist()
+
+
+def test_a_batch_of_a_large_tree_is_leaves_with_one_sample_of_each_ancestor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches = tree_batches(monkeypatch, len(PATHS) - 1)
+    assert batches.per_epoch == len(PATHS) // 6
+    leaves = {"a/b/c", "a/b/d", "a/x/e", "a/x/f", "g"}
+    seen = set()
+    for seed in range(50):
+        for rows, table in batches.epoch(torch.Generator().manual_seed(seed)):
+            paths = [PATHS[row] for row in rows.tolist()]
+            drawn = [path for path in paths if path in leaves]
+            assert len(set(drawn)) == 3
+            assert all(drawn.count(path) == min(2, PATHS.count(path)) for path in drawn)
+            above = {"/".join(path.split("/")[:n]) for path in drawn for n in (1, 2)}
+            ancestors = sorted(path for path in paths if path not in leaves)
+            assert ancestors == sorted((above - set(drawn)) & set(PATHS))
+            assert table.sample.tolist() == rows.tolist()
+            assert len(set(rows.tolist())) == len(rows)
+            seen |= set(rows.tolist())
+    assert seen == set(range(len(PATHS)))
+
+
+def test_fewer_leaves_than_a_batch_asks_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="batch.classes: found 6, expected at most the 5 leaves"):
+        tree_batches(monkeypatch, 5, leaves=6)
+
+
+def test_the_mean_distance_is_that_of_pairs_that_are_apart() -> None:
+    places = np.array([[0.0, 0], [0, 2], [0, 2], [0, 6]])
+    batches = TreeBatches(parse_paths("abcd"), places, 2, 1)
+    assert batches.mean_distance() == pytest.approx((2 + 2 + 6 + 4 + 4) / 5)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from geomix.config.sections import Backbone, Head
-from geomix.config.stages import BaselineParams
+from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.files import hash_file, read_json
@@ -38,7 +38,7 @@ def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
         0,
         "cell",
     )
-    save_run(run, packed, CELL, 1.0, out)
+    save_run(run, packed, CELL, TrainParams.model_validate(settings), out)
 
 
 def test_a_cell_has_the_same_bytes_every_time(
@@ -109,7 +109,7 @@ def test_a_cell_whose_embeddings_all_but_coincide_is_refused_and_not_written(
     torch.nn.init.zeros_(run.encoder.head.weight)
     torch.nn.init.ones_(run.encoder.head.bias)
     with pytest.raises(InputError, match="study/cell: val: head.norm: found embeddings spread"):
-        save_run(run, packed, CELL, 1.0, tmp_path / "cell")
+        save_run(run, packed, CELL, TrainParams.model_validate(settings), tmp_path / "cell")
     assert not (tmp_path / "cell").exists()
 
 
@@ -183,3 +183,35 @@ def test_the_batch_norm_of_the_untrained_network_is_measured(
     found = np.load(tmp_path / "out" / "untrained-0" / "embeddings.npz")["val_head"]
     assert np.array_equal(found, expected)
     assert 0.3 < found.std(0).mean() < 3
+
+
+def test_in_a_tree_train_is_embedded_too_and_the_task_is_said(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    tree = settings | {"relevance": "lineage"}
+    train_and_save(packed, tree, tmp_path / "lineage")
+    train_and_save(packed, tree | {"loss": {"name": "distances"}}, tmp_path / "distances")
+    train_and_save(packed, settings, tmp_path / "class")
+    found = {}
+    for task in ("lineage", "distances", "class"):
+        description = read_json(tmp_path / task / "geometry.json")
+        assert description["task"] == task
+        found[task] = description
+        with np.load(tmp_path / task / "embeddings.npz") as arrays:
+            assert ("train_head" in arrays) == (task != "class")
+            if task != "class":
+                assert len(arrays["train_head"]) == len(packed.rows("train"))
+    assert set(found["distances"]["affine"]) == {"offset", "factor"}
+    assert "affine" not in found["lineage"]
+
+
+def test_baselines_of_a_tree_embed_train_too(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    params = baseline_params(settings | {"relevance": "lineage"})
+    save_baselines(packed, params, [0], tmp_path / "baselines")
+    for cell, vector in (("pixels", "pixels"), ("untrained-0", "head")):
+        folder = tmp_path / "baselines" / cell
+        assert read_json(folder / "geometry.json")["task"] == "lineage"
+        with np.load(folder / "embeddings.npz") as arrays:
+            assert len(arrays[f"train_{vector}"]) == len(packed.rows("train"))

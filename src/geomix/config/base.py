@@ -32,6 +32,11 @@ Dataset = Literal[
     "inshop",
     "folder",
     "embeddings",
+    "tree",
+    "tree_images",
+    "grid",
+    "wordnet",
+    "accents",
 ]
 
 

@@ -26,7 +26,7 @@ from geomix.errors import InputError
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
 # old result.
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
-KIND = ("name", "rule", "space")  # a section that holds one of these is of that kind, and whole
+KIND = {"name", "rule", "space"}  # a section that holds one of these is of that kind, and whole
 PARAMS = Path("params.yaml")
 PREFIXES = ("Value error, ", "Input should be ", "Input should ", "String should ", "List should ")
 
@@ -58,12 +58,12 @@ def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
     """Return settings with others laid over them, key by key.
 
     A section of the overlay that says what kind it is (a loss by its name, a rule, a space)
-    replaces the other as a whole.
+    replaces the other as a whole. All backbones have the same keys, so their name is one of these.
     """
     merged = dict(base)
     for key, value in overlay.items():
         old = merged.get(key)
-        partial = isinstance(value, Mapping) and not any(kind in value for kind in KIND)
+        partial = isinstance(value, Mapping) and (key == "backbone" or not KIND & value.keys())
         merged[key] = lay_over(old, value) if partial and isinstance(old, Mapping) else value
     return merged
 

@@ -50,7 +50,6 @@ class Lineages:
         return self.codes.max(1)  # the deepest, because numbers grow with depth
 
 
-
 class Kinship(NamedTuple):
     """How items are related to queries: booleans (Q, N).
 
@@ -65,7 +64,6 @@ class Kinship(NamedTuple):
     ancestor: np.ndarray
     descendant: np.ndarray
     same: np.ndarray
-
 
 
 def parse_paths(paths: Iterable[str]) -> Lineages:
@@ -87,7 +85,6 @@ def parse_paths(paths: Iterable[str]) -> Lineages:
         for level in range(deepest)
     }
     return parse_levels(levels)
-
 
 
 def parse_levels(levels: Mapping[str, Iterable[object]]) -> Lineages:
@@ -126,7 +123,6 @@ def parse_levels(levels: Mapping[str, Iterable[object]]) -> Lineages:
     return Lineages(codes, tuple(paths))
 
 
-
 def shared_levels(queries: Lineages, items: Lineages) -> np.ndarray:
     """Count the levels that queries and items share: how long their lineages are the same.
 
@@ -151,7 +147,6 @@ def shared_levels(queries: Lineages, items: Lineages) -> np.ndarray:
     return shared
 
 
-
 def hops(queries: Lineages, items: Lineages) -> np.ndarray:
     """Count the edges between the nodes of queries and items.
 
@@ -169,7 +164,6 @@ def hops(queries: Lineages, items: Lineages) -> np.ndarray:
         ValueError: If the two were not read together.
     """
     return queries.depth[:, None] + items.depth - 2 * shared_levels(queries, items)
-
 
 
 def related(queries: Lineages, items: Lineages) -> Kinship:
@@ -193,11 +187,9 @@ def related(queries: Lineages, items: Lineages) -> Kinship:
     )
 
 
-
 def _read_text(value: object) -> str:
     """Return a name without spaces around it; "" where it is missing."""
     return "" if pd.isna(value) else str(value).strip()
-
 
 
 def _check_blanks(names: np.ndarray, columns: list[str]) -> None:
@@ -213,7 +205,6 @@ def _check_blanks(names: np.ndarray, columns: list[str]) -> None:
     if len(empty):
         found = f"row {empty[0]} (the first is 0) blank in column {columns[0]}"
         raise InputError(f"lineages: found {found}, expected at least one level in each row")
-
 
 
 def require_one_tree(a: Lineages, b: Lineages) -> None:

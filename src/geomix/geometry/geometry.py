@@ -165,7 +165,7 @@ class Geometry(nn.Module):
 
     @property
     def is_distance(self) -> bool:
-        """Return whether the similarity is minus a distance: flat spaces, balls and powers alone."""
+        """Return whether the similarity is minus a distance, or a sum of distances."""
         return all(isinstance(space, (Flat, Ball, Power)) for space in self.spaces)
 
     @property

@@ -78,7 +78,8 @@ def related_pairs(logits: Tensor, rows: Table, columns: Table) -> Tensor:
     check_shape(logits, rows, columns)
     kin = related(rows, columns)
     itself = rows.sample[:, None] == columns.sample
-    first, second = require_pairs((kin & ~itself).nonzero(as_tuple=True))
+    others = (kin & ~itself).nonzero()
+    first, second = require_pairs((others[:, 0], others[:, 1]))
     nothing = torch.finfo(logits.dtype).min / 2  # of a row that is related to all
     unrelated = logits.masked_fill(kin | itself, nothing).logsumexp(1)
     return softplus(unrelated[first] - logits[first, second]).mean()
@@ -98,7 +99,7 @@ class DistanceRegression(BatchLoss):
 
     def __init__(self, offset: float) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.tensor(offset))
+        self.offset = nn.Parameter(torch.tensor(float(offset)))
         self.factor = nn.Parameter(torch.tensor(1.0))
 
     def learned(self) -> dict[str, float]:

@@ -57,8 +57,13 @@ class Table:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Table":
         """Return the table with each of its tensors changed."""
-        parts = (self.sample, self.label, self.view, self.path, self.place)
-        return Table(*(None if part is None else change(part) for part in parts))
+        return Table(
+            change(self.sample),
+            change(self.label),
+            change(self.view),
+            None if self.path is None else change(self.path),
+            None if self.place is None else change(self.place),
+        )
 
 
 def equal_pairs(a: Tensor, b: Tensor) -> Pairs:

@@ -9,6 +9,7 @@ docstrings.
 """
 
 import numpy as np
+import pandas as pd
 
 from geomix.data.lineages import Lineages, require_one_tree
 

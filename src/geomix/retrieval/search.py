@@ -1,13 +1,14 @@
 """Exact nearest neighbours in any geometry.
 
-A first pass proposes candidates for each query, a few more than k, and bounds the scores of all
-other items. The candidates are put in order by score. Where rounding may have swapped scores, they
-are compared by explicit differences in float64, and ties go to the lower row. A list is accepted
-if its k-th score is above the bound; otherwise four times as many candidates are sought.
+A first pass proposes candidates for each query, a few more than k, and bounds the error of their
+scores and the scores of all other items. The candidates are put in order by score. Where rounding
+may have swapped scores, they are compared by explicit differences in float64, and ties go to the
+lower row. A list is accepted if its k-th score is above the bound; otherwise four times as many
+candidates are sought.
 
 A geometry of one space orders as an inner product (for the ball: on the hyperboloid). There faiss's
-flat index proposes in float32, and candidates are scored in float64. A tiled top-k serves sums of
-spaces, long lists, CUDA devices, and queries that float32 leaves open.
+flat index proposes in float32. A tiled top-k in float64 serves sums of spaces, long lists, CUDA
+devices, and queries that float32 leaves open.
 
 All bounds are certain; none is statistical. A product of E terms, summed in any order, of rounded
 coordinates is off by at most (E + 2) eps sum |q_i g_i| (Higham 2002, section 3.1), and Cauchy and
@@ -25,11 +26,12 @@ from torch.nn.functional import pad
 from geomix.geometry.geometry import Geometry, Points
 
 Score = Callable[[Tensor, slice], Tensor]  # rows of queries, a tile of the gallery -> (q, n)
-# Rows of queries and a count -> scores and items (q, count), and a bound on other scores (q,).
-FirstPass = Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]
+# Rows of queries and a count -> scores and items (q, count), their error and a bound on all other
+# scores (q,).
+FirstPass = Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 SPARE = 10  # candidates beyond k: hardly a query needs more
-SPARSE = 64  # faiss pays in galleries of this many lists, because it scores candidates twice
+SPARSE = 64  # faiss pays in galleries of this many lists, because it scores them all at once
 # Unit roundoff: of float32, and 1 % for terms of second order; of float64, eightfold for the
 # coordinates' own rounding, which on the hyperboloid grows with the radius, their logarithm.
 EPS32, EPS64 = 1.01 * 2.0**-24, 2.0**-50
@@ -74,17 +76,17 @@ def nearest(
     with torch.inference_mode():
         x = geometry.place(queries.double())
         y = x if gallery is queries else geometry.place(gallery.double())
-        propose, propose_more, slack = _passes(geometry, x, y, k)
+        propose, propose_more = _passes(geometry, x, y, k)
         compare = partial(_compare, geometry, x, y)
         while len(pending):
             count = min(count, len(gallery))
             unsure = []
             for rows in pending.split(max(1, BLOCK // (2 * count))):
-                scores, items, bound = propose(rows, count)
+                scores, items, error, bound = propose(rows, count)
                 scores[items == excluded[rows, None]] = -torch.inf
                 scores, order = scores.sort(descending=True)
-                items = _order_ties(rows, scores, items.gather(1, order), slack[rows], compare)
-                sure = scores[:, k - 1] - slack[rows] > bound
+                items = _order_ties(rows, scores, items.gather(1, order), error, compare)
+                sure = scores[:, k - 1] - error > bound
                 lists[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
                 unsure.append(rows[~sure])
             pending = torch.cat(unsure)
@@ -93,10 +95,8 @@ def nearest(
     return lists
 
 
-def _passes(
-    geometry: Geometry, x: Points, y: Points, k: int
-) -> tuple[FirstPass, FirstPass, Tensor]:
-    """Return the first pass, the pass for what it leaves open, and the error of scores (Q,)."""
+def _passes(geometry: Geometry, x: Points, y: Points, k: int) -> tuple[FirstPass, FirstPass]:
+    """Return the first pass, and the pass for what it leaves open."""
     size = len(y[0])
     if len(geometry.parts) > 1:
         errors = [
@@ -109,7 +109,7 @@ def _passes(
             return geometry.similarity([a[rows] for a in x], [b[tile] for b in y], torch.float32)
 
         tiled = _tiled_pass(similarities, slack, size)
-        return tiled, tiled, slack
+        return tiled, tiled
     space, _ = geometry.parts[0]
     queries, gallery = space.as_inner_product(x[0])
     if y is not x:
@@ -123,8 +123,8 @@ def _passes(
 
     tiled = _tiled_pass(lambda rows, tile: lift(rows) @ gallery[tile].T, slack, size)
     if gallery.device.type == "cpu" and k * SPARSE <= size and largest < LARGEST:
-        return _faiss_pass(lift, gallery, error), tiled, slack
-    return tiled, tiled, slack
+        return _faiss_pass(lift, gallery, error), tiled
+    return tiled, tiled
 
 
 def _largest_error(queries: Tensor, gallery: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def _largest_error(queries: Tensor, gallery: Tensor) -> Tensor:
 
 
 def _faiss_pass(lift: Callable[[Tensor], Tensor], gallery: Tensor, error: Tensor) -> FirstPass:
-    """Propose by faiss in float32, and score the candidates in float64."""
+    """Propose by faiss in float32."""
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())
@@ -147,15 +147,10 @@ def _faiss_pass(lift: Callable[[Tensor], Tensor], gallery: Tensor, error: Tensor
     index.add(gallery.float().numpy())
     slack = EPS32 * error + terms * UNDERFLOW
 
-    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        queries = lift(rows)
-        rough, items = map(torch.from_numpy, index.search(queries.float().numpy(), count))
-        step = max(1, BLOCK // (count * terms))
-        scores = [
-            torch.einsum("qd,qnd->qn", part, gallery[candidates])
-            for part, candidates in zip(queries.split(step), items.split(step), strict=True)
-        ]
-        return torch.cat(scores), items, rough[:, -1] + slack[rows]
+    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        found = index.search(lift(rows).float().numpy(), count)
+        scores, items = map(torch.from_numpy, found)
+        return scores, items, slack[rows], scores[:, -1] + slack[rows]
 
     return propose
 
@@ -173,14 +168,15 @@ def _tiled_pass(score: Score, slack: Tensor, size: int) -> FirstPass:
             items = items.gather(1, places)
         return scores, items
 
-    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         blocks = rows.split(max(1, BLOCK // min(size, TILE)))
         proposed = [propose_block(block, count) for block in blocks]
         scores, items = (torch.cat(parts) for parts in zip(*proposed, strict=True))
-        bound = scores.amin(1) + slack[rows]
+        error = slack[rows]
+        bound = scores.amin(1) + error
         if count == size:  # there are no others
             bound.fill_(-torch.inf)
-        return scores, items, bound
+        return scores, items, error, bound
 
     return propose
 

@@ -1,4 +1,4 @@
-"""Batches: K images of each of P classes, two views of each image, or leaves and their ancestors."""
+"""Batches: images of classes, two views of each image, or leaves with their ancestors."""
 
 from collections.abc import Iterator
 
@@ -161,7 +161,7 @@ class TreeBatches:
             yield rows, self._table[rows]
 
     def mean_distance(self) -> float:
-        """Return the mean known distance of two samples, of at most 2,048 that are evenly spaced."""
+        """Return the mean known distance of two samples, among 2,048 evenly spaced ones."""
         step = -(-len(self._table) // WHOLE)
         some = self._table[torch.arange(0, len(self._table), step)]
         known = distances(some, some)

@@ -95,7 +95,9 @@ def build_objective(
     )
 
 
-def build_tree_objective(loss: sections.Loss, geometry: Geometry, mean_distance: float) -> Objective:
+def build_tree_objective(
+    loss: sections.Loss, geometry: Geometry, mean_distance: float
+) -> Objective:
     """Build the objective of samples in a tree or in a flat space.
 
     Args:

@@ -148,6 +148,7 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
         splits = list_splits(params.task)
         raw = {f"{split}_{packed.raw}": read_raw(packed, split) for split in splits}
         machine = describe_machine(device)
+        described: dict[str, Any]
         described = {"cell": {"geometry": packed.raw}, "task": params.task, "machine": machine}
         _save_baseline(folder / "pixels", described, raw)
         for seed in seeds:
