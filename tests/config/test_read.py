@@ -39,6 +39,11 @@ from tests.conftest import set_key
         ("size", 3, "size: found a parameter of this name, expected another"),
         ("augment.nfiles", 3, "augment.nfiles: found a parameter of this name"),
         (
+            "split.unit",
+            "node",
+            "split.unit: found .node., expected .auto., .class., .leaf. or .branch.",
+        ),
+        (
             "split.test",
             0.9,
             "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525",

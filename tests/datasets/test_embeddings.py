@@ -17,7 +17,7 @@ from geomix.errors import InputError
 from geomix.files import hash_file, read_json
 
 VECTORS = np.random.default_rng(0).normal(size=(6, 3))
-TABLE = {"kind": ["x", "x", "y", "y", "", "z"], "label": ["NA", "NA", "Löwe", "Löwe", "007", "c"]}
+TABLE = {"kind": ["x", "x", "y", "y", "w", "z"], "label": ["NA", "NA", "Löwe", "Löwe", "007", "c"]}
 
 PARAMS = DownloadParams(
     download=Download(mirror=None),
@@ -103,15 +103,16 @@ def test_a_table_may_be_a_parquet_whose_numbers_are_names(tmp_path: Path) -> Non
     labels = pa.table(
         {
             "label": pa.array([7, 7, 8, 8, 9, 9]),
-            "kind": pa.array([1, 1, None, None, 2, 2], pa.int8()),
+            "kind": pa.array([1, 1, 3, 3, 2, 2], pa.int8()),
+            "split": pa.array(["train", "train", None, None, "test", "test"]),
         }
     )
     parquet.write_table(labels, tmp_path / "own.parquet")
     save_embeddings(path, "own.parquet", tmp_path / "raw")
     assert (tmp_path / "raw" / "table.csv").read_text().splitlines()[1:4] == [
-        "0,7,1",
-        "1,7,1",
-        "2,8,",
+        "0,7,1,train",
+        "1,7,1,train",
+        "2,8,3,",
     ]
 
 
@@ -197,7 +198,7 @@ def test_an_array_that_is_no_good_is_refused_in_one_line(
             "found list.* in column tags, expected text or numbers",
         ),
         (
-            {"v0": VECTORS[:, 0], "label": [None, *"bcdef"]},
+            {"v0": VECTORS[:, 0], "id": [None, *"bcdef"]},
             "found no id or no label in row 1, expected both",
         ),
         ({"v0": VECTORS[:, 0], "id": list("abcdea")}, "found id a twice"),
@@ -329,3 +330,24 @@ def test_vectors_and_table_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "raw" / "vectors.npy").unlink()
     with pytest.raises(InputError, match=r"vectors\.npy: not found"):
         module.read(tmp_path / "raw")
+
+
+def test_a_parquet_may_have_blank_labels_or_lineages(tmp_path: Path) -> None:
+    labels = [None, "NA", "Löwe", "Löwe", "007", "c"]
+    save_embeddings(write_parquet(tmp_path, v0=VECTORS[:, 0], label=labels), None, tmp_path / "raw")
+    listing = module.read(tmp_path / "raw")
+    assert listing.levels == ()
+    assert listing.samples["label"].tolist() == ["x", *labels[1:]]
+    assert listing.samples["lineage"].tolist() == ["x", "x/NA", "y/Löwe", "y/Löwe", "w/007", "z/c"]
+    lineages = pa.table({"v0": VECTORS[:, 0], "lineage": ["a/b", "a", "c", "c/d", "c/e", "a"]})
+    parquet.write_table(lineages, tmp_path / "own.parquet")
+    save_embeddings(tmp_path / "own.parquet", None, tmp_path / "other")
+    samples = module.read(tmp_path / "other").samples
+    assert samples["label"].tolist() == samples["lineage"].tolist()
+
+
+def test_a_name_below_a_blank_of_a_parquet_is_named_by_its_row(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, v0=VECTORS[:, 0], kind=["x", "x", "y", "y", None, "z"])
+    message = "found '007' in row 5, column label, expected nothing below the blank in column kind"
+    with pytest.raises(InputError, match=message):
+        save_embeddings(path, None, tmp_path / "raw")

@@ -315,3 +315,90 @@ def test_a_table_that_does_not_fit_is_refused(raw: Path) -> None:
     (raw / "table.csv").unlink()
     with pytest.raises(InputError, match=r"table\.csv: not found"):
         module.read(raw)
+
+
+def test_folders_at_different_depths_are_lineages(tmp_path: Path) -> None:
+    names = ["cat/1.jpg", "cat/lion/1.jpg", "cat/lion/cub/1.jpg", "dog/1.jpg"]
+    save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+    table = pd.read_csv(tmp_path / "raw" / "table.csv", dtype=str)
+    assert dict(zip(table["path"], table["lineage"], strict=True)) == {
+        "cat/1.jpg": "cat",
+        "cat/lion/1.jpg": "cat/lion",
+        "cat/lion/cub/1.jpg": "cat/lion/cub",
+        "dog/1.jpg": "dog",
+    }
+    assert table["label"].tolist() == ["cat", "cat", "cat", "dog"]
+    listing = module.read(tmp_path / "raw")
+    assert (listing.levels, list(listing.samples)) == ((), ["id", "label", "lineage"])
+
+
+def test_folders_of_one_depth_are_no_lineages(tmp_path: Path) -> None:
+    save_folder(write(tmp_path / "own", ["cat/a/1.jpg", "dog/b/1.jpg"]), None, tmp_path / "raw")
+    assert list(pd.read_csv(tmp_path / "raw" / "table.csv")) == ["path", "label"]
+
+
+def test_an_image_may_be_known_only_to_some_depth(tmp_path: Path) -> None:
+    text = (
+        "path,family,genus,label,split\n1.jpg,Felidae,Panthera,lion,train\n"
+        "2.jpg,Felidae,Panthera,,train\n3.jpg,Felidae,,,test\n4.jpg,Canidae,Canis,wolf,test\n"
+    )
+    table = save_table(tmp_path, text)
+    assert list(table) == ["path", "label", "split", "lineage"]
+    assert table["lineage"].tolist() == [
+        "Felidae/Panthera/lion",
+        "Felidae/Panthera",
+        "Felidae",
+        "Canidae/Canis/wolf",
+    ]
+    assert table["label"].tolist() == ["lion", "Felidae/Panthera", "Felidae", "wolf"]
+    assert module.read(tmp_path / "raw").levels == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("path,lineage\n1.jpg,a/b\n2.jpg, a / c /\n3.jpg,a\n", ["a/b", "a/c", "a"]),
+        ("path,label,lineage\n1.jpg,x,a/b\n2.jpg,,a/c\n3.jpg,x,a\n", ["x", "a/c", "x"]),
+    ],
+)
+def test_a_lineage_takes_the_place_of_levels(tmp_path: Path, text: str, labels: list[str]) -> None:
+    table = save_table(tmp_path, text)
+    assert table["lineage"].tolist() == ["a/b", "a/c", "a"]
+    assert table["label"].tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "path,family,genus,label\n1.jpg,a,b,c\n2.jpg,a,,d\n",
+            "found 'd' in line 3, column label, expected nothing below the blank in column genus",
+        ),
+        (
+            "path,family,genus,label\n1.jpg,,b,\n",
+            "found 'b' in line 2, column genus, expected nothing below the blank in column family",
+        ),
+        (
+            "path,family,label\n1.jpg,a,\n2.jpg,b/c,d\n",
+            "found 'b/c' in line 3, column family, expected no slash in names",
+        ),
+        (
+            "path,lineage,kind,label\n1.jpg,a,b,c\n",
+            "found columns lineage and kind, expected either lineage or levels",
+        ),
+        ("path,lineage\n1.jpg,a\n2.jpg,\n", "found '' in line 3, column lineage, expected names"),
+        ("path,lineage\n1.jpg,a//b\n", "found 'a//b' in line 2, column lineage, expected names"),
+        (
+            "path,family,label\n1.jpg,a,b\n2.jpg,c,b\n3.jpg,a,\n",
+            "found class b with several values of family",
+        ),
+        ("path,family,label\n1.jpg,a,\n2.jpg,,\n", "found no path or no label in row 2"),
+    ],
+)
+def test_a_table_without_a_clear_tree_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        save_table(tmp_path, text)
+    assert str(raised.value).startswith(f"{tmp_path}/own/my.csv: ")
+    assert "\n" not in str(raised.value)

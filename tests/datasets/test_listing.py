@@ -8,11 +8,13 @@ import pytest
 
 from geomix.data.archives import open_archive
 from geomix.datasets.listing import (
+    ancestors,
     archive_images,
     check_counts,
     check_members,
     count_parts,
     find_top,
+    grow_tree,
     images_in,
     join_names,
     raw_file,
@@ -127,3 +129,17 @@ def test_parts_are_counted_by_split() -> None:
         "train classes": 1,
         "test classes": 2,
     }
+
+
+def test_a_tree_is_named_parents_first() -> None:
+    assert grow_tree("r", "ab", 1) == ["r", "r/a", "r/b"]
+    nodes = grow_tree("r", "abc", 3)
+    assert len(nodes) == len(set(nodes)) == 1 + 3 + 9 + 27
+    place = {node: row for row, node in enumerate(nodes)}
+    assert all(place[above] < row for node, row in place.items() for above in ancestors(node))
+    assert grow_tree("r", "ab", 0) == ["r"]
+
+
+def test_ancestors_begin_at_the_root() -> None:
+    assert ancestors("a/b/c") == ["a", "a/b"]
+    assert ancestors("a") == []

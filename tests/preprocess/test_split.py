@@ -1,4 +1,4 @@
-"""Splits are disjoint in classes, of the shares asked for, and fixed by the seed."""
+"""Splits are disjoint in their units, of the shares asked for, and fixed by the seed."""
 
 import re
 
@@ -7,7 +7,13 @@ import pytest
 
 from geomix.config.sections import Split
 from geomix.errors import InputError
-from geomix.preprocess.split import check_queries, split_classes, split_listing
+from geomix.preprocess.split import (
+    check_queries,
+    find_branches,
+    find_leaves,
+    split_classes,
+    split_listing,
+)
 
 LABELS = [f"class {index % 40}" for index in range(120)]
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.2}
@@ -232,3 +238,171 @@ def test_without_roles_one_class_of_two_images_is_enough() -> None:
     check_queries(samples)
     with pytest.raises(InputError, match=r"split.test: found 2 samples of 2 classes \(a, b\)"):
         check_queries(samples.drop(index=3))
+
+
+TREE = [
+    *("r", "r/a", "r/a/x", "r/a/y", "r/a/z", "r/b", "r/b/x", "r/b/y", "r/b/z"),
+    *("r/c", "r/c/x", "r/c/y", "r/c/z", "r/d"),
+]
+
+
+def tree_of(paths: list[str]) -> pd.DataFrame:
+    """Return a table of two samples at each node, labelled by its path."""
+    twice = [path for path in paths for _ in range(2)]
+    ids = [str(row) for row in range(len(twice))]
+    return pd.DataFrame({"id": ids, "label": twice, "lineage": twice})
+
+
+def split_by(unit: str, **shares: float) -> Split:
+    return Split.model_validate(SPLIT.model_dump() | {"unit": unit} | shares)
+
+
+def test_leaves_are_nodes_without_samples_below() -> None:
+    found = find_leaves(["a", "a/b", "a/b/c", "ab", "d/e/f", "a/b/c"])
+    assert found == ["", "", "a/b/c", "ab", "d/e/f", "a/b/c"]
+
+
+@pytest.mark.parametrize(
+    ("lineages", "branches"),
+    [
+        (["r", "r/a", "r/a/x", "r/b"], ["", "r/a", "r/a", "r/b"]),
+        (["a/x", "b", "b/x/y"], ["a", "b", "b"]),
+        (["r/s", "r/s/a", "r/s/b/x", "r"], ["", "r/s/a", "r/s/b", ""]),
+        (["r", "r/s", "r/s/t"], ["", "", ""]),
+        (["ab/x", "a/x"], ["ab", "a"]),
+    ],
+)
+def test_branches_are_groups_of_the_coarsest_level_with_several(
+    lineages: list[str], branches: list[str]
+) -> None:
+    assert find_branches(lineages) == branches
+
+
+def test_held_out_leaves_are_disjoint_and_inner_nodes_are_in_train() -> None:
+    samples = tree_of(TREE)
+    splits = split_listing(samples, split_by("leaf", train=0.5, val=0.2, test=0.3))
+    pairs = set(zip(samples["lineage"], splits, strict=True))
+    assert len(pairs) == len(TREE)
+    assert {"r", "r/a", "r/b", "r/c"} <= {p for p, s in pairs if s == "train"}
+    leaves = [split for path, split in pairs if path.endswith(("x", "y", "z", "d"))]
+    assert {name: leaves.count(name) for name in ("train", "val", "test")} == {
+        "train": 5,
+        "val": 2,
+        "test": 3,
+    }
+
+
+def test_leaves_that_the_shares_leave_over_are_not_used() -> None:
+    splits = split_listing(tree_of(TREE), split_by("leaf", train=0.2, val=0.2, test=0.2))
+    assert [splits.count(name) for name in ("train", "val", "test", "")] == [12, 4, 4, 8]
+
+
+@pytest.mark.parametrize("roots", [True, False])
+def test_a_branch_is_in_one_split_with_all_its_nodes(roots: bool) -> None:
+    paths = [path.removeprefix("r/") for path in TREE[1:]] if roots else TREE
+    samples = tree_of([path for path in paths if not path.endswith("d")])
+    splits = split_listing(samples, split_by("branch", train=0.34, val=0.33, test=0.33))
+    table = samples.assign(split=splits, branch=find_branches(samples["lineage"].tolist()))
+    assert table.groupby("branch")["split"].nunique().eq(1).all()
+    held = table[table["branch"] != ""].drop_duplicates("branch")["split"]
+    assert sorted(held) == ["test", "train", "val"]
+    assert (table.loc[table["branch"] == "", "split"] == "train").all()
+
+
+def test_without_a_lineage_a_branch_is_a_group_of_the_first_level() -> None:
+    samples = pd.DataFrame({"label": LABELS})
+    samples["kind"] = [f"kind {int(label.split()[1]) % 8}" for label in LABELS]
+    splits = split_listing(samples, split_by("branch", train=0.5, val=0.25, test=0.25), ["kind"])
+    table = samples.assign(split=splits)
+    assert table.groupby("kind")["split"].nunique().eq(1).all()
+    assert table.groupby("split")["kind"].nunique().to_dict() == {"train": 4, "val": 2, "test": 2}
+
+
+def test_an_official_test_stays_and_val_is_made_of_whole_branches_of_train() -> None:
+    samples = pd.DataFrame({"label": LABELS})
+    samples["kind"] = [f"kind {int(label.split()[1]) % 8}" for label in LABELS]
+    samples["split"] = ["test" if kind >= "kind 4" else "train" for kind in samples["kind"]]
+    splits = split_listing(samples, split_by("branch"), ["kind"])
+    table = samples.assign(split=splits)
+    assert table.groupby("split")["kind"].nunique().to_dict() == {"train": 3, "val": 1, "test": 4}
+    assert (table.loc[table["kind"] >= "kind 4", "split"] == "test").all()
+
+
+def test_without_a_lineage_leaves_are_classes() -> None:
+    samples = pd.DataFrame({"label": LABELS})
+    assert split_listing(samples, split_by("leaf")) == split_listing(samples, split_by("class"))
+
+
+def test_auto_is_what_the_data_set_asks_for() -> None:
+    samples = tree_of(TREE)
+    assert split_listing(samples, SPLIT, (), "leaf") == split_listing(samples, split_by("leaf"))
+    assert split_listing(samples, SPLIT) == split_classes(samples["label"].tolist(), SHARES, 0)
+    found = split_listing(samples, split_by("class"), (), "leaf")
+    assert found == split_listing(samples, SPLIT)
+
+
+@pytest.mark.parametrize(
+    ("samples", "unit", "message"),
+    [
+        (
+            pd.DataFrame({"label": LABELS}),
+            "branch",
+            "split.unit: found branch, expected class, as the data set has neither levels nor",
+        ),
+        (
+            tree_of(["r", "r/a", "r/a/b"]),
+            "branch",
+            "split: found 0 branches for train, val, test, expected at least 3, 1 for each",
+        ),
+        (
+            tree_of(["r", "r/a", "r/b"]),
+            "leaf",
+            "split: found 2 leaves for train, val, test, expected at least 6, 2 for each",
+        ),
+        (
+            tree_of(["r", "r/a", "r/a/x", "r/b", "r/b/x", "r/c", "r/c/x"]).assign(label="one"),
+            "branch",
+            "split.train: found 1 classes in its branches, expected at least 2",
+        ),
+    ],
+)
+def test_a_hierarchy_that_cannot_be_split_is_refused_in_one_line(
+    samples: pd.DataFrame, unit: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        split_listing(samples, split_by(unit, train=0.34, val=0.33, test=0.33))
+    assert "\n" not in str(caught.value)
+
+
+def held(train: list[str], val: list[str], test: list[str]) -> pd.DataFrame:
+    """Return a table of one sample at each node."""
+    parts = {"train": train, "val": val, "test": test}
+    rows = [(path, path, path, split) for split, paths in parts.items() for path in paths]
+    return pd.DataFrame(rows, columns=["id", "label", "lineage", "split"])
+
+
+def test_a_leaf_of_one_sample_finds_its_ancestors_in_train() -> None:
+    samples = held(["r", "r/a"], ["r/a/x", "r/a/y"], ["r/b", "r/c"])
+    check_queries(samples)
+    with pytest.raises(InputError, match="split.val: found 2 samples of 2 classes .* no query"):
+        check_queries(samples.drop(columns="lineage"))
+
+
+def test_relatives_may_be_below_or_at_the_same_node() -> None:
+    check_queries(held(["x"], ["r", "r/a"], ["s/b", "s/b", "t"]))
+
+
+def test_a_split_without_relatives_is_refused() -> None:
+    samples = held(["r", "r/a"], ["r/a/x", "r/a/y"], ["s/b", "ra"])
+    message = r"split.test: found 2 samples of 2 nodes \(s/b, ra\) and no query with a relative"
+    with pytest.raises(InputError, match=message):
+        check_queries(samples)
+    with pytest.raises(InputError, match="split.test: found 1 nodes in the gallery"):
+        check_queries(held(["r"], ["r/a", "r/b"], ["r/c"]))
+
+
+def test_points_that_are_compared_by_distance_have_nothing_to_find() -> None:
+    samples = held([], ["0-1", "0-2"], ["1-1", "1-2"]).drop(columns="lineage")
+    check_queries(samples, by_distance=True)
+    with pytest.raises(InputError, match="split.test: found 1 classes in the gallery"):
+        check_queries(samples[:3], by_distance=True)

@@ -8,8 +8,13 @@ from geomix.config.base import Count, Name, NonNegative, Number, Positive, Secti
 
 
 class Split(Section):
-    """Shares of the classes; a class is in one split only, what the shares leave over in none."""
+    """Shares of the units; a unit is in one split only, what the shares leave over in none.
 
+    A unit is a class, a leaf of the lineages (inner nodes are in train), or a branch: a group of
+    the coarsest level of the hierarchy. auto is what the data set asks for.
+    """
+
+    unit: Literal["auto", "class", "leaf", "branch"] = "auto"
     seed: Seed
     train: Annotated[Share, Field(gt=0)]
     val: Annotated[Share, Field(gt=0)]

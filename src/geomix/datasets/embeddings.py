@@ -15,10 +15,11 @@ from geomix.datasets.listing import (
     Listing,
     check_keys,
     name_levels,
-    raw_file,
     read_csv,
     read_stored,
-    require_columns,
+    read_vectors,
+    require_labels,
+    settle_lineages,
     settle_splits,
 )
 from geomix.datasets.sources import USER, Source, describe_files
@@ -81,7 +82,7 @@ SOURCE = Source(licence=USER, write=write_embeddings)
 
 
 def read(raw: Path) -> Listing:
-    """List the user's own vectors; columns but id, label, split and role are levels.
+    """List the user's own vectors; columns but id, label, split, role and lineage are levels.
 
     Args:
         raw: The folder of vectors.npy, floats of shape (N, D), and table.csv.
@@ -93,10 +94,7 @@ def read(raw: Path) -> Listing:
         InputError: If a file is missing, or vectors and table have different lengths.
     """
     _, samples = read_stored(raw)
-    vectors = np.load(raw_file(raw, "vectors.npy"), mmap_mode="r", allow_pickle=False)
-    if len(vectors) != len(samples):
-        found = f"{len(vectors)} vectors and {len(samples)} rows of table.csv"
-        raise InputError(f"{raw}: found {found}, expected the same number")
+    vectors = read_vectors(raw, len(samples))
     levels = name_levels(samples, REQUIRED)
     dimensions = vectors.shape[1]
     return Listing(samples, levels, lambda: enumerate(vectors), dimensions, form="vectors")
@@ -241,11 +239,11 @@ def write_blocks(path: Path, blocks: Iterator[np.ndarray], target: np.memmap) ->
 
 
 def read_labels(path: Path, count: int) -> pd.DataFrame:
-    """Read the table of vectors: label, optionally id, split and role; other columns are levels.
+    """Read the table of vectors: label, optionally id, split, role, lineage; others are levels.
 
     Args:
         path: A CSV, or a .parquet whose columns of vectors are left out; split and role as in
-            `settle_splits`, levels coarse to fine.
+            `settle_splits`, levels coarse to fine and lineage as in `settle_lineages`.
         count: N, the number of vectors.
 
     Returns:
@@ -265,8 +263,9 @@ def read_labels(path: Path, count: int) -> pd.DataFrame:
         raise InputError(f"{path}: found column aspect, expected another name for a level")
     if "id" not in rows:
         rows.insert(0, "id", [str(row) for row in range(count)])
+    rows = settle_lineages(path, rows, REQUIRED)
     check_keys(path, rows, "id")
-    return settle_splits(path, rows, REQUIRED)
+    return settle_splits(path, rows)
 
 
 def _open_parquet(path: Path, key: str) -> parquet.ParquetFile:
@@ -305,7 +304,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         for name in file.schema_arrow.names
         if name not in vectors and not name.startswith("__index_level_")
     ]
-    require_columns(path, names, REQUIRED[1:])
+    require_labels(path, names, REQUIRED[1:])
     with _refuse_damage(path):
         table = file.read(names)
     columns = {}

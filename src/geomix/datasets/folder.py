@@ -21,6 +21,7 @@ from geomix.datasets.listing import (
     read_csv,
     read_stored,
     require_columns,
+    settle_lineages,
     settle_splits,
 )
 from geomix.datasets.sources import USER, Source, describe_files
@@ -43,12 +44,14 @@ ZIP_EPOCH = (
 def list_classes(path: Path) -> tuple[pd.DataFrame, int]:
     """List the images of class folders, labelled by the first folder; images may lie deeper.
 
+    Where they lie at different depths, the folders that they are in are their lineages.
+
     Args:
         path: The folder of the class folders.
 
     Returns:
-        The table (path, label), sorted by name, and the number of files that are hidden or whose
-        suffix is not that of an image.
+        The table (path, label, perhaps lineage), sorted by name, and the number of files that are
+        hidden or whose suffix is not that of an image.
 
     Raises:
         InputError: If there are no images, images outside class folders, folders named as splits,
@@ -80,16 +83,19 @@ def list_classes(path: Path) -> tuple[pd.DataFrame, int]:
     broken = [ascii(name) for name in names if name.encode("utf-8", "ignore").decode() != name]
     if broken:
         raise InputError(f"{path}: found name {join_names(broken)}, expected names in UTF-8")
-    return pd.DataFrame(rows), ignored
+    table = pd.DataFrame(rows)
+    if len({name.count("/") for name in names}) > 1:
+        table["lineage"] = [name.rpartition("/")[0] for name in names]
+    return table, ignored
 
 
 def read_table(path: Path, table: str) -> pd.DataFrame:
-    """Read the user's table: path and label, optionally split and role; other columns are levels.
+    """Read the user's table: path and label, optionally split, role and lineage; others are levels.
 
     Args:
         path: The folder that the paths in the table start from.
         table: The path of the CSV file in it; split and role as in `settle_splits`, levels coarse
-            to fine.
+            to fine and lineage as in `settle_lineages`.
 
     Returns:
         The table with normalised paths.
@@ -106,9 +112,10 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     rows["path"] = [str(PurePosixPath(name)) if name else "" for name in rows["path"]]
     if not len(rows):
         raise InputError(f"{file}: found no rows, expected one for each image")
+    rows = settle_lineages(file, rows, REQUIRED)
     check_keys(file, rows, "path")
     _check_paths(file, path, rows["path"])
-    return settle_splits(file, rows, REQUIRED)
+    return settle_splits(file, rows)
 
 
 def _check_paths(file: Path, path: Path, names: pd.Series) -> None:
@@ -169,7 +176,7 @@ SOURCE = Source(licence=USER, write=write_folder)
 
 
 def read(raw: Path) -> Listing:
-    """List the user's own images; columns but path, label, split and role are levels.
+    """List the user's own images; columns but path, label, split, role, lineage are levels.
 
     Args:
         raw: The folder of images.zip and table.csv.

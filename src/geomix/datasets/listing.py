@@ -1,7 +1,7 @@
 """A data set before it is packed: the table of its samples, and the samples as they are stored.
 
-Below the listing itself: what readers of archives share, and what readers of the user's own tables
-share.
+Below the listing itself: what readers of archives share, what makers of trees and vectors share,
+and what readers of the user's own tables share.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from geomix.data.packed import ROLES, SPLITS
 from geomix.errors import InputError
 
 OFFICIAL = ("split", "role")  # columns of a table that are neither named by its reader nor a level
+LINEAGE = "lineage"  # the column of paths, which is no level either
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class Listing:
     """What a data set has, and how it wants to be packed.
 
     Attributes:
-        samples: A row for each sample, all text: id (unique), label, the levels; split ("train",
-            "val", "test", or "" for not used) where the data set has an official one; role ("query"
-            or "gallery", or "" for both, which is for a whole split) where it has roles.
+        samples: A row for each sample, all text: id (unique), label, the levels; lineage,
+            the path of the sample's node as in a/b/c, where samples lie in a tree whose inner nodes
+            have samples too; split ("train", "val", "test", or "" for not used) where the data set
+            has an official one; role ("query" or "gallery", or "" for both, which is for a whole
+            split) where it has roles.
         levels: Names of the columns of the hierarchy, coarse to fine.
         images: Yields each row once, in the order of storage: its number, and the bytes of its
             file, its decoded pixels, uint8, shape (H, W, C), or its vector, shape (D,).
@@ -38,6 +41,10 @@ class Listing:
         assign: Where splits and roles depend on which classes were held out: takes the table with
             its column split filled in, and returns the same rows in the same order with the final
             split and role.
+        unit: What splits are made of by default: a class, a leaf of the lineages, or a branch, a
+            group of the coarsest level of the hierarchy.
+        coordinates: Names of columns of numbers: where samples are in a flat space, if they have no
+            hierarchy and are compared by distance.
     """
 
     samples: pd.DataFrame
@@ -47,6 +54,8 @@ class Listing:
     form: Literal["decoded", "encoded", "vectors"] = "decoded"
     side: int = 64
     assign: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    unit: Literal["class", "leaf", "branch"] = "class"
+    coordinates: tuple[str, ...] = ()
 
 
 def join_names(names: Iterable[str], most: int = 5) -> str:
@@ -217,13 +226,54 @@ def images_in(
     return archive_images([(path, member) for member in members])
 
 
+def grow_tree(root: str, children: Sequence[str], depth: int) -> list[str]:
+    """Name all nodes of a tree in which every inner node has the same children.
+
+    Args:
+        root: Its name.
+        children: Names of the children of a node.
+        depth: Edges from the root to a leaf.
+
+    Returns:
+        The path of each node as in root/a/b, the root first, each parent before its children.
+    """
+    nodes = layer = [root]
+    for _ in range(depth):
+        layer = [f"{node}/{child}" for node in layer for child in children]
+        nodes = nodes + layer
+    return nodes
+
+
+def ancestors(path: str) -> list[str]:
+    """Return the paths of a node's ancestors, the root first."""
+    names = path.split("/")
+    return ["/".join(names[:count]) for count in range(1, len(names))]
+
+
+def read_vectors(raw: Path, count: int) -> np.ndarray:
+    """Open vectors.npy of a raw folder as a memory map, (N, D).
+
+    Args:
+        raw: The folder.
+        count: N, the number of rows of its table.
+
+    Raises:
+        InputError: If it is missing or does not have N vectors.
+    """
+    vectors: np.ndarray = np.load(raw_file(raw, "vectors.npy"), mmap_mode="r", allow_pickle=False)
+    if len(vectors) != count:
+        found = f"{len(vectors)} vectors and {count} rows of table.csv"
+        raise InputError(f"{raw}: found {found}, expected the same number")
+    return vectors
+
+
 def read_csv(file: Path, key: str, required: Sequence[str]) -> pd.DataFrame:
     """Read a CSV file of the user, every value as text.
 
     Args:
         file: Its path.
         key: Its key in params.yaml, for the message.
-        required: The columns that it must have.
+        required: As in `require_labels`.
 
     Raises:
         InputError: If the file or a column is missing, or it is not a CSV file.
@@ -238,7 +288,7 @@ def read_csv(file: Path, key: str, required: Sequence[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         found = f"no table ({' '.join(str(error).split())})"
         raise InputError(f"{file}: found {found}, expected CSV in UTF-8") from None
-    require_columns(file, rows, required)
+    require_labels(file, rows, required)
     return rows.fillna("")
 
 
@@ -261,6 +311,17 @@ def require_columns(place: Path | str, columns: Iterable[str], required: Sequenc
         raise InputError(f"{place}: found columns {found}; expected {', '.join(missing)} too")
 
 
+def require_labels(place: Path | str, columns: Iterable[str], required: Sequence[str]) -> None:
+    """Check that a user's table has the columns required; label is not where there is a lineage.
+
+    Raises:
+        InputError: As `require_columns`.
+    """
+    names = list(columns)
+    needed = [name for name in required if name != "label" or LINEAGE not in names]
+    require_columns(place, names, needed)
+
+
 def check_keys(place: Path | str, rows: pd.DataFrame, key: str) -> None:
     """Check that each row of a user's table has a label, and a key that no other row has.
 
@@ -277,19 +338,101 @@ def check_keys(place: Path | str, rows: pd.DataFrame, key: str) -> None:
 
 
 def name_levels(rows: pd.DataFrame, required: Sequence[str]) -> tuple[str, ...]:
-    """Name the levels of a user's table: all columns but those required, split and role."""
-    return tuple(column for column in rows.columns if column not in (*required, *OFFICIAL))
+    """Name the levels of a table: all columns but those required, split, role and lineage."""
+    others = (*required, *OFFICIAL, LINEAGE)
+    return tuple(column for column in rows.columns if column not in others)
 
 
-def settle_splits(file: Path, rows: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
-    """Check the splits, roles and levels of a user's table, and turn queries into roles of test.
+def settle_lineages(file: Path, rows: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
+    """Check the levels or lineages of a user's table, and write lineages where depths differ.
+
+    A sample may be known only to some depth: then its levels are blank from there on, and so is
+    its label. Or its path, as in a/b/c, is in a column lineage, in place of levels. A sample
+    without a label is labelled by its path.
+
+    Args:
+        file: Its path, for the message.
+        rows: The table, all text.
+        required: Its columns that are neither split, role, lineage nor a level.
+
+    Returns:
+        The table. With a column lineage, which then all rows have, it has no levels.
+
+    Raises:
+        InputError: Naming the first name below a blank, or in a path that is blank or cannot be
+            told from a path; or up to five classes with several values of a level.
+    """
+    levels = name_levels(rows, required)
+    if LINEAGE in rows:
+        if levels:
+            found = f"columns {LINEAGE} and {join_names(levels)}"
+            raise InputError(f"{file}: found {found}, expected either {LINEAGE} or levels")
+        paths = [_read_path(file, row, path) for row, path in enumerate(rows[LINEAGE])]
+    else:
+        _check_levels(file, rows, levels)
+        if not levels or rows["label"].ne("").all():
+            return rows
+        _check_slashes(file, rows[[*levels, "label"]])
+        names = rows[[*levels, "label"]].to_numpy().tolist()
+        paths = ["/".join(name.strip() for name in row if name.strip()) for row in names]
+    lineages = pd.Series(paths, rows.index, dtype=str)
+    labels = rows["label"].where(rows["label"] != "", lineages) if "label" in rows else lineages
+    return rows.drop(columns=list(levels)).assign(label=labels, lineage=lineages)
+
+
+def _place(file: Path, row: int) -> str:
+    """Say where a row of a user's table is: a line of a CSV, whose header is line 1."""
+    return f"row {row + 1}" if file.suffix == ".parquet" else f"line {row + 2}"
+
+
+def _read_path(file: Path, row: int, path: str) -> str:
+    """Return a path without spaces around its names and slashes at its end; none may be blank."""
+    names = [name.strip() for name in path.strip().rstrip("/").split("/")]
+    if "" in names:
+        found = f"{path!r} in {_place(file, row)}, column {LINEAGE}"
+        raise InputError(f"{file}: found {found}, expected names with slashes between, as a/b/c")
+    return "/".join(names)
+
+
+def _check_levels(file: Path, rows: pd.DataFrame, levels: Sequence[str]) -> None:
+    """Check that no name is below a blank, and that each class has one value of each level."""
+    columns = [*levels, "label"]
+    known = np.array([rows[column].str.strip().ne("") for column in columns]).T
+    below = np.argwhere(known[:, 1:] & ~known[:, :-1])
+    if len(below):
+        row, blank = (int(place) for place in below[0])
+        name = rows[columns[blank + 1]].iloc[row]
+        found = f"{name!r} in {_place(file, row)}, column {columns[blank + 1]}"
+        expected = f"nothing below the blank in column {columns[blank]}"
+        raise InputError(f"{file}: found {found}, expected {expected}")
+    labelled = rows[rows["label"] != ""]
+    for level in levels:
+        labels = labelled[["label", level]].drop_duplicates()["label"]
+        several = labels[labels.duplicated()].drop_duplicates()
+        if len(several):
+            found = f"class {join_names(several)} with several values of {level}"
+            raise InputError(f"{file}: found {found}, expected one value for each class")
+
+
+def _check_slashes(file: Path, names: pd.DataFrame) -> None:
+    """Check that names have no slash, which is what separates them in a path."""
+    slashed = np.argwhere(np.array([names[column].str.contains("/") for column in names]).T)
+    if len(slashed):
+        row, column = (int(place) for place in slashed[0])
+        name, place = names.iloc[row, column], _place(file, row)
+        found = f"{name!r} in {place}, column {names.columns[column]}"
+        expected = "no slash in names where some labels are blank, as they become paths"
+        raise InputError(f"{file}: found {found}, expected {expected}")
+
+
+def settle_splits(file: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Check the splits and roles of a user's table, and turn queries into roles of test.
 
     Args:
         file: Its path, for the message.
         rows: The table, all text. Split is train, val, test or empty; role is query or gallery, or
             empty for a whole split. Without a column role, split may also be query or gallery:
             samples of test in that role.
-        required: Its columns that are neither split, role nor a level.
 
     Returns:
         The table; a column split or role without any value is left out.
@@ -303,12 +446,6 @@ def settle_splits(file: Path, rows: pd.DataFrame, required: Sequence[str]) -> pd
         if unknown:
             found = f"{column} {join_names(unknown)}"
             raise InputError(f"{file}: found {found}; expected {', '.join(expected)} or nothing")
-    for level in name_levels(rows, required):
-        labels = rows[["label", level]].drop_duplicates()["label"]
-        several = labels[labels.duplicated()].drop_duplicates()
-        if len(several):
-            found = f"class {join_names(several)} with several values of {level}"
-            raise InputError(f"{file}: found {found}, expected one value for each class")
     if "split" in rows and "role" not in rows:
         queried = rows["split"].isin(ROLES)
         rows["role"] = rows["split"].where(queried, "")

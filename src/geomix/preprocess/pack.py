@@ -40,7 +40,7 @@ Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where bro
 
 
 def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images) -> None:
-    """Split the classes of a data set and write the packed data set, each image decoded once.
+    """Split a data set and write the packed data set, each image decoded once.
 
     Memory does not grow with the number of images, apart from their table. The bytes depend on the
     listing and the params, not on the number of workers.
@@ -49,7 +49,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images
         dataset: Its name, for the card.
         listing: Its table and images.
         out: The target folder.
-        split: Shares of the classes and seed.
+        split: What is split, its shares and the seed.
         images: Form (auto: that of the listing), side in pixels (null: that of the listing), and
             the number of broken images that are left out before it is an error. Vectors have none
             of these.
@@ -70,7 +70,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images
         samples.to_csv(folder / "samples.csv", index=False)
         height = 1 if form == "vectors" else side or 0
         unit = "vectors" if form == "vectors" else "images"
-        card = {
+        card: dict[str, Any] = {
             "dataset": dataset,
             "form": form,
             "levels": list(listing.levels),
@@ -81,7 +81,11 @@ def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images
                 for name in SPLITS
             },
         }
-        write_json(folder / "card.json", card | ({"left_out": left_out} if left_out else {}))
+        if listing.coordinates:
+            card["coordinates"] = list(listing.coordinates)
+        if left_out:
+            card["left_out"] = left_out
+        write_json(folder / "card.json", card)
 
 
 def choose_form(listing: Listing, images: Images) -> tuple[str, int | None]:
@@ -105,12 +109,12 @@ def split_samples(listing: Listing, split: Split) -> pd.DataFrame:
         InputError: As `split_listing` and `check_queries`.
     """
     samples = listing.samples.copy()
-    samples["split"] = split_listing(samples, split)
+    samples["split"] = split_listing(samples, split, listing.levels, listing.unit)
     if listing.assign:
         samples = listing.assign(samples)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
-    check_queries(samples)
+    check_queries(samples, by_distance=bool(listing.coordinates))
     return samples
 
 
@@ -149,7 +153,7 @@ def write_images(
     if broken:
         kept = ~np.isnan(aspects)
         samples = samples[kept]
-        check_queries(samples, len(broken))
+        check_queries(samples, len(broken), bool(listing.coordinates))
         leave_out(folder, np.flatnonzero(kept))
     return samples, left_out
 
