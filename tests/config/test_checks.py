@@ -179,3 +179,13 @@ def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
         assert refusals(raw | {"relevance": relevance, "loss": {"name": "distances"}}) == []
     [line] = refusals(raw | {"loss": {"name": "distances"}, "labels": "hidden"})
     assert "labels: found hidden, expected given with loss distances" in line
+
+
+@pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
+def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dataset: str) -> None:
+    (line,) = refusals(raw | {"dataset": dataset})
+    assert line.endswith(f"found vit_tiny_patch16_224, expected mlp, as dataset is {dataset}")
+    raw["backbone"]["name"] = "mlp"
+    assert not refusals(raw | {"dataset": dataset})
+    (line,) = refusals(raw | {"dataset": "tree_images"})
+    assert "found mlp, expected the name of a Vision Transformer" in line

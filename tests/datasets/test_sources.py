@@ -16,7 +16,7 @@ from geomix.datasets.sources import File, describe_files
 from geomix.errors import InputError
 from geomix.files import hash_file
 
-SHARED = {"__init__", "listing", "sources"}
+SHARED = {"__init__", "letters", "listing", "sources"}
 SOURCES = {name: load_dataset(name).SOURCE for name in get_args(Dataset)}
 FILES = [(dataset, file) for dataset, source in SOURCES.items() for file in source.files]
 
@@ -47,7 +47,7 @@ def test_each_data_set_has_its_file_and_each_file_its_data_set() -> None:
 
 
 def test_an_unknown_data_set_is_refused() -> None:
-    with pytest.raises(InputError, match="dataset: found mnist, expected one of glyphs, omniglot"):
+    with pytest.raises(InputError, match="dataset: found mnist, expected one of glyphs, accents"):
         load_dataset("mnist")
 
 
@@ -66,7 +66,8 @@ def test_a_data_set_imports_no_other_and_nothing_of_the_network(name: str) -> No
     assert rooms <= {"config", "data", "datasets", "errors", "files"}
     modules = {module.split(".")[2] for module in found if module.startswith("geomix.datasets.")}
     assert modules - SHARED == {name}
-    libraries = {"cars196": {"scipy"}, "glyphs": {"matplotlib"}}.get(name, set())
+    drawn = {"glyphs": {"matplotlib"}, "accents": {"matplotlib"}}
+    libraries = ({"cars196": {"scipy"}} | drawn).get(name, set())
     assert found & {"requests", "scipy", "torch", "matplotlib"} <= libraries
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from geomix.config.sections import Download, Embeddings, Folder, Images, Split
 from geomix.config.stages import DownloadParams
 from geomix.data.packed import Encoded, open_packed
-from geomix.datasets import embeddings, glyphs
-from geomix.datasets.listing import Listing
+from geomix.datasets import embeddings, glyphs, load_dataset
+from geomix.datasets.listing import Listing, ancestors
 from geomix.download.obtain import obtain
 from geomix.errors import InputError
 from geomix.files import hash_file
@@ -466,3 +466,42 @@ def test_settings_of_images_do_not_touch_vectors(vectors: Path, tmp_path: Path) 
     pack("embeddings", listing, tmp_path / "other", QUARTERS, squares)
     cards = [(tmp_path / name / "card.json").read_bytes() for name in ("packed", "other")]
     assert cards[0] == cards[1]
+
+
+MADE = {  # data sets without a network: samples, classes, and the classes of each split
+    "tree": (364, 364, {"train": 243, "val": 30, "test": 91}),
+    "grid": (324, 324, {"train": 216, "val": 54, "test": 54}),
+    "tree_images": (484, 121, {"train": 80, "val": 11, "test": 30}),
+    "wordnet": (1164, 1164, {"train": 727, "val": 109, "test": 328}),
+    "accents": (8592, 716, {"train": 451, "val": 66, "test": 199}),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_data_set_without_a_network_is_packed_with_the_same_bytes(
+    tmp_path: Path, name: str
+) -> None:
+    data = load_dataset(name)
+    split = Split(seed=0, train=0.5, val=0.125, test=0.375)
+    for run in ("a", "b"):
+        obtain(name, data.SOURCE, PARAMS, tmp_path / run / "raw")
+        pack(name, data.read(tmp_path / run / "raw"), tmp_path / run / "packed", split, IMAGES)
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
+    assert len(files) >= 5
+    for file in files:
+        assert hash_file(tmp_path / "a" / file) == hash_file(tmp_path / "b" / file), file
+    packed = open_packed(tmp_path / "a" / "packed")
+    samples = packed.samples
+    count, nodes, splits = MADE[name]
+    assert (len(samples), samples["label"].nunique()) == (count, nodes)
+    assert samples.groupby("split")["label"].nunique().to_dict() == splits
+    if name == "grid":
+        assert packed.coordinates is not None
+        assert packed.coordinates[:2].tolist() == [[0, 0], [0, 1]]
+        assert packed.card["coordinates"] == ["x", "y"]
+        return
+    assert packed.coordinates is None
+    assert "coordinates" not in packed.card
+    inner = {node for path in samples["lineage"] for node in ancestors(path)}
+    assert set(samples.loc[samples["lineage"].isin(inner), "split"]) == {"train"}
+    assert samples.groupby("lineage")["split"].nunique().eq(1).all()

@@ -24,6 +24,11 @@ Task = Literal["class", "lineage", "distances"]
 Device = Literal["auto", "cpu", "cuda"]
 Dataset = Literal[
     "glyphs",
+    "accents",
+    "tree_images",
+    "tree",
+    "grid",
+    "wordnet",
     "omniglot",
     "grocerystore",
     "cub200",
@@ -38,6 +43,7 @@ Dataset = Literal[
     "wordnet",
     "accents",
 ]
+VECTORS = ("tree", "grid", "wordnet", "embeddings")  # data sets of vectors in place of images
 
 
 class Section(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from geomix.config.base import VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies

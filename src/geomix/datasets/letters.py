@@ -1,16 +1,12 @@
-"""Glyphs: letters of the DejaVu fonts that ship inside matplotlib, drawn here without a download.
-
-Twelve faces of one font family, 32 x 32 grey, one class for each letter: real shapes, many
-fine-grained classes and natural hard negatives (e-acute, e-grave, e-circumflex).
+"""Letters of the DejaVu fonts inside matplotlib: how they are drawn, stored and read.
 
 `LETTERS` are those that all faces have (categories Ll, Lu, Lt, Lo; five scripts), except every
 letter whose drawing equals that of an earlier one in some face (Latin A, Greek Alpha, Cyrillic A).
-They are listed rather than derived, so that the data set does not change with the Unicode tables of
-Python; a test derives them anew and compares.
+They are listed rather than derived, so that no data set changes with the Unicode tables of Python;
+a test derives them anew and compares.
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +17,10 @@ import pandas as pd
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
-from geomix.config.stages import DownloadParams
-from geomix.datasets.listing import Listing, raw_file
-from geomix.datasets.sources import Source
+from geomix.datasets.listing import raw_file
 from geomix.errors import InputError
 from geomix.files import read_json
 
-LEVELS = ("script", "base")
 SIDE = 32  # pixels
 COLUMNS = 38  # letters in a row of a sheet: 1,216 of them make 32 full rows
 POINTS, BASELINE = 20, 23  # at this size, on this row of pixels, every letter of every face fits
@@ -71,16 +64,6 @@ ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzÀÁÂÃÄÅÆÇÈÉÊË
 def fonts_folder() -> Path:
     """Return the folder of the DejaVu fonts inside matplotlib."""
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-
-
-def script_of(letter: str) -> str:
-    """Return the script of a letter, the first word of its Unicode name."""
-    return unicodedata.name(letter).split()[0]
-
-
-def base_of(letter: str) -> str:
-    """Return the letter without its marks, the first character of its canonical decomposition."""
-    return unicodedata.normalize("NFD", letter)[0]
 
 
 def open_faces(folder: Path) -> dict[str, Path]:
@@ -128,7 +111,7 @@ def draw_face(path: Path, letters: Sequence[str]) -> np.ndarray:
     return images
 
 
-def draw_glyphs(folder: Path, letters: Sequence[str]) -> dict[str, np.ndarray]:
+def draw_letters(folder: Path, letters: Sequence[str]) -> dict[str, np.ndarray]:
     """Draw all letters in all faces.
 
     Returns:
@@ -188,30 +171,30 @@ def untile(sheet: np.ndarray, side: int, count: int) -> np.ndarray:
     )
 
 
-def write_glyphs(folder: Path, params: DownloadParams) -> dict[str, Any]:
-    """Draw the data set: a sheet for each face, and letters.csv in the order of the tiles.
+def write_letters(folder: Path, table: pd.DataFrame) -> dict[str, Any]:
+    """Draw letters: a sheet for each face, and letters.csv in the order of the tiles.
+
+    Args:
+        folder: The target folder.
+        table: A row for each letter: letter, and what a data set says of it.
+
+    Returns:
+        What the manifest says of them.
 
     Raises:
-        InputError: As `draw_glyphs`.
+        InputError: As `draw_letters`.
     """
-    drawings = draw_glyphs(fonts_folder(), LETTERS)
+    letters = table["letter"].tolist()
+    drawings = draw_letters(fonts_folder(), letters)
     for face, images in drawings.items():
         Image.fromarray(tile(images, COLUMNS)).save(folder / f"{face}.png")
-    rows = [(letter, script_of(letter), base_of(letter)) for letter in LETTERS]
-    pd.DataFrame(rows, columns=["letter", *LEVELS]).to_csv(folder / "letters.csv", index=False)
+    table.to_csv(folder / "letters.csv", index=False)
     return {
-        "classes": len(LETTERS),
-        "images": len(LETTERS) * len(drawings),
+        "classes": len(letters),
+        "images": len(letters) * len(drawings),
         "side": SIDE,
         "pixels_sha256": {face: hash_pixels(images) for face, images in drawings.items()},
     }
-
-
-SOURCE = Source(
-    licence="Bitstream Vera and DejaVu font licences (free use and redistribution)",
-    write=write_glyphs,
-    origin="DejaVu fonts inside matplotlib, drawn with FreeType",
-)
 
 
 def hash_pixels(images: np.ndarray) -> str:
@@ -248,11 +231,15 @@ def read_sheet(path: Path, side: int, count: int, expected: str) -> np.ndarray:
     return images
 
 
-def read(raw: Path) -> Listing:
-    """List the drawn letters: script -> base letter -> letter; all faces of a letter together.
+def read_letters(raw: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read drawn letters; all faces of a letter stand together.
+
+    Args:
+        raw: The folder that `write_letters` filled, with its manifest.
+        columns: Of letters.csv beside letter.
 
     Returns:
-        Decoded grey images, uint8, shape (side, side, 1).
+        The samples (id, label, and the columns), and their images, uint8, (N, side, side, 1).
 
     Raises:
         InputError: If a file is missing or its pixels are not those of the manifest.
@@ -262,15 +249,14 @@ def read(raw: Path) -> Listing:
     paths = {face: raw_file(raw, f"{face}.png") for face in sheets}
     table = raw_file(raw, "letters.csv")
     letters = pd.read_csv(table, dtype=str, keep_default_na=False)
-    if len(letters) != manifest["classes"] or list(letters.columns) != ["letter", *LEVELS]:
+    if len(letters) != manifest["classes"] or list(letters.columns) != ["letter", *columns]:
         found = f"{len(letters)} rows of {', '.join(letters.columns)}"
         raise InputError(f"{table}: found {found}, expected {manifest['classes']}")
     faces = [read_sheet(path, side, len(letters), sheets[face]) for face, path in paths.items()]
     images = np.stack(faces, axis=1).reshape(-1, side, side, 1)
     rows = [
-        (f"U+{ord(letter):04X}-{face}", letter, *levels)
-        for letter, *levels in letters.to_numpy()
+        (f"U+{ord(letter):04X}-{face}", letter, *told)
+        for letter, *told in letters.to_numpy()
         for face in sheets
     ]
-    samples = pd.DataFrame(rows, columns=["id", "label", *LEVELS])
-    return Listing(samples, LEVELS, lambda: enumerate(images), channels=1, side=side)
+    return pd.DataFrame(rows, columns=["id", "label", *columns]), images
