@@ -4,9 +4,19 @@ import io
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from geomix.data.packed import SPLITS, Packed
-from geomix.report.dataset import build_dataset, count_related, describe_form, sample_rows
+from geomix.files import write_json
+from geomix.report.dataset import (
+    build_dataset,
+    chain_rows,
+    count_related,
+    describe_form,
+    describe_tree,
+    group_samples,
+    sample_rows,
+)
 
 
 def test_counts_are_those_of_the_samples(packed_folder: Path, packed: Packed) -> None:
@@ -40,3 +50,82 @@ def test_a_data_set_without_levels_has_one_row(packed: Packed) -> None:
     flat = Packed(packed.samples, packed.images, packed.card | {"levels": []})
     assert len(list(sample_rows(flat))) == 1
     assert count_related(flat) == 0
+
+
+PATHS = ["r", "r/a", "r/a/x", "r/a/y", "r/b", "r/b/x", "r/b/y", "r/b/z", "s", "s/a", "s/a/x", "s/b"]
+
+
+@pytest.fixture
+def grown(packed: Packed) -> Packed:
+    """Return the data set with a node of a tree for each of its 12 classes, in place of levels."""
+    labels = list(packed.samples["label"].drop_duplicates())
+    samples = packed.samples.assign(
+        lineage=packed.samples["label"].map(dict(zip(labels, PATHS, strict=True)))
+    )
+    return Packed(samples, packed.images, packed.card | {"levels": []})
+
+
+def test_nodes_and_leaves_of_a_tree_are_counted(grown: Packed) -> None:
+    assert describe_tree(grown) == {
+        "nodes": 12,
+        "bare": 0,
+        "roots": 2,
+        "leaves": 7,
+        "shallowest": 1,
+        "deepest": 3,
+        "splits": {
+            "train": {"nodes": 4, "leaves": 2},
+            "val": {"nodes": 4, "leaves": 3},
+            "test": {"nodes": 4, "leaves": 2},
+        },
+        "shared": 0,
+        "kin": 0,
+    }
+    samples = grown.samples.replace({"lineage": {"s/b": "r/a/q", "s": "t/x/x"}})
+    found = describe_tree(Packed(samples, grown.images, grown.card))
+    assert (found["nodes"], found["bare"], found["roots"], found["kin"]) == (15, 3, 3, 1)
+    samples = grown.samples.assign(lineage=["a", "b"] * 30)
+    assert describe_tree(Packed(samples, grown.images, grown.card))["shared"] == 2
+
+
+def test_a_row_shows_the_way_from_the_root_to_a_leaf(grown: Packed) -> None:
+    rows = list(chain_rows(grown))
+    assert [name for name, _ in rows] == ["x", "y", "x", "y", "z", "x"]
+    assert [caption for _, caption in rows[0][1]] == [
+        *("r (train)", "r (train)", "a (train)", "a (train)", "x (train)", "x (train)"),
+    ]
+
+
+def test_a_map_is_coloured_by_branch_or_coordinate(packed: Packed, grown: Packed) -> None:
+    assert group_samples(packed) is packed
+    coloured = group_samples(grown)
+    assert coloured.card["levels"] == ["branch"]
+    assert set(coloured.samples["branch"]) == {"r", "s"}
+    below = grown.samples[grown.samples["lineage"].str.startswith("r")]
+    part = Packed(below.reset_index(drop=True), grown.images, grown.card)
+    assert set(group_samples(part).samples["branch"]) == {"r", "a", "b"}
+    points = Packed(
+        packed.samples.assign(x="1"), packed.images, packed.card | {"coordinates": ["x"]}
+    )
+    assert group_samples(points).card["levels"] == ["x"]
+
+
+def test_the_page_of_a_tree_says_so(packed_folder: Path, grown: Packed) -> None:
+    grown.samples.to_csv(packed_folder / "samples.csv", index=False)
+    write_json(packed_folder / "card.json", grown.card)
+    files = build_dataset(packed_folder)
+    page = " ".join(files["README.md"].decode().split())
+    assert "patterns has 60 images at 12 nodes of trees; no leaf is in two of the splits" in page
+    assert "The trees have 12 nodes, 2 roots and 3 levels; 7 nodes are leaves." in page
+    assert "Of the 2 leaves of test, 0 have an ancestor in train." in page
+    counts = pd.read_csv(io.BytesIO(files["counts.csv"])).set_index(["split", "kind"])["count"]
+    assert counts["val", "leaves"] == 3
+
+
+def test_the_page_of_points_names_their_coordinates(packed_folder: Path, packed: Packed) -> None:
+    samples = packed.samples.assign(x="1", y="2")
+    samples.to_csv(packed_folder / "samples.csv", index=False)
+    card = packed.card | {"levels": [], "coordinates": ["x", "y"]}
+    write_json(packed_folder / "card.json", card)
+    page = " ".join(build_dataset(packed_folder)["README.md"].decode().split())
+    assert "Samples have coordinates, x and y, and are compared by distance." in page

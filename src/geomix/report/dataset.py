@@ -1,7 +1,9 @@
 """The page of a data set: what its samples are, how they are split, and how they hang together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +49,84 @@ def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, st
         yield str(name), images
 
 
+def chain_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, str]]]]:
+    """Choose images that show kinship: the nodes from a root down to one of the deepest leaves.
+
+    Yields:
+        The name of a leaf; and images of the nodes on the way to it, with captions.
+    """
+    tree, split = packed.lineages, packed.samples["split"].to_numpy()
+    used = split != ""
+    deepest = used & (tree.depth == tree.depth[used].max())
+    _, first = np.unique(tree.node[deepest], return_index=True)
+    leaves = np.flatnonzero(deepest)[np.sort(first)]
+    for row in leaves[np.linspace(0, len(leaves) - 1, min(ROWS, len(leaves))).astype(int)]:
+        images: list[tuple[np.ndarray, str]] = []
+        for node in tree.codes[row][tree.codes[row] >= 0]:
+            members = np.flatnonzero((tree.node == node) & used)
+            if len(members):
+                spread = members[np.linspace(0, len(members) - 1, FACES).astype(int)]
+                caption = f"{tree.paths[node][-1]} ({split[members[0]]})"
+                images += [(image, caption) for image in read_pictures(packed, spread)]
+        yield tree.paths[tree.node[row]][-1], images[-COLUMNS:]
+
+
+def describe_tree(packed: Packed) -> dict[str, Any]:
+    """Count the nodes, roots and leaves of lineages; nothing where samples have none.
+
+    A leaf is a node with samples at it and none below.
+
+    Returns:
+        nodes, bare (of them without samples), roots, leaves; shallowest and deepest, the levels of
+        lineages; splits, the nodes and leaves of each split; shared, leaves in more than one split;
+        and kin, leaves of test with an ancestor in train.
+    """
+    if "lineage" not in packed.samples:
+        return {}
+    tree = packed.lineages
+    filled = np.unique(tree.node)
+    inner = np.unique(tree.codes[(tree.codes >= 0) & (tree.codes != tree.node[:, None])])
+    leaves = np.setdiff1d(filled, inner)
+    nodes = {split: np.unique(tree.node[packed.rows(split)]) for split in SPLITS}
+    ends = {split: np.intersect1d(found, leaves) for split, found in nodes.items()}
+    _, held = np.unique(np.concatenate(list(ends.values())), return_counts=True)
+    test = tree.codes[packed.rows("test")]
+    known = np.isin(test, nodes["train"]) & (test != test.max(1, keepdims=True))
+    kin = np.intersect1d(test.max(1)[known.any(1)], leaves)
+    return {
+        "nodes": len(tree.paths),
+        "bare": len(tree.paths) - len(filled),
+        "roots": len(np.unique(tree.codes[:, 0])),
+        "leaves": len(leaves),
+        "shallowest": tree.depth.min(),
+        "deepest": tree.depth.max(),
+        "splits": {
+            split: {"nodes": len(nodes[split]), "leaves": len(ends[split])} for split in SPLITS
+        },
+        "shared": int((held > 1).sum()),
+        "kin": len(kin),
+    }
+
+
+def group_samples(packed: Packed) -> Packed:
+    """Return the data set with the level by which a map is coloured.
+
+    That is the first one; of lineages, the coarsest with several nodes; of points in a flat space,
+    the first coordinate.
+    """
+    if packed.coordinates is not None:
+        level, samples = packed.card["coordinates"][0], packed.samples
+    elif "lineage" in packed.samples:
+        tree, level = packed.lineages, "branch"
+        several = [len(np.unique(codes[codes >= 0])) > 1 for codes in tree.codes.T]
+        codes = tree.codes[:, several.index(True) if any(several) else 0]
+        nodes = np.where(codes >= 0, codes, tree.node)  # what is above the branches is on its own
+        samples = packed.samples.assign(branch=[tree.paths[node][-1] for node in nodes])
+    else:
+        return packed
+    return replace(packed, samples=samples, card=packed.card | {"levels": [level]})
+
+
 def count_related(packed: Packed) -> int:
     """Count the test classes whose finest group holds a training class too."""
     levels = packed.card["levels"]
@@ -75,8 +155,12 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         Content by file name.
     """
     packed = open_packed(data)
+    tree = describe_tree(packed)
     card, things = packed.card, "vectors" if packed.form == "vectors" else "images"
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
+    counted = {
+        split: card["counts"][split] | (tree["splits"][split] if tree else {}) for split in SPLITS
+    }
     page = render(
         "dataset",
         dataset=card["dataset"],
@@ -85,8 +169,15 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         things=things,
         form=describe_form(packed),
         shape=packed.image_shape,
-        headings=[things, "classes", *(f"{level} groups" for level in card["levels"])],
-        splits={split: card["counts"][split] for split in SPLITS},
+        headings=[
+            things,
+            "classes",
+            *(f"{level} groups" for level in card["levels"]),
+            *(("nodes", "leaves") if tree else ()),
+        ],
+        splits=counted,
+        tree=tree,
+        coordinates=card.get("coordinates", []),
         levels=card["levels"],
         smallest=sizes.min(),
         largest=sizes.max(),
@@ -98,9 +189,12 @@ def build_dataset(data: Path) -> dict[str, bytes]:
     counts = [
         {"split": split, "kind": kind, "count": count}
         for split in SPLITS
-        for kind, count in card["counts"][split].items()
+        for kind, count in counted[split].items()
     ]
-    drawn = draw_map(packed) if things == "vectors" else draw_samples(list(sample_rows(packed)))
+    if things == "vectors":
+        drawn = draw_map(group_samples(packed))
+    else:
+        drawn = draw_samples(list(chain_rows(packed) if tree else sample_rows(packed)))
     return {
         "README.md": page,
         "counts.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
