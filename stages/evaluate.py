@@ -35,7 +35,16 @@ def main() -> None:
     packed = open_packed(given.data)
     remove_strays(given.runs, cells)
     ensembles = build_ensembles(given.runs, study.fusions(), study.weights, packed)
-    score_study(given.runs, cells, packed, given.out, given.study, ensembles, list(study.axes))
+    score_study(
+        given.runs,
+        cells,
+        packed,
+        given.out,
+        given.study,
+        ensembles,
+        list(study.axes),
+        baselines=given.study == "baselines",
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from geomix.evaluate.acted import (
     compare_balls,
     describe_acted,
     effective_number,
+    other_class,
     radius_in_curvature,
     spread_degrees,
     weigh_negatives,
@@ -40,7 +41,7 @@ def embeddings(scale: float = 1.0, dimensions: int = 5) -> torch.Tensor:
 
 
 def describe(geometry: Geometry, vectors: torch.Tensor) -> dict[str, float]:
-    return describe_acted(geometry, vectors, LABELS, ALL, ALL)
+    return describe_acted(geometry, vectors, other_class(LABELS), ALL, ALL)
 
 
 def pairs_by_definition(
@@ -155,7 +156,7 @@ def test_equal_flat_distances_get_one_value() -> None:
     vectors = torch.tensor([[1.0, 0], [2, 0], [1, 1]]).double()
     ball = Geometry([Ball(1.0, 1, None)], [1], 1.0)
     labels = np.arange(3)
-    found = describe_acted(ball, vectors, labels, np.array([0]), np.array([1, 2]))
+    found = describe_acted(ball, vectors, other_class(labels), np.array([0]), np.array([1, 2]))
     points = ball.place(vectors)[0]
     near, far = (-float(ball.paired_similarity([points[0]], [points[j]])) for j in (1, 2))
     p = 1 / (1 + math.exp(near - far))  # of the first
@@ -219,13 +220,17 @@ def test_negatives_are_of_other_classes_and_counted(name: str) -> None:
 def test_queries_are_anchors_and_the_gallery_has_their_negatives() -> None:
     vectors, geometry = embeddings(), GEOMETRIES["hybrid"]
     queries, gallery = ALL[::3], ALL[1::2]
-    found = describe_acted(geometry, vectors, LABELS, queries, gallery)
+    found = describe_acted(geometry, vectors, other_class(LABELS), queries, gallery)
     numbers = [(LABELS[gallery] != LABELS[query]).sum() for query in queries]
     assert found["negatives"] == pytest.approx(np.mean(numbers))
     rows = np.concatenate([queries, gallery])
     places = np.arange(len(rows))
     again = describe_acted(
-        geometry, vectors[rows], LABELS[rows], places[: len(queries)], places[len(queries) :]
+        geometry,
+        vectors[rows],
+        other_class(LABELS[rows]),
+        places[: len(queries)],
+        places[len(queries) :],
     )
     assert found["bend"] == pytest.approx(again["bend"], rel=1e-9)
 
@@ -233,23 +238,25 @@ def test_queries_are_anchors_and_the_gallery_has_their_negatives() -> None:
 def test_order_does_not_matter_where_all_are_anchors() -> None:
     order = np.random.default_rng(0).permutation(len(ALL))
     vectors, geometry = embeddings(), GEOMETRIES["hybrid"]
-    turned = describe_acted(geometry, vectors[order], LABELS[order], ALL, ALL)
+    turned = describe_acted(geometry, vectors[order], other_class(LABELS[order]), ALL, ALL)
     assert describe(geometry, vectors) == pytest.approx(turned, rel=1e-9)
 
 
 def test_of_many_items_an_even_part_is_weighed() -> None:
     count = NEGATIVES + 1
     rows, labels = np.arange(count), np.arange(count)
-    found = describe_acted(cosine(), torch.rand(count, 2).double(), labels, rows[-1:], rows)
+    vectors, differs = torch.rand(count, 2).double(), other_class(labels)
+    found = describe_acted(cosine(), vectors, differs, rows[-1:], rows)
     assert found["negatives"] == NEGATIVES // 2  # every second item and the anchor itself
     queries = rows[: ANCHORS + 1]
     labels[::2][: ANCHORS // 2 + 1] = -1  # every second query has fewer negatives
-    found = describe_acted(cosine(), torch.rand(count, 2).double(), labels, queries, rows)
+    found = describe_acted(cosine(), vectors, differs, queries, rows)
     assert found["negatives"] == NEGATIVES // 2 - ANCHORS // 2
 
 
 def test_without_negatives_nothing_is_measured() -> None:
-    found = describe_acted(GEOMETRIES["ball"], embeddings(), np.zeros(len(ALL)), ALL, ALL)
+    one_class = other_class(np.zeros(len(ALL)))
+    found = describe_acted(GEOMETRIES["ball"], embeddings(), one_class, ALL, ALL)
     assert found["radius_relative"] > 0
     assert {name for name, value in found.items() if math.isnan(value)} == {
         "bend",

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from geomix.data.packed import Packed
+from geomix.evaluate.cells import Cell, read_cell
+from geomix.evaluate.classes import build_protocol
 from geomix.evaluate.ensembles import (
     build_cell,
     build_ensembles,
@@ -17,7 +19,7 @@ from geomix.evaluate.ensembles import (
     recall_at_1,
     spread,
 )
-from geomix.evaluate.score import Cell, build_task, read_cell, score_study
+from geomix.evaluate.score import score_study
 from geomix.files import write_json
 from geomix.geometry.geometry import Geometry, cosine
 from geomix.geometry.spaces import Ball, Sphere
@@ -138,14 +140,11 @@ def test_the_weight_is_the_lowest_of_the_best_on_val(
         f"ensemble: {kind}/{seed}" for kind in ("similarities", "features") for seed in (0, 1)
     ]
     pairs = [(read_cell(tmp_path, first), read_cell(tmp_path, second)) for first, second in PLACES]
-    weights = (0, 0.5, 0.75, 1)
+    weights, protocol = (0, 0.5, 0.75, 1), build_protocol(packed, "val")
     for kind in ("similarities", "features"):
         means = [
             np.mean(
-                [
-                    recall_at_1(build_cell(kind, pair, weight), build_task(packed, "val"), "val")
-                    for pair in pairs
-                ]
+                [recall_at_1(build_cell(kind, pair, weight), protocol, "val") for pair in pairs]
             )
             for weight in weights
         ]
@@ -181,10 +180,10 @@ def test_ensembles_are_scored_as_other_cells_are(packed: Packed, tmp_path: Path)
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv")
     rows = metrics[(metrics["similarity"] == "own") & (metrics["split"] == "val")].set_index("cell")
     assert list(rows.index) == ["plain/0", "plain/1", *(cell.name for cell in made)]
-    task = build_task(packed, "val")
+    protocol = build_protocol(packed, "val")
     for cell in made:
         found = rows.loc[cell.name, "recall_at_1"]
-        assert found == pytest.approx(recall_at_1(cell, task, "val"))
+        assert found == pytest.approx(recall_at_1(cell, protocol, "val"))
         assert rows.loc[cell.name, "weight"] == 0.5
 
 
@@ -198,4 +197,4 @@ def test_queries_and_gallery_of_a_data_set_with_roles_are_kept_apart(packed: Pac
     units = (features / features.norm(dim=1, keepdim=True)).numpy()
     scores = units[np.searchsorted(rows, queries)] @ units[np.searchsorted(rows, gallery)].T
     expected = (labels[gallery[scores.argmax(1)]] == labels[queries]).mean()
-    assert recall_at_1(cell, build_task(apart, "val"), "val") == pytest.approx(expected)
+    assert recall_at_1(cell, build_protocol(apart, "val"), "val") == pytest.approx(expected)

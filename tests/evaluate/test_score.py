@@ -11,10 +11,11 @@ import torch
 
 from geomix.data.packed import Packed
 from geomix.errors import InputError
-from geomix.evaluate.acted import describe_acted
+from geomix.evaluate.acted import describe_acted, other_class
 from geomix.evaluate.choose import choose_values
+from geomix.evaluate.classes import choose_ranks
 from geomix.evaluate.rounded import recall_rounded
-from geomix.evaluate.score import choose_ranks, remove_strays, score_study
+from geomix.evaluate.score import find_task, remove_strays, score_study
 from geomix.files import write_json
 from geomix.geometry.geometry import geometry_from
 
@@ -85,7 +86,7 @@ def test_what_acted_is_told_of_the_head_in_its_own_similarity_alone(
         head = torch.from_numpy(vectors[f"{split}_head"]).double()
         rows = np.arange(len(head))
         expected = {
-            **describe_acted(geometry, head, labels, rows, rows),
+            **describe_acted(geometry, head, other_class(labels), rows, rows),
             **recall_rounded(geometry, head, labels, rows, rows),
         }
         own = metrics.loc[split, "head", "own"]
@@ -265,3 +266,36 @@ def test_val_chooses_the_highest_mean_and_the_lowest_value_in_a_tie() -> None:
     chosen = choose_values(pd.concat([metrics, other]), ["tau"])
     assert chosen == {"ball": {"tau": 0.1}, "flat": {"tau": 0.2}}
     assert choose_values(metrics, []) == {}
+
+
+def test_val_chooses_by_what_the_task_is_scored_with() -> None:
+    scores = {"lineage_score": [0.5, 0.7, 0.6], "stress": [0.5, 0.7, 0.3]}
+    metrics = pd.DataFrame({"tau": [0.1, 0.2, 0.3], **scores})
+    metrics = metrics.assign(geometry="ball", split="val", similarity="own")
+    assert choose_values(metrics, ["tau"], "lineage") == {"ball": {"tau": 0.2}}
+    assert choose_values(metrics, ["tau"], "distances") == {"ball": {"tau": 0.3}}
+    equal = metrics.assign(stress=0.3, lineage_score=0.3)
+    for task in ("lineage", "distances"):
+        assert choose_values(equal, ["tau"], task) == {"ball": {"tau": 0.1}}
+
+
+def test_classes_of_one_sample_each_are_refused(packed: Packed, tmp_path: Path) -> None:
+    samples = packed.samples
+    alone = samples["label"].where(samples["split"] != "val", samples["id"])
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    packed = Packed(samples.assign(label=alone), packed.images, packed.card)
+    with pytest.raises(InputError, match=r"^relevance: found class, .* val .*; expected one"):
+        score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cells_of_different_tasks_are_refused(tmp_path: Path) -> None:
+    for name, task in {"old": None, "new": "class", "tree": "lineage", "odd": "leaves"}.items():
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "geometry.json", {"task": task} if task else {})
+    assert find_task(tmp_path, ["old", "new"]) == "class"
+    assert find_task(tmp_path, ["tree"]) == "lineage"
+    with pytest.raises(InputError, match="tree/geometry.json: task: found lineage, expected class"):
+        find_task(tmp_path, ["old", "tree"])
+    with pytest.raises(InputError, match="task: found 'leaves', expected one of class"):
+        find_task(tmp_path, ["odd", "tree"])

@@ -1,7 +1,7 @@
 """What acted in a geometry: cone, radii, bend of the loss, and negatives that count.
 
-All of it is measured on stored embeddings. A negative j of an anchor i, an item of another class,
-has the weight
+All of it is measured on stored embeddings. A negative j of an anchor i, an item of another class or
+an unrelated one, has the weight
 
     p_ij = exp l_ij / sum_k exp l_ik,  k over the anchor's negatives, l the logits
 
@@ -9,7 +9,7 @@ Up to one factor for each anchor, this is its share of the gradient of a softmax
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,13 @@ from scipy.optimize import isotonic_regression, nnls
 from torch import Tensor
 
 from geomix.geometry.distances import flat_distance
-from geomix.geometry.geometry import Geometry, Points
+from geomix.geometry.geometry import Geometry, Points, cosine, describe_radii
 from geomix.geometry.spaces import unit
+from geomix.retrieval.metrics import rank_correlation
 
+Differs = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows (A,) and (M,) -> booleans (A, M)
+
+CORRELATED = 128  # queries, evenly spaced, behind a rank correlation
 ANCHORS = 256  # queries, evenly spaced, whose negatives are weighed
 NEGATIVES = 2048  # gallery items, evenly spaced, among which they are: all of a small split
 LIGHTEST = 1e-12  # weight of a negative below which a bend leaves it out
@@ -28,23 +32,46 @@ ALIKE = 1e-9  # distances that differ by less than this part of the largest are 
 ROUNDS = 8  # of fitting increasing functions and offsets in turn
 
 
+def other_class(labels: np.ndarray) -> Differs:
+    """Return which rows are negatives of which: those of another label, of labels (N,)."""
+    return lambda anchors, items: labels[anchors][:, None] != labels[items]
+
+
+def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
+    """Describe what the geometry made of embeddings (N, D).
+
+    Returns:
+        curved, whether a space has a curvature; the share of points at the clip radius, mean and
+        s.d. of the radii (NaN without a radius), and the mean rank correlation of each query's
+        gallery between cosine and the geometry's own similarity.
+    """
+    sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
+    pairs = [
+        space.similarity(space.place(sample), space.place(vectors)).numpy()
+        for space in (geometry, cosine())
+    ]
+    curved = any("curvature" in space for space in geometry.describe()["spaces"])
+    radii = describe_radii(geometry.radii(geometry.place(vectors)), geometry.clip_radius)
+    return {"curved": curved, **radii, "rank_correlation": rank_correlation(*pairs)}
+
+
 def describe_acted(
     geometry: Geometry,
     vectors: Tensor,
-    labels: np.ndarray,
+    differs: Differs,
     queries: np.ndarray,
     gallery: np.ndarray,
 ) -> dict[str, float]:
     """Describe what acted in a geometry.
 
-    Anchors are up to 256 queries, evenly spaced. Their negatives are all items of other classes in
+    Anchors are up to 256 queries, evenly spaced. Their negatives are all that differ from them in
     the gallery, or among 2,048 of its items, evenly spaced, where it has more. A batch of training
     has fewer negatives, so the effective ones are to be read beside their number.
 
     Args:
         geometry: As it was trained, with its temperature.
-        vectors: Embeddings of a split, (N, D), float64.
-        labels: Their classes, (N,).
+        vectors: Embeddings of all that is compared, (N, D), float64.
+        differs: Which items are negatives of which anchors, by rows of `vectors`.
         queries: Rows among them, (Q,).
         gallery: Likewise, (G,).
 
@@ -55,8 +82,8 @@ def describe_acted(
     """
     anchors = queries[:: -(-len(queries) // ANCHORS)]
     items = gallery[:: -(-len(gallery) // NEGATIVES)]
-    differs = labels[anchors][:, None] != labels[items]  # (A, M)
-    anchors, differs = anchors[differs.any(1)], differs[differs.any(1)]
+    negative = differs(anchors, items)  # (A, M)
+    anchors, negative = anchors[negative.any(1)], negative[negative.any(1)]
     points = geometry.place(vectors)
     described = dict.fromkeys(
         ("bend", "bend_beyond_kernel", "effective_negatives", "negatives"), math.nan
@@ -65,9 +92,10 @@ def describe_acted(
     if not len(anchors):
         return described
     x, y = ([placed[rows] for placed in points] for rows in (anchors, items))
-    weights = weigh_negatives(geometry.similarity(x, y) / geometry.tau, torch.from_numpy(differs))
+    logits = geometry.similarity(x, y) / geometry.tau
+    weights = weigh_negatives(logits, torch.from_numpy(negative))
     described["effective_negatives"] = effective_number(weights)
-    described["negatives"] = float(differs.sum(1).mean())
+    described["negatives"] = float(negative.sum(1).mean())
     if balls := compare_balls(geometry, x, y):
         curved, flat = zip(*balls, strict=True)
         described["bend"] = bend(weights, curved, flat)
@@ -121,7 +149,7 @@ def weigh_negatives(logits: Tensor, differs: Tensor) -> Tensor:
 
     Args:
         logits: (A, M), float64.
-        differs: Whether an item is of another class than an anchor, (A, M), at least one in a row.
+        differs: Whether an item is a negative of an anchor, (A, M), at least one in a row.
 
     Returns:
         (A, M), each row with sum 1; 0 where an item is no negative.

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from geomix.data.packed import SCORED, Packed
-from geomix.evaluate.score import Cell, Task, build_task, read_cell
+from geomix.evaluate.cells import Cell, read_cell
+from geomix.evaluate.classes import Protocol, build_protocol
 from geomix.geometry.geometry import Geometry, cosine
 
 SAMPLE = 2048  # val images, evenly spaced, whose pairs give the spread of a similarity
@@ -79,11 +80,11 @@ def concatenate(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndar
     return np.concatenate([(1 - weight) ** 0.5 * units[0], weight**0.5 * units[1]], axis=1)
 
 
-def recall_at_1(cell: Cell, task: Task, split: str) -> float:
+def recall_at_1(cell: Cell, protocol: Protocol, split: str) -> float:
     """Return the share of a split's queries whose nearest sample is of their class."""
     features = torch.from_numpy(cell.vectors[f"{split}_head"]).double()
-    found = task.search(features, cell.geometry or cosine(), depth=1)
-    return float(np.nanmean(task.score(found, ranks=(1,))["label"]["recall_at_1"]))
+    found = protocol.search(features, cell.geometry or cosine(), depth=1)
+    return float(np.nanmean(protocol.score(found, ranks=(1,))["label"]["recall_at_1"]))
 
 
 def build_cell(kind: str, members: tuple[Cell, Cell], weight: float) -> Cell:
@@ -133,13 +134,13 @@ def build_ensembles(
     """
     if not places:
         return []
-    task = build_task(packed, "val")
+    protocol = build_protocol(packed, "val")
     pairs = [(read_cell(runs, first), read_cell(runs, second)) for first, second in places]
     cells = []
     for kind in ("similarities", "features"):
         scores = {
             weight: np.mean(
-                [recall_at_1(build_cell(kind, pair, weight), task, "val") for pair in pairs]
+                [recall_at_1(build_cell(kind, pair, weight), protocol, "val") for pair in pairs]
             )
             for weight in sorted(weights)
         }
