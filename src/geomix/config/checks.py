@@ -7,8 +7,6 @@ from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 
-# Data sets of vectors, which an mlp takes.
-VECTORS = ("embeddings", "tree", "grid", "wordnet")
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
 
