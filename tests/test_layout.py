@@ -331,7 +331,11 @@ def test_the_page_of_speed_is_made_of_the_committed_csvs(tmp_path: Path) -> None
     [
         ("tau=0.2", "tau: 0.1", "tau: 0.2"),
         ("report.queries=7", "report: {queries: 6", "report: {queries: 7"),
-        ("study.tau.run.seeds=[0-2,3]", "dot], seeds: [0-2]}", "dot], seeds: [0-2, 3]}"),
+        (
+            "study.curvature.run.seeds=[0,3]",
+            "hybrid_free], seeds: [0]}",
+            "hybrid_free], seeds: [0, 3]}",
+        ),
     ],
 )
 def test_params_yaml_survives_an_experiment(
