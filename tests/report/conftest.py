@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 
 from geomix.config.read import load
+from geomix.config.sections import Geometry
 from geomix.config.stages import PageParams
 from geomix.config.studies import Report, Study
 from geomix.data.packed import Packed, open_packed
@@ -29,6 +31,15 @@ SPACES = {
     "flat": [FLAT],
     "hyperbolic": [BALL],
     "hybrid": [SPHERE, BALL | {"scale": 0.2}],
+}
+GEOMETRIES: dict[str, Geometry] = {
+    name: TypeAdapter(Geometry).validate_python(
+        {
+            str(space["name"]): {key: space[key] for key in space if key != "name"}
+            for space in spaces
+        }
+    )
+    for name, spaces in SPACES.items()
 }
 MACHINE = {"python": "3", "torch": "2", "timm": "1", "device": "CPU"}
 SEEDS = (0, 1)
@@ -135,7 +146,7 @@ def found(kept_results: Path, kept_packed: Path, baselines: Results) -> dict[str
     """Return what each study found."""
     packed = open_packed(kept_packed)
     return {
-        name: find(name, study, read_results(kept_results / name), baselines, packed)
+        name: find(name, study, read_results(kept_results / name), baselines, packed, GEOMETRIES)
         for name, study in STUDIES.items()
     }
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from geomix.data.packed import open_packed
-from geomix.report.findings import Findings, describe_rows, find, find_difference
+from geomix.report.findings import Findings, find, find_difference
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.results import Results, own, read_results, stack_queries
 from tests.report.conftest import STUDIES, make_study
@@ -23,32 +23,12 @@ def test_a_geometry_is_what_its_points_show(found: dict[str, Findings]) -> None:
     kinds = {name: row["kind"] for name, row in found["compare"].chosen.items()}
     assert kinds == {
         "euclidean": "cosine",
-        "flat": "flat",
+        "flat": "chord",  # all points are clipped
         "hyperbolic": "curved",
         "hybrid": "curved",
     }
     assert found["compare"].list_use("forced") == ["hyperbolic"]  # all points are clipped
     assert found["compare"].list_use("used") == ["hybrid"]
-
-
-@pytest.mark.parametrize(
-    ("clipped", "radius_sd", "bend", "use"),
-    [
-        (1.0, 0.0, 0.3, "forced"),  # a kernel bends too
-        (0.9995, 0.001, 0.3, "forced"),
-        (0.5, 0.2, 0.3, "used"),
-        (0.0, 0.0, 0.3, "forced"),  # unit vectors
-        (math.nan, math.nan, 0.3, "forced"),  # power, whose points have no radii
-        (0.0, 0.2, 0.049, "unused"),
-    ],
-)
-def test_curvature_is_forced_unused_or_used(
-    clipped: float, radius_sd: float, bend: float, use: str
-) -> None:
-    row = {"geometry": "ball", "curved": 1.0, "clipped_share": clipped, "radius_sd": radius_sd}
-    row |= {"radius_mean": 2.0, "bend": bend, "rank_correlation": 1.0}
-    summary = pd.DataFrame([row])
-    assert describe_rows(summary, summary, ["geometry"])["ball"]["use"] == use
 
 
 def test_training_failed_where_no_geometry_beats_both_baselines(
@@ -83,11 +63,12 @@ def test_differences_are_paired_over_queries_and_seeds(
     assert tau.differences["hyperbolic", "flat"] == paired_difference(ball, flat, classes)
 
 
-def test_the_control_of_a_curved_geometry_is_flat_rather_than_cosine(
+def test_the_control_is_the_one_nearest_to_the_ball_of_those_that_val_finds_equal(
     found: dict[str, Findings], kept_results: Path, kept_packed: Path, baselines: Results
 ) -> None:
     answer = found["tau"].answer
     assert (answer.kind, answer.first, answer.second) == ("control", "hyperbolic", "flat")
+    assert answer.controls == ("flat", "euclidean")
     assert answer.difference == found["tau"].differences["hyperbolic", "flat"]
     results = read_results(kept_results / "compare")
     without = results.metrics[results.metrics["geometry"] != "flat"]
@@ -99,6 +80,19 @@ def test_the_control_of_a_curved_geometry_is_flat_rather_than_cosine(
         open_packed(kept_packed),
     )
     assert (less.answer.kind, less.answer.second) == ("control", "euclidean")
+    assert less.answer.controls == ("euclidean",)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_val_chooses_the_control_and_test_does_not(
+    kept_results: Path, kept_packed: Path, baselines: Results, split: str
+) -> None:
+    results = read_results(kept_results / "compare")
+    better = (results.metrics["split"] == split) & (results.metrics["geometry"] == "euclidean")
+    results.metrics.loc[better, "recall_at_1"] = 1.1
+    args = (results, baselines, open_packed(kept_packed))
+    answer = find("compare", STUDIES["compare"], *args).answer
+    assert answer.second == {"val": "euclidean", "test": "flat"}[split]
 
 
 def test_without_a_control_the_flat_limit_is_one(found: dict[str, Findings]) -> None:

@@ -49,16 +49,28 @@ def test_the_answer_says_what_the_interval_allows(
     sentence = answer(words, found["tau"], difference)
     assert sentence.startswith(said)
     scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hyperbolic", "flat")]
-    assert f"its control without curvature: {scores[0]:.1f} % against " in sentence
+    assert f"flat, the best of 2 controls by validation: {scores[0]:.1f} % against " in sentence
     assert f"{scores[1]:.1f} % test R@1 (difference " in sentence
 
 
 def test_a_gain_over_cosine_alone_is_not_called_one_of_curved_space(
     words: Any, found: dict[str, Findings]
 ) -> None:
-    sentence = answer(words, found["tau"], HIGHER, second="euclidean")
+    alone: Any = {"second": "euclidean", "controls": ("euclidean",)}
+    sentence = answer(words, found["tau"], HIGHER, **alone)
     assert sentence.startswith("On glyphs, hyperbolic scores higher than euclidean, plain cosine: ")
     assert "curved space" not in sentence
+
+
+@pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED])
+def test_one_control_needs_no_choice(
+    words: Any, found: dict[str, Findings], difference: Difference
+) -> None:
+    sentence = answer(words, found["tau"], difference, controls=("flat",))
+    assert " flat, its control without curvature: " in sentence
+    one = replace(found["tau"], answer=replace(found["tau"].answer, controls=("flat",)))
+    assert "The controls are" not in str(words.explain(one))
+    assert "The controls are flat and euclidean: none has" in str(words.explain(found["tau"]))
 
 
 @pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED, None])

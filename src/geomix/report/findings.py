@@ -1,23 +1,24 @@
 """What a study found, as data: the chosen settings, their scores, differences, whether it bent.
 
-Nothing here knows a study or a geometry by name. What a geometry is, the results say: one that has
-a curvature is curved; of the others, one whose points have radii is flat, and one whose points have
-none compares by cosine.
+Nothing here knows a study or a geometry by name. What a geometry is, its spaces and the results say
+(see kinds.py).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
+from geomix.config.sections import Geometry
 from geomix.config.studies import Study
 from geomix.data.packed import SCORED, Packed
 from geomix.report.choices import Place, choose, place_choices
 from geomix.report.intervals import Difference, paired_difference
+from geomix.report.kinds import CONTROLS, add_kinds, mark_curved
 from geomix.report.results import (
     BASELINES,
     SCORE,
@@ -30,11 +31,9 @@ from geomix.report.results import (
 )
 
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine above which a geometry reorders nothing
-FORCED = 0.999  # share of clipped points from which the clip radius leaves curvature no choice
-ONE_RADIUS = 1e-6  # s.d. of radii over their mean below which all points lie at one radius
-UNUSED = 0.05  # nats of bend below which the weights of negatives differ by less than 5 %
 
 Row = dict[str, Any]
+UNKNOWN: Mapping[str, Geometry] = MappingProxyType({})  # geometries whose spaces are not given
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,19 @@ class Answer:
     """The one comparison that answers the question of a study.
 
     Attributes:
-        kind: control: a curved geometry against one without curvature; limit: a curved geometry
+        kind: control: the first curved geometry against the best control; limit: a curved geometry
             against its own flat limit; best: the two that score highest; alone: one geometry.
         first: A geometry.
         second: Another, or the same where the kind is limit or alone.
         difference: In test recall at 1, first minus second; none where there is nothing to compare.
+        controls: The geometries without curvature, of which validation chose the second.
     """
 
     kind: Literal["control", "limit", "best", "alone"]
     first: str
     second: str
     difference: Difference | None
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,21 +182,19 @@ class Findings:
         return [name for name, row in self.chosen.items() if row["kind"] == kind]
 
 
-def describe_rows(summary: pd.DataFrame, chosen: pd.DataFrame, keys: list[str]) -> dict[str, Row]:
+def describe_rows(
+    summary: pd.DataFrame,
+    chosen: pd.DataFrame,
+    keys: list[str],
+    geometries: Mapping[str, Geometry],
+) -> dict[str, Row]:
     """Return the chosen rows of a summary by geometry.
 
-    Each has besides its `kind`; whether curvature `acted`: whether it ranks unlike cosine; and the
-    `use` of curvature: forced, where the clip radius or a normalisation puts all points at one
-    radius, so that it could not change a ranking; unused, where radii are free and the bend is near
-    0; else used.
+    Each has besides its `kind` and the `use` of its curvature, see `add_kinds`; and whether it
+    `acted`: whether the geometry ranks unlike cosine.
     """
-    rows = chosen[keys].merge(summary, on=keys)
-    uncurved = np.where(rows["radius_mean"].isna(), "cosine", "flat")
-    rows["kind"] = np.where(rows["curved"] > 0, "curved", uncurved)
+    rows = add_kinds(chosen[keys].merge(summary, on=keys), geometries)
     rows["acted"] = rows["rank_correlation"] <= WITHOUT_EFFECT
-    vary = rows["radius_sd"] > ONE_RADIUS * rows["radius_mean"]  # False without radii
-    forced = ~vary | (rows["clipped_share"] >= FORCED)
-    rows["use"] = np.select([forced, rows["bend"] < UNUSED], ["forced", "unused"], "used")
     return {row["geometry"]: row for row in rows.to_dict("records")}
 
 
@@ -210,7 +209,14 @@ def find_difference(
     return Difference(0 - other.mean, 0 - other.high, 0 - other.low, turned)
 
 
-def find(name: str, study: Study, results: Results, baselines: Results, packed: Packed) -> Findings:
+def find(
+    name: str,
+    study: Study,
+    results: Results,
+    baselines: Results,
+    packed: Packed,
+    geometries: Mapping[str, Geometry] = UNKNOWN,
+) -> Findings:
     """Compute what a study found.
 
     Args:
@@ -219,11 +225,12 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
         results: Of its cells.
         baselines: Raw pixels or vectors, and the untrained network.
         packed: The data set that was searched.
+        geometries: Their spaces by name, which tell a distance from an inner product.
     """
     axes, metrics = list(study.axes), results.metrics
     keys = ["geometry", *axes]
     classes = packed.samples["label"].to_numpy()[packed.queries("test")]
-    summaries = {split: over_seeds(own(metrics, split), keys) for split in SCORED}
+    summaries = {split: mark_curved(over_seeds(own(metrics, split), keys)) for split in SCORED}
     ordered = own(metrics, "test").sort_values("seed").groupby(keys)["cell"].agg(list)
 
     def cells_of(row: Row) -> list[str]:
@@ -237,14 +244,15 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
         return paired_difference(hits[0], hits[1], classes)
 
     best = choose(summaries["val"], axes)
-    chosen = describe_rows(summaries["test"], best, keys)
-    limits = describe_rows(summaries["test"], _choose_limits(summaries["val"], axes), keys)
+    chosen = describe_rows(summaries["test"], best, keys, geometries)
+    flat = _choose_limits(summaries["val"], axes)
+    limits = describe_rows(summaries["test"], flat, keys, geometries)
     differences = {(b, a): compare(chosen[b], chosen[a]) for a, b in combinations(chosen, 2)}
     from_limits = {
         one: None if cells_of(row) == cells_of(chosen[one]) else compare(chosen[one], row)
         for one, row in limits.items()
     }
-    answer = _answer(chosen, differences, from_limits)
+    answer = _answer(chosen, best.set_index("geometry")[SCORE], differences, from_limits)
     steps = []
     for row in summaries["test"].to_dict("records") if len(axes) == 1 else ():
         if control := _find_control(row, answer, limits, next(iter(chosen))):
@@ -257,7 +265,7 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
         name=name,
         axes=axes,
         results=results,
-        fixed=_list_fixed(metrics, axes),
+        fixed=list_fixed(metrics, axes),
         summaries=summaries,
         baselines={split: average_baselines(baselines, split) for split in SCORED},
         chosen=chosen,
@@ -275,7 +283,7 @@ def find(name: str, study: Study, results: Results, baselines: Results, packed: 
     )
 
 
-def _list_fixed(metrics: pd.DataFrame, axes: Sequence[str]) -> Row:
+def list_fixed(metrics: pd.DataFrame, axes: Sequence[str]) -> Row:
     """Return the settings of the cells that do not vary."""
     settings = [key for key in list_settings(metrics) if key not in axes]
     values = {key: metrics[key].dropna().unique() for key in settings}
@@ -290,20 +298,29 @@ def _choose_limits(summary: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
 
 def _answer(
     chosen: dict[str, Row],
+    val: pd.Series,
     differences: dict[tuple[str, str], Difference],
     limits: dict[str, Difference | None],
 ) -> Answer:
-    """Find the comparison that answers: with a control if there is one, else with the limit."""
+    """Find the comparison that answers: with the best control if there is one, else the limit.
+
+    Args:
+        chosen: Test rows by geometry.
+        val: Their val scores, which choose the control.
+        differences: By pair.
+        limits: By geometry that has curvature at some value.
+    """
     curved = [name for name, row in chosen.items() if row["kind"] == "curved"]
     controls = [
         name
-        for kind in ("flat", "cosine")
+        for kind in CONTROLS
         for name, row in chosen.items()
         if row["kind"] == kind and name not in limits
     ]
     if curved and controls:
-        first, second = curved[0], controls[0]
-        return Answer("control", first, second, find_difference(differences, first, second))
+        first, second = curved[0], max(controls, key=lambda name: val[name])
+        difference = find_difference(differences, first, second)
+        return Answer("control", first, second, difference, tuple(controls))
     if limits:
         first = next(iter(limits))
         return Answer("limit", first, first, limits[first])

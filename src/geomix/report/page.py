@@ -46,7 +46,7 @@ def build_page(
     """
     packed = open_packed(data)
     raw = read_results(baselines)
-    found = find(name, study, read_results(results), raw, packed)
+    found = find(name, study, read_results(results), raw, packed, params.geometry)
     metrics = found.results.metrics
     geometries = {key: params.geometry[key] for key in study.geometries}
     origin = describe_origin(

@@ -13,7 +13,7 @@ from geomix.config.base import Section
 from geomix.data.packed import Packed
 from geomix.files import new_folder, replace_file
 from geomix.report import text
-from geomix.report.findings import UNUSED
+from geomix.report.kinds import UNUSED
 from geomix.report.results import SCORE, Results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,6 +47,7 @@ def _environment() -> Environment:
         text.number,
         text.percent,
         text.share,
+        text.stress,
         text.figures,
         text.correlation,
         text.gap,
