@@ -17,6 +17,7 @@ from geomix.report.text import (
     quote,
     settings,
     share,
+    stress,
     values,
 )
 
@@ -64,3 +65,9 @@ def test_a_table_keeps_text_as_it_is() -> None:
     lines = markdown_table([{"a": "0.10", "b": "x"}, {"a": "**3**", "b": "-"}]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [cells[0], *cells[2:]] == [["a", "b"], ["0.10", "x"], ["**3**", "-"]]
+
+
+def test_a_small_stress_has_more_decimals() -> None:
+    assert stress(0.06, 0.0021) == "0.0600 ± 0.0021"
+    assert stress(0.000516) == "0.00052"
+    assert stress(float("nan")) == "-"

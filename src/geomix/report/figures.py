@@ -41,6 +41,26 @@ def look_of(geometry: str, among: Sequence[str]) -> dict[str, Any]:
     return {"color": color, "marker": marker, "linestyle": dash, "markersize": 6, "linewidth": 1.6}
 
 
+def spread_labels(heights: Sequence[float], gap: float) -> list[float]:
+    """Return where labels lie so that none covers another, in the order of what they name.
+
+    Args:
+        heights: Where they belong, rising, as shares of a panel.
+        gap: The least distance between two.
+
+    Returns:
+        Heights that rise by the gap at least, within the panel where it has room for all.
+    """
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + gap) if placed else max(height, 0.0))
+    top = 1.0
+    for at in reversed(range(len(placed))):
+        placed[at] = min(placed[at], top)
+        top = placed[at] - gap
+    return placed
+
+
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG and close it; without software names, so that bytes repeat."""
     buffer = io.BytesIO()

@@ -1,13 +1,14 @@
 """Results of a study as the pages need them: cells, means over seeds, baselines."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from geomix.data.packed import EARLIER
 from geomix.errors import InputError
 from geomix.files import read_json
 
@@ -52,15 +53,27 @@ def read_results(folder: Path) -> Results:
     Raises:
         InputError: If a file is missing.
     """
+    metrics = read_metrics(folder)
+    path = folder / "per_query.npz"
     try:
-        metrics = pd.read_csv(folder / "metrics.csv")
-        with np.load(folder / "per_query.npz", allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             per_query = dict(arrays)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{error.filename}: not found; expected it from an earlier stage (dvc repro)"
-        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: {EARLIER}") from None
     return Results(metrics, per_query, read_json(folder / "machine.json"))
+
+
+def read_metrics(folder: Path) -> pd.DataFrame:
+    """Read the table that evaluate wrote, a row for each cell, split and search.
+
+    Raises:
+        InputError: If it is missing.
+    """
+    path = folder / "metrics.csv"
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: {EARLIER}") from None
 
 
 def stack_queries(results: Results, cells: Sequence[str], metric: str = SCORE) -> np.ndarray:
@@ -90,12 +103,15 @@ def name_metrics(table: pd.DataFrame) -> dict[str, str]:
     return {f"recall_at_{k}": f"R@{k}" for k in find_ranks(table)} | METRICS
 
 
-def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def over_seeds(
+    rows: pd.DataFrame, by: Sequence[str], metrics: Iterable[str] | None = None
+) -> pd.DataFrame:
     """Average over seeds.
 
     Args:
         rows: Rows of `Results.metrics`, one for each seed in a group.
         by: Columns that name a group.
+        metrics: Columns that are scores; without them, those of classes.
 
     Returns:
         A row for each group, in order of appearance: `by`, `seeds`, the mean of each metric and of
@@ -103,9 +119,11 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         metric (n - 1; NaN for one seed).
     """
     described = [name for name in DESCRIBED if name in rows.columns]
-    # by level of the hierarchy, and of rounded vectors
-    further = [name for name in rows.columns if name.startswith(f"{SCORE}_")]
-    measured = [*name_metrics(rows), *further]
+    if metrics is None:
+        # by level of the hierarchy, and of rounded vectors
+        further = [name for name in rows.columns if name.startswith(f"{SCORE}_")]
+        metrics = [*name_metrics(rows), *further]
+    measured = list(metrics)
     groups = rows.groupby(list(by), sort=False, dropna=False)
     means = groups[[*measured, *described]].mean()
     spreads = groups[measured].std().add_suffix("_sd")

@@ -31,6 +31,14 @@ def share(mean: float, sd: float = math.nan) -> str:
     return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
 
+def stress(mean: float, sd: float = math.nan) -> str:
+    """Write a stress to four decimals, below 0.01 to five: 0.0603 ± 0.0021, 0.00052 ± 0.00003."""
+    if math.isnan(mean):
+        return "-"
+    digits = 4 if mean >= 0.01 else 5
+    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}")
+
+
 def figures(value: float) -> str:
     """Write a quantity to three figures: 1,452, 45.2, 0.0563, 2e-08; a dash where there is none."""
     if math.isnan(value):
