@@ -15,7 +15,7 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Build the page of a study, then write it."""
+    """Build the page of a study by its task, then write it."""
     load(PageParams)
     arguments = Arguments()
     arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
@@ -25,16 +25,21 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    params = load(PageParams, own=given.own)
     study = find_study(load(StudyParams), given.study)
     if not isinstance(study, Study):
         raise InputError(f"command line: --study: found {given.study}, expected study.<name>")
+    params = load(PageParams, study.pinned, own=given.own)
+    if params.task == "distances":
+        expected = "one of classes or lineages (python -m stages.page_control reports distances)"
+        raise InputError(f"command line: --study: found {given.study}, expected {expected}")
 
+    from geomix.report.lineage import build_lineage
     from geomix.report.page import build_page
     from geomix.report.render import write_folder
 
+    build = build_lineage if params.task == "lineage" else build_page
     name = given.study.removeprefix("study.")
-    files = build_page(name, study, given.results, given.baselines, given.data, params)
+    files = build(name, study, given.results, given.baselines, given.data, params)
     write_folder(files, given.out)
 
 

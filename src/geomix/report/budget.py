@@ -9,6 +9,7 @@ from geomix.data.packed import Packed
 
 SECTIONS = ("epochs", "batch", "backbone")
 SHAPE = ("side", "stem", "patch", "width", "depth", "heads")
+WHOLE = 2048  # samples in a tree that are one batch; of more, batches are drawn
 
 
 def find_budget(
@@ -28,7 +29,8 @@ def find_budget(
         pinned: Settings of the study by dotted key, over the others.
 
     Returns:
-        `cells`, `epochs`, `images` of train, `steps` of the optimiser, `classes` in a batch and
+        `cells`, `epochs`, `images` of train, `steps` of the optimiser; the `batch`, all samples or
+        drawn by the task: class or lineage; `classes`, or leaves of a tree, in a batch and
         `views`, images of each of these, `backbone`, its `shape`, and its weights at the `start`;
         or nothing.
     """
@@ -41,12 +43,14 @@ def find_budget(
 
     images, classes, views = len(packed.rows("train")), read("batch.classes"), read("batch.images")
     shape = {key: read(f"backbone.{key}") for key in SHAPE}
+    whole = settings.task != "class" and images <= WHOLE
     fresh = not read("backbone.pretrained") and read("backbone.checkpoint") is None
     return {
         "cells": cells,
         "epochs": read("epochs"),
         "images": images,
-        "steps": read("epochs") * max(1, images // (classes * views)),
+        "steps": read("epochs") * (1 if whole else max(1, images // (classes * views))),
+        "batch": "all" if whole else settings.task,
         "classes": classes,
         "views": views,
         "backbone": read("backbone.name"),

@@ -21,7 +21,7 @@ class Place:
         value: The choice.
         kind: inside; edge, beyond which a better value may lie; limit, which is 0; or category, of
             values that have no order.
-        score: Mean val recall at 1 of the choice.
+        score: Its mean val score: recall at 1 of classes.
         score_sd: Its standard deviation over seeds.
         inner: The value next to an edge, if there is one.
         inner_score: Its score.
@@ -39,23 +39,24 @@ class Place:
     inner_sd: float = math.nan
 
 
-def choose(summary: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+def choose(summary: pd.DataFrame, axes: Sequence[str], score: str = SCORE) -> pd.DataFrame:
     """Choose for each geometry the values with the highest mean val score, the lowest in a tie.
 
     Args:
         summary: From `over_seeds` of val rows, by geometry and axes.
         axes: The columns that vary; without any, each geometry has one row, which is chosen.
+        score: The column of the scores.
 
     Returns:
         The chosen rows, one for each geometry.
     """
     ordered = summary.sort_values(list(axes), kind="stable") if axes else summary
-    best = ordered.groupby("geometry", sort=False)[SCORE].idxmax()
+    best = ordered.groupby("geometry", sort=False)[score].idxmax()
     return summary.loc[best.reindex(summary["geometry"].unique()).dropna()]
 
 
 def place_choices(
-    summary: pd.DataFrame, chosen: pd.DataFrame, axes: Sequence[str]
+    summary: pd.DataFrame, chosen: pd.DataFrame, axes: Sequence[str], score: str = SCORE
 ) -> Iterator[Place]:
     """Yield for each geometry and axis where the chosen value lies.
 
@@ -63,19 +64,20 @@ def place_choices(
         summary: As for `choose`.
         chosen: From `choose`.
         axes: The columns that vary.
+        score: The column of the scores.
     """
     for _, choice in chosen.iterrows():
         for axis in axes:
             pinned = ["geometry", *(other for other in axes if other != axis)]
             line = summary[(summary[pinned] == choice[pinned]).all(axis=1)]
-            yield _place(line.sort_values(axis, ignore_index=True), choice, axis)
+            yield _place(line.sort_values(axis, ignore_index=True), choice, axis, score)
 
 
-def _place(line: pd.DataFrame, choice: pd.Series, axis: str) -> Place:
+def _place(line: pd.DataFrame, choice: pd.Series, axis: str, score: str) -> Place:
     """Place a choice among the rows of its axis, in rising order."""
     value, last = choice[axis], len(line) - 1
     known = (choice["geometry"], axis, value)
-    scores = (choice[SCORE], choice[f"{SCORE}_sd"])
+    scores = (choice[score], choice[f"{score}_sd"])
     if not is_numeric_dtype(line[axis]):
         return Place(*known, "category", *scores)
     if value == 0:
@@ -86,4 +88,4 @@ def _place(line: pd.DataFrame, choice: pd.Series, axis: str) -> Place:
     if last == 0:
         return Place(*known, "edge", *scores)
     inner = line.loc[1 if place == 0 else last - 1]
-    return Place(*known, "edge", *scores, inner[axis], inner[SCORE], inner[f"{SCORE}_sd"])
+    return Place(*known, "edge", *scores, inner[axis], inner[score], inner[f"{score}_sd"])

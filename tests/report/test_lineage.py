@@ -1,0 +1,267 @@
+"""Lineages: both directions apart, and no credit for what needs neither curvature nor a query."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomix.config.read import load
+from geomix.config.stages import PageParams
+from geomix.config.studies import Study
+from geomix.report.budget import WHOLE, find_budget
+from geomix.report.lineage import (
+    METRICS,
+    LineageFindings,
+    build_lineage,
+    find_lineages,
+    write_summary,
+)
+from geomix.report.results import Results
+from tests.conftest import ROOT
+from tests.report.conftest import MACHINE
+
+TAUS = [0.1, 0.3, 1]
+# Test MAP in both directions at the best temperature. The figures are those of a trial on WordNet.
+REACHED = {
+    "euclidean": (0.195, 0.739),
+    "flat_free": (0.272, 0.667),
+    "dot": (0.872, 0.603),
+    "hyperbolic": (0.22, 0.70),
+    "hyperbolic_free": (0.812, 0.61),
+}
+BELOW = {
+    "vectors": (0.059, 0.591),
+    "untrained": (0.05, 0.4),
+    "depth": (0.317, 0.044),
+    "descendants": (0.595, 0.044),
+}
+NONE = {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
+FREE = {"clipped_share": 0.0, "radius_mean": 1.5, "radius_sd": 0.4}
+ONE = {"clipped_share": 1.0, "radius_mean": 2.3, "radius_sd": 0.0}
+RADII = {"euclidean": NONE, "hyperbolic": ONE}
+BEST = 0.3  # the temperature that val chooses
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    """Return a study on lineages."""
+    run = {"geometries": list(REACHED), "seeds": ["0-2"]}
+    pinned = {"relevance": "lineage", "curvature": 1, "lam": 1}
+    return Study.model_validate({"run": run, "over": {"tau": TAUS}, "pinned": pinned})
+
+
+@pytest.fixture(scope="module")
+def lineage_params(study: Study) -> PageParams:
+    """Return what trained the cells."""
+    return load(PageParams, study.pinned, path=ROOT / "params.yaml")
+
+
+def score(up: float, down: float, factor: float) -> dict[str, float]:
+    """Return all metrics of a search."""
+    scores = dict.fromkeys(METRICS, 0.5 * factor)
+    scores |= {"leaf_ancestors": factor * up, "inner_leaves": factor * down}
+    return scores | {"lineage_score": factor * (up + down) / 2}
+
+
+def make_results(reached: dict[str, tuple[float, float]] | None = None) -> Results:
+    """Return made-up results of the study: on test another temperature is the best."""
+    rows = []
+    for geometry, (up, down) in (reached or REACHED).items():
+        curved = geometry.startswith("hyperbolic")
+        acted = {"spread_degrees": 60.0, "curved": curved, "radius_relative": math.nan}
+        acted |= {"bend": math.nan, "bend_beyond_kernel": math.nan, "negatives": 800.0}
+        acted |= {"effective_negatives": 90.0} | RADII.get(geometry, FREE)
+        if curved:
+            acted |= {"radius_relative": 1.5, "bend": 0.4, "bend_beyond_kernel": 0.2}
+        for tau in TAUS:
+            for seed in range(3):
+                cell = {"cell": f"{geometry}-{tau}/{seed}", "geometry": geometry, "seed": seed}
+                cell |= {"tau": tau, "curvature": 1, "lam": 1}
+                for split, best in (("val", BEST), ("test", 1)):
+                    factor = (1 if tau in (BEST, best) else 0.8) * (1 + 0.01 * (seed - 1))
+                    factor *= 1 if split == "val" or tau == BEST else 1.01
+                    search = {"split": split, "vector": "head", "similarity": "own"}
+                    rows.append(cell | search | score(up, down, factor) | acted)
+                    rows.append(cell | search | {"similarity": "cosine"} | score(0, 0, 1))
+    return Results(pd.DataFrame(rows), {}, [MACHINE])
+
+
+def make_baselines() -> Results:
+    """Return raw input, an untrained network, and rankings that ignore the query."""
+    rows: list[dict[str, Any]] = []
+    for geometry, (up, down) in BELOW.items():
+        for seed in range(2 if geometry == "untrained" else 1):
+            cell = {"cell": f"{geometry}-{seed}", "geometry": geometry, "seed": seed}
+            vector = {"vectors": "vectors", "untrained": "head"}.get(geometry, "none")
+            similarity = "none" if vector == "none" else "cosine"
+            for split in ("val", "test"):
+                search = {"split": split, "vector": vector, "similarity": similarity}
+                rows.append(cell | search | score(up, down, 1 + 0.1 * seed))
+            if geometry == "untrained":
+                rows.append(rows[-1] | {"vector": "backbone"} | score(1, 1, 1))
+    return Results(pd.DataFrame(rows), {}, [MACHINE])
+
+
+Find = Callable[..., LineageFindings]
+
+
+@pytest.fixture(scope="module")
+def find(study: Study, lineage_params: PageParams) -> Find:
+    """Return what finds what a study found, with other figures for some geometries."""
+
+    def find(**reached: tuple[float, float]) -> LineageFindings:
+        results = make_results(REACHED | reached)
+        return find_lineages("lineage", study, results, make_baselines(), lineage_params.geometry)
+
+    return find
+
+
+def test_val_chooses_and_the_head_is_searched_in_its_own_similarity(find: Find) -> None:
+    found = find()
+    assert {row["tau"] for row in found.chosen.values()} == {BEST}
+    assert found.chosen["dot"]["leaf_ancestors"] == pytest.approx(0.872)
+    assert found.chosen["dot"]["leaf_ancestors_sd"] == pytest.approx(0.00872)
+    assert found.val["dot"] == pytest.approx((0.872 + 0.603) / 2)
+    kinds = [row["kind"] for row in found.chosen.values()]
+    assert kinds == ["cosine", "flat", "inner", "curved", "curved"]
+    assert list(found.baselines) == [
+        "raw vectors",
+        "untrained network",
+        "ranking by depth",
+        "ranking by descendants",
+    ]
+    assert found.baselines["untrained network"]["inner_leaves"] == pytest.approx(0.42)
+
+
+def test_curvature_is_compared_with_the_best_without_it_in_each_direction(find: Find) -> None:
+    found = find()
+    assert found.best == "hyperbolic_free"
+    up, down = found.comparisons
+    assert (up.rival["geometry"], up.wins) == ("dot", False)
+    assert (down.rival["geometry"], down.wins) == ("euclidean", False)
+    assert {key: row["geometry"] for key, row in found.leaders.items()} == {
+        "leaf_ancestors": "dot",
+        "inner_leaves": "euclidean",
+    }
+    assert [one.wins for one in find(hyperbolic_free=(0.9, 0.61)).comparisons] == [True, False]
+    without = find(dot=(0.1, 0.1), hyperbolic_free=(0.58, 0.61)).comparisons[0]
+    assert (without.rival["geometry"], without.wins) == ("ranking by descendants", False)
+
+
+def test_means_within_one_standard_deviation_are_called_close(find: Find) -> None:
+    assert [one.close for one in find(hyperbolic_free=(0.87, 0.61)).comparisons] == [True, False]
+
+
+def test_a_free_norm_is_credited_beyond_constant_rankings_alone(find: Find) -> None:
+    found = find()
+    assert found.constant["geometry"] == "ranking by descendants"
+    assert found.list_free(True) == ["dot", "hyperbolic_free"]
+    assert found.list_free(False) == ["flat_free"]  # all points of the other ball are clipped
+    assert found.list_use("forced") == ["hyperbolic"]
+    assert found.list_use("used") == ["hyperbolic_free"]
+
+
+def test_training_failed_where_both_baselines_are_not_beaten_in_any_direction(find: Find) -> None:
+    low = dict.fromkeys(REACHED, (0.055, 0.5))
+    assert find(**low).failed
+    assert not find(**low | {"dot": (0.06, 0.5)}).failed
+    assert not find(**low | {"dot": (0.05, 0.6)}).failed
+
+
+@pytest.fixture
+def build(
+    study: Study, lineage_params: PageParams, kept_packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, bytes]]:
+    """Return what builds the page, with other figures for some geometries."""
+
+    def build(**reached: tuple[float, float]) -> dict[str, bytes]:
+        tables = {"cells": make_results(REACHED | reached), "baselines": make_baselines()}
+        monkeypatch.setattr("geomix.report.lineage.read_results", lambda path: tables[path.name])
+        folders = Path("cells"), Path("baselines"), kept_packed
+        return build_lineage("lineage", study, *folders, lineage_params)
+
+    return build
+
+
+def first_sentence(page: str) -> str:
+    """Return the first sentence below the title."""
+    return next(line for line in page.splitlines()[1:] if line).replace("*", "")
+
+
+def test_the_page_answers_first(build: Callable[..., dict[str, bytes]]) -> None:
+    files = build()
+    page = files["README.md"].decode()
+    assert set(files) == {"README.md", "figure.png", "summary.csv", "cells.csv"}
+    assert first_sentence(page) == (
+        "On patterns, curved hyperbolic_free leads in neither direction: 81.2 % against 87.2 of dot"
+        " (leaf to ancestors), 61.0 % against 73.9 of euclidean (inner node to leaves)."
+    )
+    assert "nan" not in page.partition("<details>")[0]
+    widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
+    assert max(widths) <= 7
+    targets = {target for target in re.findall(r"\]\(([^)]*)\)", page) if "docs/" not in target}
+    assert targets == {"figure.png", "summary.csv", "cells.csv"}
+    assert "dot and hyperbolic_free are above, flat_free is not." in page
+    assert "In hyperbolic, **curvature could not act**" in page
+
+
+@pytest.mark.parametrize(
+    ("reached", "said"),
+    [
+        ({"hyperbolic_free": (0.9, 0.61)}, "leads in one direction only: "),
+        ({"hyperbolic_free": (0.9, 0.8)}, "leads in both directions: "),
+        ({"dot": (0.1, 0.1), "hyperbolic_free": (0.58, 0.61)}, "59.5 of ranking by descendants"),
+        (dict.fromkeys(REACHED, (0.055, 0.5)), "Training failed on patterns: in neither direction"),
+    ],
+)
+def test_the_first_sentence_is_short_whatever_was_found(
+    build: Callable[..., dict[str, bytes]], reached: dict[str, tuple[float, float]], said: str
+) -> None:
+    sentence = first_sentence(build(**reached)["README.md"].decode())
+    assert said in sentence
+    assert len(sentence.split()) <= 30
+
+
+def test_a_study_without_a_ball_has_an_answer_too(
+    study: Study, lineage_params: PageParams, find: Find
+) -> None:
+    found = find()
+    flat = {name: row for name, row in found.chosen.items() if row["kind"] != "curved"}
+    less = replace(found, chosen=flat)
+    assert less.best == "dot"
+    assert not less.comparisons
+
+
+def test_the_summary_has_both_splits_of_every_value(find: Find) -> None:
+    lines = write_summary(find()).decode().splitlines()
+    assert len(lines) == 1 + 2 * len(REACHED) * len(TAUS)
+    assert lines[0].startswith("split,geometry,tau,seeds,leaf_ancestors,inner_leaves,lineage_score")
+
+
+def test_a_tree_is_one_batch_or_leaves_are_drawn(
+    lineage_params: PageParams, kept_packed: Path, packed: Any
+) -> None:
+    found = find_budget(packed, lineage_params, 3, pinned={"epochs": 7})
+    assert found is not None
+    assert (found["batch"], found["steps"]) == ("all", 7)
+    rows = pd.concat([packed.samples] * (WHOLE // len(packed.rows("train")) + 1))
+    larger = replace(packed, samples=rows)
+    found = find_budget(larger, lineage_params, 3, pinned={"epochs": 7})
+    assert found is not None
+    batch = lineage_params.batch.classes * lineage_params.batch.images
+    assert found["batch"] == "lineage"
+    assert found["steps"] == 7 * (len(larger.rows("train")) // batch)
+
+
+def test_one_seed_has_no_bars(find: Find) -> None:
+    found = find()
+    row = found.chosen["dot"] | {"leaf_ancestors_sd": math.nan}
+    alone = replace(found.comparisons[0], rival=row)
+    assert not alone.close
+    assert not np.isnan(alone.rival["inner_leaves_sd"])
