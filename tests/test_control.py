@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -66,7 +67,8 @@ def params() -> TrainParams:
 
 def pack_tree() -> Packed:
     """Return a small tree; every second leaf is held out."""
-    nodes, vectors = (part[:TREE_NODES] for part in draw_tree())
+    nodes, vectors = draw_tree()
+    nodes, vectors = nodes[:TREE_NODES], vectors[:TREE_NODES]
     leaves = [node.count("/") == max(one.count("/") for one in nodes) for node in nodes]
     split = ["val" if leaf and row % 2 else "train" for row, leaf in enumerate(leaves)]
     return pack(vectors, lineage=nodes, label=nodes, split=split)
@@ -81,8 +83,6 @@ def pack_grid() -> Packed:
 
 def pack(vectors: np.ndarray, coordinates: list[str] | None = None, **columns: Any) -> Packed:
     """Return a packed data set of vectors."""
-    import pandas as pd
-
     shape = [1, 1, vectors.shape[1]]
     card = {"image_shape": shape, "levels": [], "coordinates": coordinates or []}
     return Packed(pd.DataFrame(columns), vectors, card)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -79,10 +80,10 @@ def test_balls_are_means_with_a_point_for_each_seed(figures: list[Figure]) -> No
     lines = {line.get_label(): line for line in panel.lines}
     drawn = lines["ball, 3 outputs, mean"]
     rows = [one for one in make_settings() if one.is_ball and one.outputs == 3]
-    assert list(drawn.get_ydata()) == pytest.approx([one.mean for one in rows])
-    places = list(drawn.get_xdata())
+    assert np.asarray(drawn.get_ydata()).tolist() == pytest.approx([one.mean for one in rows])
+    places = np.asarray(drawn.get_xdata()).tolist()
     assert places == sorted(places)
     labels = [tick.get_text() for tick in panel.get_xticklabels()]
     assert labels == ["0\n(flat)", "0.001", "0.1", "4"]
-    assert len(lines["ball, 3 outputs, each seed"].get_ydata()) == 2 * len(rows)
+    assert np.size(lines["ball, 3 outputs, each seed"].get_ydata()) == 2 * len(rows)
     assert panel.get_yscale() == "log"

@@ -37,11 +37,6 @@ Dataset = Literal[
     "inshop",
     "folder",
     "embeddings",
-    "tree",
-    "tree_images",
-    "grid",
-    "wordnet",
-    "accents",
 ]
 VECTORS = ("tree", "grid", "wordnet", "embeddings")  # data sets of vectors in place of images
 

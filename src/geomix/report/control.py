@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from geomix.config.studies import Control
+from geomix.config.studies import Control, Study
 from geomix.data.packed import open_packed
 from geomix.errors import InputError
 from geomix.files import read_json
@@ -26,7 +26,6 @@ from geomix.report.stresses import Setting, list_settings
 from geomix.report.text import figures, list_words, number, stress
 
 TREE, PLANE = "tree", "grid"
-CURVED = "curved"  # the part of the calibration that has balls
 SMALL = 0.01  # curvature up to which a ball may be equal to flat space
 EQUAL = 0.0005  # stress up to which two settings are then equal
 SAME = 1e-6  # largest difference in stress of a ball at curvature 0 from flat space
@@ -158,12 +157,17 @@ def read_parts(results: Path, control: Control) -> tuple[pd.DataFrame, list[dict
     """
     tables, machines = [], []
     for dataset in control.of.sets:
-        for part in control.parts:
+        for part, study in control.parts.items():
             folder = results / dataset / part
             rows = read_metrics(folder).assign(dataset=dataset)
-            tables.append(rows if part == CURVED else rows.assign(curvature=np.nan))
+            tables.append(rows if is_curved(study) else rows.assign(curvature=np.nan))
             machines += read_json(folder / "machine.json")
     return pd.concat(tables, ignore_index=True), machines
+
+
+def is_curved(study: Study) -> bool:
+    """Say whether a part is about balls: curvature varies in it."""
+    return "curvature" in study.axes
 
 
 def find_limit(control: Control, dataset: str) -> str:
@@ -172,9 +176,10 @@ def find_limit(control: Control, dataset: str) -> str:
     Raises:
         InputError: If no control of the data set is.
     """
-    own_spaces = control.own.get(dataset, {}).get("geometry", {})
-    for part, study in control.parts.items():
-        for name in study.geometries if part != CURVED else ():
+    own = {str(name): settings for name, settings in control.own.items()}
+    own_spaces = own.get(dataset, {}).get("geometry", {})
+    for study in control.parts.values():
+        for name in () if is_curved(study) else study.geometries:
             spaces = own_spaces.get(name, {}).values()
             if spaces and all(space["space"] == "flat" for space in spaces):
                 return name

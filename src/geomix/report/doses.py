@@ -84,7 +84,7 @@ def _draw_balls(panel: Axes, balls: Sequence[Setting], label: str, look: dict[st
     means = [one.mean for one in balls]
     panel.plot(places, means, color=look["color"], label=f"{label}, mean")
     points = [(at, one) for at, ball in zip(places, balls, strict=True) for one in ball.by_seed]
-    hollow = {"linestyle": "none", "markersize": 6, "markerfacecolor": "none"}
+    hollow: dict[str, Any] = {"linestyle": "none", "markersize": 6, "markerfacecolor": "none"}
     panel.plot(*zip(*points, strict=True), **look, **hollow, label=f"{label}, each seed")
 
 
