@@ -20,6 +20,7 @@ def main() -> None:
     arguments = Arguments()
     arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
     arguments.add_argument("--own", help="a data set of datasets.own, whose settings are taken")
+    arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--baselines", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
@@ -33,14 +34,15 @@ def main() -> None:
         expected = "one of classes or lineages (python -m stages.page_control reports distances)"
         raise InputError(f"command line: --study: found {given.study}, expected {expected}")
 
+    from geomix.report.calibration import open_uncalibrated
     from geomix.report.lineage import build_lineage
     from geomix.report.page import build_page
     from geomix.report.render import write_folder
 
     build = build_lineage if params.task == "lineage" else build_page
-    name = given.study.removeprefix("study.")
+    name = given.study.removeprefix("study.").removeprefix("further.")
     files = build(name, study, given.results, given.baselines, given.data, params)
-    write_folder(files, given.out)
+    write_folder(open_uncalibrated(files, given.control, given.out), given.out)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import StudyParams
+from geomix.config.stages import ControlParams
 from stages import Arguments, run
 
 
 def main() -> None:
     """Build the page of the calibration, then write it."""
-    params = load(StudyParams)
+    params = load(ControlParams)
     arguments = Arguments()
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--aa", type=Path, required=True, help="repeats of one setting")

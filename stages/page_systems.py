@@ -16,6 +16,7 @@ def main() -> None:
     """Build the page of the systems, then write it."""
     params = load(SystemsPageParams)
     arguments = Arguments()
+    arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--baselines", type=Path, required=True)
     arguments.add_argument(
@@ -28,13 +29,14 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
+    from geomix.report.calibration import open_uncalibrated
     from geomix.report.render import write_folder
     from geomix.report.systems import build_systems
 
     files = build_systems(
         given.results, given.baselines, given.settings, given.data, given.costs, params
     )
-    write_folder(files, given.out)
+    write_folder(open_uncalibrated(files, given.control, given.out), given.out)
 
 
 if __name__ == "__main__":

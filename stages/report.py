@@ -16,16 +16,20 @@ def main() -> None:
     """Build the first page, then write it."""
     params = load(SummaryParams)
     arguments = Arguments()
+    arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
+    from geomix.report.calibration import open_uncalibrated
     from geomix.report.front import build_front
     from geomix.report.render import write_files
 
-    files = build_front(given.results, given.data, params.study, params.report.answer)
-    write_files(files, given.out)
+    files = build_front(
+        given.results, given.data, params.study, params.report.answer, params.geometry
+    )
+    write_files(open_uncalibrated(files, given.control, given.out), given.out)
 
 
 if __name__ == "__main__":

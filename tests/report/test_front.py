@@ -7,13 +7,13 @@ import pytest
 
 from geomix.report.findings import Findings
 from geomix.report.front import build_front
-from tests.report.conftest import STUDIES
+from tests.report.conftest import GEOMETRIES, STUDIES
 
 
 @pytest.fixture
 def files(kept_results: Path, kept_packed: Path) -> dict[str, bytes]:
     """Return the files of the first page."""
-    return build_front(kept_results, kept_packed, STUDIES, "tau")
+    return build_front(kept_results, kept_packed, STUDIES, "tau", GEOMETRIES)
 
 
 def test_numbers_are_those_that_each_study_found(

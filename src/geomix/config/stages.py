@@ -158,8 +158,15 @@ class SystemsPageParams(TrainParams):
     systems: Systems
 
 
+class ControlParams(Section):
+    """What the page of the calibration reports on."""
+
+    control: Control
+
+
 class SummaryParams(Section):
     """What the first page says."""
 
     report: Report
+    geometry: dict[Name, Geometry]
     study: dict[Name, Study]

@@ -142,12 +142,6 @@ def build_control(results: Path, aa: Path, data: Path, control: Control) -> dict
     }
 
 
-def calibrated(folder: Path) -> bool:
-    """Say whether all checks came out, by the table beside the page; without it they did not."""
-    path = folder / TABLE
-    return path.is_file() and bool((pd.read_csv(path)["outcome"] == "yes").all())
-
-
 def read_parts(results: Path, control: Control) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """Read the results of all data sets and parts.
 

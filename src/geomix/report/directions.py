@@ -39,7 +39,13 @@ def draw_directions(
         panel.plot(100 * others[across], 100 * others[up], **(look | TRIED))
         bars: dict[str, Any] = {"xerr": _bar(row, across), "yerr": _bar(row, up)}
         panel.errorbar(
-            100 * row[across], 100 * row[up], **bars, elinewidth=1, capsize=2, **(look | {"markersize": 9}), label=name
+            100 * row[across],
+            100 * row[up],
+            **bars,
+            elinewidth=1,
+            capsize=2,
+            **(look | {"markersize": 9}),
+            label=name,
         )
     for mark, (name, row) in zip(MARKS, baselines.items(), strict=False):
         look = {"marker": mark, "color": "0.35", "linestyle": "none", "markersize": 10}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geomix.config.sections import Geometry
 from geomix.config.studies import Study
 from geomix.data.packed import open_packed
 from geomix.report.findings import Findings, find
@@ -13,7 +14,11 @@ from geomix.report.results import SCORE, read_results
 
 
 def build_front(
-    results: Path, data: Path, studies: Mapping[str, Study], answer: str
+    results: Path,
+    data: Path,
+    studies: Mapping[str, Study],
+    answer: str,
+    geometries: Mapping[str, Geometry],
 ) -> dict[str, bytes]:
     """Build the first page, and the few numbers that `dvc exp show` and `dvc metrics diff` print.
 
@@ -22,13 +27,14 @@ def build_front(
         data: The packed data set.
         studies: All of them, by name.
         answer: The one that answers.
+        geometries: Their spaces, by name.
 
     Returns:
         Content by file name.
     """
     packed, baselines = open_packed(data), read_results(results / "baselines")
     found = {
-        name: find(name, study, read_results(results / name), baselines, packed)
+        name: find(name, study, read_results(results / name), baselines, packed, geometries)
         for name, study in studies.items()
     }
     first = found.pop(answer)
@@ -36,7 +42,7 @@ def build_front(
         "front",
         dataset=packed.card["dataset"],
         f=first,
-        others=list(found.values()),
+        others=[one for one in found.values() if one.answer.kind != "alone"],
         origin=describe_origin(packed, [first.results, *(one.results for one in found.values())]),
     )
     numbers = {one.name: list_numbers(one) for one in (first, *found.values())}
