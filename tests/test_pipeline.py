@@ -26,7 +26,9 @@ TINY: dict[str, Any] = {
     "baselines": {"seeds": ["0"]},
     "report": {"queries": 2},
     "study": {
-        "compare": {"run": {"seeds": ["0"]}},
+        "compare": {
+            "run": {"geometries": ["euclidean", "flat", "hyperbolic", "hybrid"], "seeds": ["0"]}
+        },
         "tau": {
             "run": {"geometries": ["euclidean", "flat", "hyperbolic"], "seeds": ["0"]},
             "over": {"tau": [0.1]},
@@ -34,7 +36,9 @@ TINY: dict[str, Any] = {
         "curvature": {
             "run": {"geometries": ["hyperbolic"]},
             "over": {"curvature": [0, 1]},
+            "pinned": {"tau": 0.1},
         },
+        "aa": {"run": {"geometries": ["flat"], "seeds": ["0-5"]}},
     },
     "datasets": {
         "of": {"sets": ["glyphs"]},
@@ -47,18 +51,51 @@ TINY: dict[str, Any] = {
         "names": ["euclidean", "euclidean_tuned", "hypvit", "infonce"],
     },
 }
+# Sections that are replaced as a whole.
+CONTROLS: dict[str, Any] = {
+    "run": {"geometries": ["euclidean", "dot", "flat_free"], "seeds": ["0"]},
+    "over": {"optim": {"learning_rate": [0.003]}},
+    "pinned": {"tau": 1, "lam": 1, "head": {"outputs": 3}},
+}
+BALLS: dict[str, Any] = CONTROLS | {
+    "run": {"geometries": ["hyperbolic_free"], "seeds": ["0"]},
+    "over": {"curvature": [0, 0.1, 1], "optim": {"learning_rate": [0.003]}},
+}
+WHOLE: dict[str, dict[str, Any]] = {
+    "control": {
+        "parts": {
+            "flat": CONTROLS,
+            "curved": BALLS,
+            "flat_2d": CONTROLS | {"pinned": CONTROLS["pinned"] | {"head": {"outputs": 2}}},
+            "curved_2d": BALLS | {"pinned": BALLS["pinned"] | {"head": {"outputs": 2}}},
+        }
+    },
+    "datasets": {"own": {}},
+    "systems": {"common": {"epochs": 1}},
+}
+PARTS = {
+    f"{dataset}-{part}" for dataset in ("tree", "grid") for part in WHOLE["control"]["parts"]
+}
+CONTROL = {f"control@{part}" for part in PARTS}
 COMPARED = {f"compare@{name}-0" for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
 TRAINED = {
     *COMPARED,
     *(f"tau@{name}-0.1-0" for name in ("euclidean", "flat", "hyperbolic")),
     *(f"curvature@hyperbolic-{curvature}-0" for curvature in (0, 1)),
+    "aa@flat-0-5",
+    *CONTROL,
     "baselines",
 }
-STUDIES = ("compare", "tau", "curvature")
+STUDIES = ("compare", "tau", "curvature", "aa")
 PAGES = {f"page@{study}" for study in STUDIES}
 EVALUATED = {f"evaluate@{study}" for study in STUDIES} | {"evaluate_baselines"}
-DATA = {f"flows/data/dvc.yaml:{stage}@glyphs" for stage in ("download", "preprocess")}
-STAGES = {"check", "report"} | TRAINED | PAGES | EVALUATED | DATA
+EVALUATED |= {f"evaluate_control@{part}" for part in PARTS}
+DATA = {
+    f"flows/data/dvc.yaml:{stage}@{dataset}"
+    for stage in ("download", "preprocess")
+    for dataset in ("glyphs", "tree", "grid")
+}
+STAGES = {"check", "page_control", "report"} | TRAINED | PAGES | EVALUATED | DATA
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -101,7 +138,10 @@ def lay_tiny(path: Path) -> None:
     yaml = YAML()
     yaml.width = 10**6
     content = yaml.load(path.read_text())
-    content["datasets"]["own"] = {}
+    for section, settings in WHOLE.items():
+        content[section].update(settings)
+    for own in content["control"]["own"].values():
+        own["epochs"] = 2
     for key, value in flatten(TINY).items():
         *sections, last = key.split(".")
         target = content
@@ -139,10 +179,12 @@ def test_a_second_run_executes_nothing(clone: Path) -> None:
 
 def test_the_first_page_answers_from_this_run(clone: Path) -> None:
     page = (clone / "reports" / "README.md").read_text()
-    # A few steps train no geometry above the raw pixels, and that is said first.
-    assert page.splitlines()[2].startswith("**Training failed on glyphs: ")
-    assert page.splitlines()[4].startswith("**On glyphs, ")
-    for study in STUDIES:
+    # A few steps calibrate nothing and train no geometry above the raw pixels: that is said first.
+    assert page.splitlines()[2].startswith("**Not calibrated: the [calibration](control.md) did")
+    assert page.splitlines()[5].startswith("**Training failed on glyphs: ")
+    assert page.splitlines()[7].startswith("**On glyphs, ")
+    assert (clone / "reports/control.md").read_text().splitlines()[2].startswith("**fail**")
+    for study in STUDIES[:-1]:  # the repeats have their place beside the calibration
         assert f"glyphs/{study}/" in page
         assert (clone / "reports/glyphs" / study / "README.md").is_file()
     metrics = json.loads((clone / "reports" / "metrics.json").read_text())
@@ -280,7 +322,7 @@ def test_a_change_makes_stale_what_it_concerns_and_nothing_else(
         ("src/geomix/negatives/hard.py", set()),
         ("src/geomix/regularisers/hier.py", set()),
         ("src/geomix/negatives/uniform.py", TRAINED - {"baselines"}),
-        ("src/geomix/report/render.py", PAGES | {"report"}),
+        ("src/geomix/report/render.py", PAGES | {"page_control", "report"}),
         ("systems/hcl.yaml", set()),
     ],
 )
@@ -352,7 +394,7 @@ def test_damaged_data_stops_every_stage_that_reads_it(clone: Path, name: str, me
             "train --geometry flat --seeds 0 --tau 0.1",
             "baselines --seeds 0",
             "evaluate --study study.tau --runs runs/glyphs/tau",
-            f"page --study study.tau {results}",
+            f"page --control reports/control.csv --study study.tau {results}",
         ):
             line = f"python -m stages.{command} --data data/packed/glyphs --out runs/new"
             result = run(clone, *line.split())
