@@ -88,7 +88,7 @@ def checks_of(table: Table, control: Control) -> dict[tuple[str, str], Check]:
 
 def where(table: Table, **values: object) -> pd.Series:
     """Return which rows of 3 outputs and the best learning rate have given values."""
-    rows = (table["head.outputs"] == 3) & (table["optim.learning_rate"] == 0.003)
+    rows = (table["head.outputs"] == 3) & (table["optim.learning_rate"] == 0.01)
     for key, value in values.items():
         rows &= table[key] == value
     return rows
