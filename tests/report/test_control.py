@@ -212,7 +212,9 @@ def build(tmp_path: Path, kept_packed: Path, control: Control) -> Build:
     def build(table: Table) -> dict[str, bytes]:
         for dataset, part in product(control.of.sets, control.parts):
             rows = table[table["dataset"] == dataset]
-            rows = rows[rows["geometry"].isin(control.parts[part].geometries)]
+            study = control.parts[part]
+            rows = rows[rows["geometry"].isin(study.geometries)]
+            rows = rows[rows["head.outputs"] == study.fixed["head.outputs"]]
             folder = tmp_path / "control" / dataset / part
             folder.mkdir(parents=True)
             rows.drop(columns="dataset").to_csv(folder / "metrics.csv", index=False)
