@@ -73,9 +73,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "datasets": {"own": {}},
     "systems": {"common": {"epochs": 1}},
 }
-PARTS = {
-    f"{dataset}-{part}" for dataset in ("tree", "grid") for part in WHOLE["control"]["parts"]
-}
+PARTS = {f"{dataset}-{part}" for dataset in ("tree", "grid") for part in WHOLE["control"]["parts"]}
 CONTROL = {f"control@{part}" for part in PARTS}
 COMPARED = {f"compare@{name}-0" for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
 TRAINED = {

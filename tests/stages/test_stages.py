@@ -121,7 +121,11 @@ CELL = "--seeds 0 --data data --out out"
             "systems/euclidean.yaml: not found",
         ),
         ("preprocess", "--dataset glyphs --raw raw --out out", "raw/manifest.json: not found"),
-        ("report", "--control c --results results --data data --out reports", "data/card.json: not found"),
+        (
+            "report",
+            "--control c --results results --data data --out reports",
+            "data/card.json: not found",
+        ),
         (
             "evaluate",
             "--study all --runs runs --data data --out out",
