@@ -161,6 +161,8 @@ def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> No
     assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 3)
     assert own.optim == top.optim.model_copy(update={"learning_rate": 0.001})
     assert own.head == top.head
+    wordnet = load(CellParams, own="lineage.wordnet", path=path)
+    assert (wordnet.dataset, wordnet.relevance, wordnet.head.norm) == ("wordnet", "lineage", "none")
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:

@@ -106,7 +106,7 @@ def load(
         part: Its fields are top-level keys of params.yaml.
         overlays: Nested settings laid over the file, the last one uppermost.
         own: A section and a data set, such as datasets.omniglot, whose settings under
-            `datasets.own` are laid over the file before these.
+            `datasets.own`, and what `datasets` pins, are laid over the file before these.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Raises:
@@ -121,7 +121,8 @@ def load(
         if dataset not in known.get(section, {}):
             names = ", ".join(f"{key}.{name}" for key, sets in known.items() for name in sets)
             raise InputError(f"command line: --own: found {own}, expected one of {names}")
-        overlays = ({"dataset": dataset}, raw[section]["own"][dataset], *overlays)
+        pinned = raw[section].get("pinned", {})  # of the study: it holds for its baselines too
+        overlays = ({"dataset": dataset}, pinned, raw[section]["own"][dataset], *overlays)
         origin = f"params.yaml with {section}.own.{dataset}"
     if overlays:
         for overlay in overlays:
