@@ -265,10 +265,14 @@ def test_dvc_lock_is_of_this_code_and_these_params() -> None:
     targets = [str(path) for path in FLOWS.values()]
     command = [sys.executable, "-m", "dvc", "status", "--json", *targets]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    locked = {name for path in FLOWS.values() for name in locked_stages(ROOT / path)}
+    locked = {
+        f"{flow and f'flows/{flow}/dvc.yaml:'}{name}"
+        for flow, path in FLOWS.items()
+        for name in locked_stages(ROOT / path)
+    }
     changes = []
     for stage, entries in json.loads(result.stdout).items():
-        for entry in entries if stage.split(":")[-1] in locked else []:
+        for entry in entries if stage in locked else []:
             for kind, items in entry.items() if isinstance(entry, dict) else [(entry, {})]:
                 kept = {path: what for path, what in items.items() if not absent(path, what)}
                 if kept or not items:

@@ -162,7 +162,7 @@ def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> No
     assert own.optim == top.optim.model_copy(update={"learning_rate": 0.001})
     assert own.head == top.head
     wordnet = load(CellParams, own="lineage.wordnet", path=path)
-    assert (wordnet.dataset, wordnet.relevance, wordnet.head.norm) == ("wordnet", "lineage", "none")
+    assert (wordnet.relevance, wordnet.head.norm) == ("lineage", "none")
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
