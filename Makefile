@@ -1,5 +1,5 @@
 # make repro: the default flow, on all cores. make datasets: a study on several data sets. make systems: the literature's
-# systems. make lineage: hierarchies. make further: tau with curvature, dimensions.
+# systems. make lineage: hierarchies. make further: tau with curvature, dimensions. make kernel: photographs.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
@@ -10,7 +10,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro datasets lineage further systems preset test check
+.PHONY: install repro datasets lineage kernel further systems preset test check
 
 install: $(VENV)/installed
 
@@ -57,6 +57,13 @@ lineage: install
 	$(RUN)
 	@for page in reports/*/lineage/README.md; do sed '/^## /,$$d' "$$page"; done
 	@echo "Open reports/<dataset>/lineage/README.md"
+
+kernel: FLOW = flows/kernel/dvc.yaml
+kernel: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['kernel']['of']['sets']))
+kernel: install
+	$(RUN)
+	@for page in reports/*/kernel/README.md; do sed '/^## /,$$d' "$$page"; done
+	@echo "Open reports/<dataset>/kernel/README.md"
 
 further: FLOW = flows/further/dvc.yaml
 further: FIRST = check evaluate_baselines

@@ -38,8 +38,9 @@ def main() -> None:
     from geomix.report.lineage import build_lineage
     from geomix.report.page import build_page
     from geomix.report.render import write_folder
+    from geomix.report.results import scored_lineages
 
-    build = build_lineage if params.task == "lineage" else build_page
+    build = build_lineage if scored_lineages(given.results) else build_page
     name = given.study.removeprefix("study.").removeprefix("further.")
     files = build(name, study, given.results, given.baselines, given.data, params)
     write_folder(open_uncalibrated(files, given.control, given.out), given.out)

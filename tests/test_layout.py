@@ -238,7 +238,7 @@ def test_evaluate_names_the_cells_that_train_writes() -> None:
         assert {cell.rpartition("/")[0] for cell in study.cells()} == below(
             f"runs/{dataset}/{name}"
         )
-    for name in ("datasets", "lineage"):
+    for name in ("datasets", "lineage", "kernel"):
         study = getattr(params, name)
         for dataset in study.of.sets:
             expected = {cell.rpartition("/")[0] for cell in study.cells()}

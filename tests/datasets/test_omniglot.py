@@ -45,6 +45,10 @@ def test_background_is_train_and_evaluation_is_test(raw: Path) -> None:
     assert row.to_dict() == {"label": "Greek/character02", "alphabet": "Greek", "split": "train"}
 
 
+def test_an_alphabet_stays_in_one_split(raw: Path) -> None:
+    assert omniglot.read(raw, GATES).unit == "branch"
+
+
 def test_each_row_gets_its_drawing(raw: Path) -> None:
     listing = omniglot.read(raw, GATES)
     contents = dict(listing.images())

@@ -16,7 +16,7 @@ from geomix.evaluate.choose import choose_values
 from geomix.evaluate.classes import choose_ranks
 from geomix.evaluate.rounded import recall_rounded
 from geomix.evaluate.score import find_task, remove_strays, score_study
-from geomix.files import write_json
+from geomix.files import read_json, write_json
 from geomix.geometry.geometry import geometry_from
 
 MACHINE = {"torch": "2", "device": "CPU"}
@@ -277,6 +277,17 @@ def test_val_chooses_by_what_the_task_is_scored_with() -> None:
     equal = metrics.assign(stress=0.3, lineage_score=0.3)
     for task in ("lineage", "distances"):
         assert choose_values(equal, ["tau"], task) == {"ball": {"tau": 0.1}}
+
+
+def test_lineages_of_leaves_alone_are_scored_as_classes(packed: Packed, tmp_path: Path) -> None:
+    write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "class", "study")
+    path = tmp_path / "runs" / "cell" / "geometry.json"
+    write_json(path, read_json(path) | {"task": "lineage"})
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "lineage", "study")
+    for name in ("metrics.csv", "chosen.json"):
+        expected = (tmp_path / "class" / name).read_bytes()
+        assert (tmp_path / "lineage" / name).read_bytes() == expected
 
 
 def test_classes_of_one_sample_each_are_refused(packed: Packed, tmp_path: Path) -> None:

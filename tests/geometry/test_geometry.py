@@ -456,6 +456,18 @@ def test_controls_are_the_sum_of_their_parts_built_by_hand() -> None:
     torch.testing.assert_close(radii, (x.norm(dim=-1) * 6**-0.5).clamp(max=1.2), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("space", ["ball", "flat", "inner"])
+def test_a_scale_given_as_a_radius_takes_outputs_of_variance_one_there(space: str) -> None:
+    part = {"space": space, "weight": 1, "scale": {"radius": 2}, "clip_radius": None}
+    entry = ENTRY.validate_python({"part": part | {"outputs": {"start": 0, "stop": 400}}})
+    geometry = build_geometry(entry, tau=TAU, curvature=1, lam=None, dimensions=500)
+    assert geometry.describe()["spaces"][0]["scale"] == pytest.approx(0.1)
+    outputs = torch.randn(300, 500, generator=torch.Generator().manual_seed(0))
+    radii = geometry.radii(geometry.place(outputs))
+    assert radii is not None
+    assert float(radii.mean()) == pytest.approx(2, rel=0.01)
+
+
 def test_a_learned_scale_starts_at_one_over_root_dimensions_and_lam_is_a_weight() -> None:
     geometry = build(PARTS, tau=TAU, curvature=0.3, lam=2, dimensions=16)
     description = geometry.describe()

@@ -118,10 +118,19 @@ class Sphere(Weighted):
     space: Literal["sphere"]
 
 
+class Radius(Section):
+    """A scale that takes outputs of variance 1, as `head.norm` makes them, to a mean radius.
+
+    It is the radius over the root of the number of outputs.
+    """
+
+    radius: Positive
+
+
 class Scaled(Weighted):
     """What flat space, inner product and ball share; a clip radius of null clips nothing."""
 
-    scale: Positive | Literal["learned"]
+    scale: Positive | Literal["learned"] | Radius
     clip_radius: Positive | None
     normalize: bool = False
 

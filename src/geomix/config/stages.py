@@ -107,6 +107,7 @@ class StudyParams(Section):
     baselines: Baselines
     datasets: Datasets
     lineage: Datasets
+    kernel: Datasets
     systems: Systems
 
 
@@ -118,12 +119,14 @@ def list_studies(params: StudyParams) -> dict[str, Study]:
         **{f"control.{name}": study for name, study in params.control.parts.items()},
         "datasets": params.datasets,
         "lineage": params.lineage,
+        "kernel": params.kernel,
     }
 
 
 def list_own(params: StudyParams) -> dict[str, dict[Dataset, dict[str, Any]]]:
     """Return by section what each of its data sets lays over params.yaml."""
-    return {name: getattr(params, name).own for name in ("datasets", "lineage", "control")}
+    sections = "datasets", "lineage", "kernel", "control"
+    return {name: getattr(params, name).own for name in sections}
 
 
 def find_study(params: StudyParams, key: str) -> Evaluated:

@@ -126,4 +126,5 @@ def read(raw: Path, gates: Mapping[str, Mapping[str, int]] = GATES) -> Listing:
                 {"id": name, "label": label, "alphabet": label.partition("/")[0], "split": split}
             )
             places.append((path, member))
-    return Listing(pd.DataFrame(rows), ("alphabet",), archive_images(places), channels=1, side=SIDE)
+    images = archive_images(places)
+    return Listing(pd.DataFrame(rows), ("alphabet",), images, channels=1, side=SIDE, unit="branch")

@@ -103,6 +103,14 @@ class Family:
         return ~related(self.gallery[anchors], self.gallery[items]).related
 
 
+def any_ancestor(packed: Packed) -> bool:
+    """Say whether any sample's node is above another's: else relatives are of one class."""
+    lineages = packed.lineages
+    above = lineages.codes.copy()
+    above[np.arange(len(above)), lineages.depth - 1] = -1  # all but the own node
+    return bool(np.isin(lineages.node, above).any())
+
+
 def build_family(packed: Packed, split: str) -> Family:
     """Build the gallery of a split.
 
@@ -127,6 +135,7 @@ def rank_points(points: Tensor, geometry: Geometry) -> Rank:
     placed = geometry.place(points)
 
     def rank(queries: np.ndarray, start: int) -> Ranked:
+        """Search the gallery from a row on."""
         among = bool(queries[0] >= start)
         exclude = queries - start if among else None
         count = len(points) - start - among
@@ -142,6 +151,7 @@ def rank_constant(scores: np.ndarray) -> Rank:
     """Return the same ranking for each query: by scores of the gallery, (G,), the highest first."""
 
     def rank(queries: np.ndarray, start: int) -> Ranked:
+        """Return the one order for all queries, without themselves."""
         order = np.argsort(-scores[start:], kind="stable")
         lists = np.tile(order, (len(queries), 1))
         if queries[0] >= start:
@@ -164,6 +174,7 @@ def score_held_out(ranked: Ranked, queries: Lineages, items: Lineages) -> Values
     """
 
     def in_order(values: np.ndarray) -> np.ndarray:
+        """Put values of all items (q, n) in the order of the rankings."""
         return np.take_along_axis(values, ranked.lists, 1)
 
     kin = related(queries, items)

@@ -55,6 +55,7 @@ def recall_rounded(
     relevant = count_relevant(asked, there, excluded)
 
     def recall(found: np.ndarray) -> float:
+        """Return recall at 1 of the nearest item of each query."""
         hits = relevance(found[:, None], asked, there)
         return float(np.nanmean(recall_at_k(hits, relevant, 1)))
 

@@ -15,7 +15,7 @@ from geomix.evaluate.cells import Cell, Scored, read_cell
 from geomix.evaluate.choose import choose_values
 from geomix.evaluate.classes import score_classes
 from geomix.evaluate.distances import COLUMNS, score_distances
-from geomix.evaluate.lineage import CONSTANTS, score_constant, score_lineages
+from geomix.evaluate.lineage import CONSTANTS, any_ancestor, score_constant, score_lineages
 from geomix.evaluate.tree import score_tree
 from geomix.files import new_folder, read_json, write_json
 
@@ -66,6 +66,8 @@ def score_study(
 ) -> None:
     """Score all cells of a study in one process, by the task that they were trained for.
 
+    Lineages of which none begins with another are classes, and are scored as classes.
+
     Args:
         runs: The folder of the study's cells.
         cells: Their places in it.
@@ -86,12 +88,15 @@ def score_study(
             or the data set has nothing that the task could score.
     """
     task = find_task(runs, cells)
+    if task == "lineage" and not any_ancestor(packed):
+        task = "class"
     rows: list[dict[str, Any]] = []
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
     trees: list[dict[str, Any]] = []
 
     def collect(place: str, identity: Mapping[str, Any], scored: Scored) -> None:
+        """Keep the rows of a cell and the values of its queries."""
         for row, values in scored:
             rows.append({"cell": place, **identity, **row})
             per_query.update({f"{place}/{key}": value for key, value in values.items()})

@@ -219,7 +219,8 @@ def build_geometry(
         curvature: c >= 0 of balls and power distances without one of their own; at 0 such a space
             becomes its limit, the flat space. None if there is no such space.
         lam: The value of the weight `lam`. None if no weight is `lam`.
-        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(outputs of the space).
+        dimensions: D of the embeddings; a learned scale starts at 1 / sqrt(outputs of the space),
+            and one that is given as a radius is radius / sqrt(outputs of the space).
 
     Raises:
         InputError: If a number is missing or out of range.
@@ -253,7 +254,7 @@ def _build_space(part: sections.Space, curvature: float | None, dimensions: int)
     if isinstance(part, sections.Power):
         bend = _curvature_of(part, curvature)
         return Power(bend, part.radius) if bend else Flat(part.radius, None, normalize=True)
-    scale = 1 / math.sqrt(dimensions) if part.scale == "learned" else part.scale
+    scale = _scale_of(part.scale, dimensions)
     scaling = (scale, part.clip_radius, part.scale == "learned", part.normalize)
     if isinstance(part, sections.Inner):
         return Inner(*scaling)
@@ -262,6 +263,15 @@ def _build_space(part: sections.Space, curvature: float | None, dimensions: int)
         if bend:
             return Ball(bend, *scaling, part.learn_curvature)
     return Flat(*scaling)
+
+
+def _scale_of(scale: float | str | sections.Radius, dimensions: int) -> float:
+    """Return the factor on embeddings, of a learned one its start."""
+    if isinstance(scale, int | float):
+        return scale
+    # outputs of variance 1 have a norm near the root of their number
+    radius = scale.radius if isinstance(scale, sections.Radius) else 1
+    return radius / math.sqrt(dimensions)
 
 
 def _curvature_of(part: sections.Ball | sections.Power, curvature: float | None) -> float:

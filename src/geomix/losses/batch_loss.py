@@ -65,6 +65,7 @@ def weighted(log_weights: LogitLoss) -> OnLogits:
     """
 
     def loss(logits: Tensor, rows: Table, columns: Table) -> Tensor:
+        """Return the weighted loss, a scalar."""
         with torch.no_grad():
             found = log_weights(logits.detach(), rows, columns)
         return pairwise_cross_entropy(logits, rows, columns, found)

@@ -63,6 +63,15 @@ def read_results(folder: Path) -> Results:
     return Results(metrics, per_query, read_json(folder / "machine.json"))
 
 
+def scored_lineages(folder: Path) -> bool:
+    """Say whether evaluate scored lineages, rather than classes.
+
+    Raises:
+        InputError: If the table of metrics is missing.
+    """
+    return "lineage_score" in read_metrics(folder)
+
+
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Read the table that evaluate wrote, a row for each cell, split and search.
 

@@ -106,6 +106,7 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int) -> tuple[FirstPass
         slack = x[0].new_full((len(x[0]),), sum(errors))
 
         def similarities(rows: Tensor, tile: slice) -> Tensor:
+            """Return the weighted sums of queries and a tile of the gallery."""
             return geometry.similarity([a[rows] for a in x], [b[tile] for b in y], torch.float32)
 
         tiled = _tiled_pass(similarities, slack, size)
@@ -118,7 +119,8 @@ def _passes(geometry: Geometry, x: Points, y: Points, k: int) -> tuple[FirstPass
     error = _largest_error(queries, gallery)
     slack = EPS64 * (1 + largest.log()) * error
 
-    def lift(rows: Tensor) -> Tensor:  # again, because all queries at once would take much memory
+    def lift(rows: Tensor) -> Tensor:
+        """Lift some queries again, because all at once would take much memory."""
         return space.as_inner_product(x[0][rows])[0]
 
     tiled = _tiled_pass(lambda rows, tile: lift(rows) @ gallery[tile].T, slack, size)
@@ -148,6 +150,7 @@ def _faiss_pass(lift: Callable[[Tensor], Tensor], gallery: Tensor, error: Tensor
     slack = EPS32 * error + terms * UNDERFLOW
 
     def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Search the index."""
         found = index.search(lift(rows).float().numpy(), count)
         scores, items = map(torch.from_numpy, found)
         return scores, items, slack[rows], scores[:, -1] + slack[rows]
@@ -159,6 +162,7 @@ def _tiled_pass(score: Score, slack: Tensor, size: int) -> FirstPass:
     """Propose by scores, a block of queries and a tile of a gallery of this size at a time."""
 
     def propose_block(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Keep the highest scores while tiles go by."""
         scores, items = slack.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
         for start in range(0, size, TILE):
             tile = score(rows, slice(start, start + TILE))
@@ -169,6 +173,7 @@ def _tiled_pass(score: Score, slack: Tensor, size: int) -> FirstPass:
         return scores, items
 
     def propose(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Search block by block."""
         blocks = rows.split(max(1, BLOCK // min(size, TILE)))
         proposed = [propose_block(block, count) for block in blocks]
         scores, items = (torch.cat(parts) for parts in zip(*proposed, strict=True))
