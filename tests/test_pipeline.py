@@ -251,6 +251,17 @@ def test_the_systems_run_and_are_compared(clone: Path) -> None:
     assert not repro(clone, flow)
 
 
+def test_relevance_by_lineage_runs_on_a_data_set_of_classes(clone: Path) -> None:
+    page = clone / "reports/glyphs/compare/README.md"
+    before = page.read_bytes()
+    with edited(clone / "params.yaml", "^relevance: class", "relevance: lineage"):
+        assert repro(clone, "page@compare") >= COMPARED | {"page@compare", "evaluate_baselines"}
+        assert "R@1" in page.read_text()
+        assert page.read_bytes() != before
+    assert repro(clone, "page@compare") >= {"page@compare"}
+    assert page.read_bytes() == before
+
+
 RATE = """
   rate:
     <<: *cell
