@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,15 @@ from geomix.report.contrasts import (
     find_need,
     find_smallest,
 )
-from geomix.report.crossed import Gap, measure_gap
+from geomix.report.crossed import (
+    ALPHA,
+    Gap,
+    blend_freedom,
+    count_classes,
+    measure_gap,
+    pool_seeds,
+    split_variance,
+)
 
 
 def gap_of(
@@ -295,3 +304,64 @@ def test_a_verdict_against_several_controls_is_seldom_wrong(
         errors += contrast_controls(gaps, margin).verdict == wrong
     # One draw in ten thousand of a true share of 5 % is above this.
     assert errors <= stats.binom.ppf(1 - 1e-4, draws, 0.05)
+
+
+def p_helps_of_draws(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the p of "helps" of many draws, as `contrast_controls` would.
+
+    Args:
+        values: Mean values by class of a setting and its controls, (draws, G, S, C).
+        shares: Of the queries in each class, (C,).
+    """
+    means = values @ shares
+    p = np.zeros(len(values))
+    for control in range(1, values.shape[1]):
+        tables = values[:, 0] - values[:, control]
+        alone = (tables @ shares).var(axis=1, ddof=1).tolist()
+        pools = [pool_seeds(*one) for one in zip(means, alone, strict=True)]
+        spread, freedom = np.array(pools).T
+        parts = split_variance(tables, shares, spread)
+        blended = blend_freedom(parts, count_classes(shares) - 1, freedom)
+        gains = (tables @ shares).mean(axis=1)
+        p = np.maximum(p, stats.t.sf(gains / np.sqrt(parts.sum(axis=0)), blended))
+    return p
+
+
+def draw_values(
+    gains: Sequence[float], seeds: int, sizes: np.ndarray, draws: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the values of a setting and of controls that it gains this much over, and shares."""
+    random, shares = np.random.default_rng(0), sizes / sizes.sum()
+    count, classes = 1 + len(gains), len(sizes)
+    unit = math.sqrt((shares**2).sum())  # of the mean over classes
+    values = (
+        random.normal(size=(draws, count, 1, classes))
+        + math.sqrt(seeds) * unit * random.normal(size=(draws, count, seeds, 1))
+        + random.normal(size=(draws, count, seeds, classes))
+    )
+    values[:, 1:] -= unit * np.array(gains)[:, None, None]
+    return values, shares
+
+
+EQUAL_TO_ONE = [(0, 9, 9), (0, 3, 3), (0, 0, 9), (0, 1, 1)]
+MANY = np.random.default_rng(40).integers(2, 21, 40)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("sizes", [np.full(8, 10), MANY], ids=["few", "many"])
+@pytest.mark.parametrize("gains", EQUAL_TO_ONE)
+def test_a_setting_that_equals_one_control_and_beats_the_others_seldom_helps(
+    seeds: int, sizes: np.ndarray, gains: Sequence[float]
+) -> None:
+    values, shares = draw_values(gains, seeds, sizes, 4000)
+    assert (p_helps_of_draws(values, shares) < ALPHA).mean() <= 0.05
+
+
+def test_draws_are_judged_as_contrasts_are() -> None:
+    values, shares = draw_values((1, 2, 4), 5, MANY, 20)
+    queries = np.repeat(np.arange(len(MANY)), MANY)
+    for table, p in zip(values, p_helps_of_draws(values, shares), strict=True):
+        settings = table @ shares
+        first, *controls = table[:, :, queries]
+        gaps = [measure_gap(first, control, queries, settings) for control in controls]
+        assert contrast_controls(gaps, 1).p_helps == pytest.approx(p)
