@@ -1,0 +1,50 @@
+"""The questions of a verdict, named before anything is trained.
+
+A question sets one geometry against controls that share all with it but what is asked about.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+FLAT = ("euclidean", "chord", "power", "flat_free", "dot")  # single geometries without curvature
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether a geometry is better than each of its controls.
+
+    Attributes:
+        name: What it is called in a table.
+        subject: What is asked about, as the subject of a sentence.
+        setting: The geometry that has it.
+        controls: Those that do not.
+        needs: What has to act for an answer: a curvature that bends the loss, radii that differ, or
+            nothing further.
+    """
+
+    name: str
+    subject: str
+    setting: str
+    controls: tuple[str, ...]
+    needs: Literal["curvature", "radii", "nothing"]
+
+    def list_missing(self, trained: Collection[str]) -> list[str]:
+        """Return the geometries without which it cannot be asked, in order."""
+        return [name for name in (self.setting, *self.controls) if name not in trained]
+
+
+QUESTIONS = (
+    Question("curvature", "curvature", "hyperbolic_free", FLAT, "curvature"),
+    Question("kernel", "the kernel of a distance", "chord", ("euclidean",), "nothing"),
+    Question("ball's kernel", "the kernel of a ball", "power", ("chord",), "nothing"),
+    Question("radius", "a free radius", "flat_free", ("chord",), "radii"),
+    Question("norm", "a free norm", "dot", ("euclidean",), "radii"),
+    Question(
+        "hybrid",
+        "the hybrid",
+        "hybrid_free",
+        ("hybrid_flat", *FLAT, "hyperbolic_free"),
+        "curvature",
+    ),
+)

@@ -1,0 +1,227 @@
+"""What results allow one to say of each question: from per-query scores to a verdict.
+
+Guards come before the evidence, in this order: the instrument is not calibrated; training failed;
+what is asked about could not act, or was not used. A difference says nothing where one of them
+holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geomix.errors import InputError
+from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_holm
+from geomix.report.crossed import ALPHA, Gap, measure_gap
+from geomix.report.kinds import UNUSED
+from geomix.report.lineage import CONSTANTS
+from geomix.report.questions import QUESTIONS, Question
+from geomix.report.results import Results
+from geomix.report.tasks import Task
+from geomix.report.text import list_words
+from geomix.report.winners import Winners, average_below
+
+MEANINGS = {
+    "helps": "better than each control: the interval of the gain lies above 0",
+    "hurts": "worse than the control that val chose: the interval lies below 0",
+    "equal within the margin": "the interval lies within the margin, whether it holds 0 or not",
+    "not decidable": "none of these: a difference as large as the ends of the interval may be true",
+    "not credited": "better than each control, but not than a ranking that ignores the query",
+    "could not act": "a clip radius or a norm puts all points at one radius, where neither"
+    " curvature nor a free norm changes a ranking",
+    "not used": f"radii are free, but curvature bends the loss by less than {UNUSED} nats",
+    "training failed": "no geometry beats both raw input and the untrained network",
+    "not calibrated": "the calibration did not come out, and no difference is a finding",
+    "one seed, not tested": "there is no interval",
+    "not asked": "a geometry of the question was not trained",
+}
+# What would lead to another verdict; of an undecided one the contrast says it.
+REMEDIES = {
+    "not credited": "a gain over the ranking that ignores the query",
+    "could not act": "settings with radii that differ",
+    "not used": "settings that bend the loss",
+    "training failed": "training that beats raw input",
+    "not calibrated": "a calibration that comes out",
+    "one seed, not tested": "a second seed",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a question.
+
+    Attributes:
+        question: Named beforehand.
+        word: What may be said, a key of `MEANINGS`.
+        contrast: The evidence; none where it was not asked.
+        controls: In the order of its gaps: the one that val chose first.
+        missing: The geometries without which it was not asked.
+    """
+
+    question: Question
+    word: str
+    contrast: Contrast | None = None
+    controls: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def hardest(self) -> str | None:
+        """The control with the highest mean, from which the gain is measured."""
+        if self.contrast is None:
+            return None
+        gaps = zip(self.contrast.gaps, self.controls, strict=True)
+        return min(gaps, key=lambda pair: pair[0].mean)[1]
+
+    @property
+    def remedy(self) -> str | None:
+        """What would decide, or lead to another verdict; nothing where there is an answer."""
+        if self.word == "not asked":
+            return f"training of {list_words(self.missing)}"
+        if self.word != "not decidable" or self.contrast is None:
+            return REMEDIES.get(self.word)
+        need = self.contrast.need
+        # A difference as large as the margin would be seen: the true one is smaller than that.
+        return need.words if need != Need(0, 0) else "more seeds than would show the margin"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The answers of a task.
+
+    Attributes:
+        task: What was scored.
+        verdicts: One for each question.
+        below: Mean test rows that winners must beat: raw input, the untrained network, and rankings
+            that ignore the query.
+        seeds: Of each winner.
+        groups: Classes or parents that have test queries with a score.
+    """
+
+    task: Task
+    verdicts: list[Verdict]
+    below: dict[str, dict[str, Any]]
+    seeds: int
+    groups: int
+
+
+def judge(
+    task: Task, winners: Winners, baselines: Results, margin: float, calibrated: bool
+) -> Judgement:
+    """Answer all questions of a task.
+
+    Args:
+        task: What was scored.
+        winners: The tuned geometries.
+        baselines: Raw input and the untrained network; of lineages also the rankings that ignore
+            the query.
+        margin: The smallest difference that matters, a share above 0.
+        calibrated: Whether the calibration came out.
+
+    Raises:
+        InputError: If fewer than two classes or parents have queries with a score.
+    """
+    values = {name: winners.stack(name, task.metric) for name in winners.cells}
+    groups = count_groups(task, values)
+    below = average_below(baselines, [task.metric])
+    failed = has_failed(task, winners, below)
+    contrasts = contrast_all(task, values, winners.val, margin)
+    verdicts = []
+    for question in QUESTIONS:
+        if question not in contrasts:
+            missing = tuple(question.list_missing(values))
+            verdicts.append(Verdict(question, "not asked", missing=missing))
+            continue
+        contrast, controls = contrasts[question], order_controls(question, winners.val)
+        use = winners.rows[question.setting]["use"]
+        word = find_guard(question, use, failed, calibrated) or contrast.verdict
+        doubtful = word == "helps" and question.needs != "nothing" and task.ignores_queries
+        if doubtful and not beats_constants(task, values[question.setting], baselines):
+            word = "not credited"
+        verdicts.append(Verdict(question, word, contrast, controls))
+    return Judgement(task, verdicts, below, winners.seeds, groups)
+
+
+def contrast_all(
+    task: Task, values: Mapping[str, np.ndarray], val: Mapping[str, float], margin: float
+) -> dict[Question, Contrast]:
+    """Contrast each question that can be asked, corrected by Holm over all of these.
+
+    Args:
+        task: What was scored.
+        values: Of each test query by geometry, (S, Q). The variance over seeds is pooled over all.
+        val: The val score of each geometry, which names a control.
+        margin: The smallest difference that matters, a share.
+    """
+    means = np.stack([np.nanmean(one, axis=1) for one in values.values()])  # (G, S)
+    asked = [question for question in QUESTIONS if not question.list_missing(values)]
+
+    def compare(question: Question) -> list[Gap]:
+        """Measure the gap from each control."""
+        setting = values[question.setting]
+        controls = [values[name] for name in order_controls(question, val)]
+        return [measure_gap(setting, control, task.groups, means) for control in controls]
+
+    contrasts = correct_holm([contrast_controls(compare(one), margin) for one in asked])
+    return dict(zip(asked, contrasts, strict=True))
+
+
+def order_controls(question: Question, val: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the controls of a question, the one with the highest val score first."""
+    named = max(question.controls, key=lambda name: val[name])
+    return (named, *(name for name in question.controls if name != named))
+
+
+def find_guard(question: Question, use: str, failed: bool, calibrated: bool) -> str | None:
+    """Return what forbids an answer, whatever the difference; nothing where it may be read.
+
+    Args:
+        question: Needs curvature that acts, radii that differ, or neither.
+        use: Whether curvature and radii were forced, unused or used, from `add_kinds`.
+        failed: Whether training failed.
+        calibrated: Whether the calibration came out.
+    """
+    if not calibrated:
+        return "not calibrated"
+    if failed:
+        return "training failed"
+    if question.needs != "nothing" and use == "forced":
+        return "could not act"
+    return "not used" if question.needs == "curvature" and use == "unused" else None
+
+
+def has_failed(task: Task, winners: Winners, below: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say whether no geometry beats both raw input and the untrained network."""
+    constant = CONSTANTS.values()
+    best = max(row[task.metric] for name, row in below.items() if name not in constant)
+    return all(row[task.metric] <= best for row in winners.rows.values())
+
+
+def beats_constants(task: Task, values: np.ndarray, baselines: Results) -> bool:
+    """Say whether a geometry is surely better than the best ranking that ignores the query.
+
+    Args:
+        task: Of lineages.
+        values: Of each test query, (S, Q).
+        baselines: With the values of those rankings.
+    """
+    constants = [
+        baselines.per_query[f"{name}/test/tree/constant/{task.metric}"] for name in CONSTANTS
+    ]
+    best = max(constants, key=np.nanmean).astype(np.float64)
+    gap = measure_gap(values, np.broadcast_to(best, values.shape), task.groups)
+    return gap.p_above(0) < ALPHA
+
+
+def count_groups(task: Task, values: Mapping[str, np.ndarray]) -> int:
+    """Count the classes or parents that have queries with a score in all cells.
+
+    Raises:
+        InputError: If there are fewer than two.
+    """
+    scored = np.all([~np.isnan(one).any(axis=0) for one in values.values()], axis=0)
+    count = len(np.unique(task.groups[scored]))
+    if count < 2:
+        found = f"test queries with {task.score} in {count} {task.unit} ({task.name})"
+        raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
+    return count

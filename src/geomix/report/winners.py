@@ -1,0 +1,117 @@
+"""The winners of a search, as a verdict needs them: cells at fresh seeds, val scores, settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geomix.config.sections import Geometry
+from geomix.data.packed import EARLIER
+from geomix.errors import InputError
+from geomix.files import read_json
+from geomix.report.kinds import add_kinds, mark_curved
+from geomix.report.lineage import CONSTANTS, SEARCHED
+from geomix.report.results import BASELINES, Results, over_seeds, own, read_results, stack_queries
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Winners:
+    """The tuned geometries.
+
+    Attributes:
+        results: Of their cells.
+        cells: By geometry, in order of the seeds, which are the same for all.
+        rows: Mean test rows by geometry, with `kind` and `use` of `add_kinds`.
+        val: By geometry the val score that chose it.
+        settings: By geometry what val chose, by dotted key.
+    """
+
+    results: Results
+    cells: dict[str, list[str]]
+    rows: dict[str, Row]
+    val: dict[str, float]
+    settings: dict[str, dict[str, Any]]
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds."""
+        return len(next(iter(self.cells.values())))
+
+    def stack(self, geometry: str, metric: str) -> np.ndarray:
+        """Return the metric of each test query by seed, float64 (S, Q)."""
+        return stack_queries(self.results, self.cells[geometry], metric).astype(np.float64)
+
+
+def read_winners(
+    results: Path,
+    settings: Path,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    geometries: Mapping[str, Geometry],
+) -> Winners:
+    """Read the winners of a search.
+
+    Args:
+        results: What evaluate wrote of their cells.
+        settings: The folder with a folder for each geometry, in it `winner`.
+        names: Of the geometries.
+        metrics: Columns that are scores.
+        geometries: Their spaces by name.
+
+    Raises:
+        InputError: If a file or a geometry is missing, or geometries have different seeds.
+    """
+    found = read_results(results)
+    rows = own(found.metrics, "test").sort_values("seed", kind="stable")
+    cells = {name: rows.loc[rows["geometry"] == name, "cell"].tolist() for name in names}
+    _check_seeds(results, {name: rows.loc[rows["geometry"] == name, "seed"] for name in names})
+    means = over_seeds(rows[rows["geometry"].isin(list(names))], ["geometry"], metrics)
+    described = add_kinds(mark_curved(means), geometries)
+    by_name = {row["geometry"]: row for row in described.to_dict("records")}
+    return Winners(
+        results=found,
+        cells=cells,
+        rows={name: by_name[name] for name in names},
+        val={name: _read_score(settings / name / "winner" / "history.csv") for name in names},
+        settings={
+            name: read_json(settings / name / "winner" / "winner.json")["settings"]
+            for name in names
+        },
+    )
+
+
+def _check_seeds(folder: Path, seeds: Mapping[str, pd.Series]) -> None:
+    """Check that all geometries have the same seeds, at least one."""
+    first = next(iter(seeds))
+    expected = list(seeds[first])
+    for name, found in seeds.items():
+        if list(found) != expected or not expected:
+            words = f"found seeds {list(found)} of {name}, expected {expected} as of {first}"
+            raise InputError(f"{folder}/metrics.csv: {words}: run evaluate again")
+
+
+def _read_score(path: Path) -> float:
+    """Read the highest val score of a search; a trial whose training failed has none."""
+    try:
+        return float(pd.read_csv(path)["score"].max())
+    except FileNotFoundError:
+        raise InputError(f"{path}: {EARLIER}") from None
+
+
+def average_below(baselines: Results, metrics: Sequence[str]) -> dict[str, Row]:
+    """Average what winners must beat on test: raw input, the untrained network, constant rankings.
+
+    Returns:
+        A row for each by its name, constant rankings last.
+    """
+    table = baselines.metrics[baselines.metrics["split"] == "test"]
+    learned = table["vector"].isin(SEARCHED) & table["geometry"].isin(list(BASELINES))
+    constant = table["geometry"].isin(list(CONSTANTS))
+    means = over_seeds(table[learned | constant], ["geometry"], metrics)
+    means = means.replace({"geometry": BASELINES | CONSTANTS})
+    return {row["geometry"]: row for row in means.to_dict("records")}

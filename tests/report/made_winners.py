@@ -1,0 +1,179 @@
+"""Made-up winners of a search, in the files that evaluate and tuning write."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geomix.config.read import load
+from geomix.config.sections import Geometry
+from geomix.config.stages import TrainParams
+from geomix.data.packed import Packed, open_packed
+from geomix.files import write_json
+from geomix.report.lineage import DIRECTIONS
+from tests.conftest import ROOT, write_packed
+from tests.report.conftest import MACHINE
+
+SPACES: Mapping[str, Geometry] = load(TrainParams, path=ROOT / "params.yaml").geometry
+NAMES = (
+    "euclidean",
+    "chord",
+    "power",
+    "flat_free",
+    "dot",
+    "hyperbolic_free",
+    "hybrid_flat",
+    "hybrid_free",
+)
+CURVED = ("hyperbolic_free", "hybrid_free")
+SCORE = 0.5  # of a geometry without a gain
+NONE = {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
+FREE = {"clipped_share": 0.0, "radius_mean": 2.0, "radius_sd": 0.5}
+ONE = {"clipped_share": 0.0, "radius_mean": 2.3, "radius_sd": 0.0}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is made up of the winners of a data set.
+
+    Attributes:
+        gains: By geometry, what its score is above `SCORE`, in points; 0 where not said.
+        noise: Standard deviation of a class and of a seed in one geometry, in points.
+        names: The geometries that were trained.
+        seeds: Of each.
+        metrics: What is scored.
+        baseline: The score of raw input and of the untrained network, in points.
+        constants: Of lineages, the scores of rankings that ignore the query, in points.
+        forced: Geometries whose points lie at one radius.
+        unused: Geometries whose curvature bends nothing.
+        val: By geometry its val score in points; else as its gain says.
+    """
+
+    gains: Mapping[str, float] = field(default_factory=dict)
+    noise: float = 0.3
+    names: tuple[str, ...] = NAMES
+    seeds: int = 5
+    metrics: tuple[str, ...] = ("map_at_r",)
+    baseline: float = 20
+    constants: tuple[float, float] = (10, 30)
+    forced: Collection[str] = ()
+    unused: Collection[str] = ()
+    val: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def lineages(self) -> bool:
+        """Whether these are scores of lineages."""
+        return self.metrics == tuple(DIRECTIONS)
+
+    def write(self, root: Path, packed: Packed, splits: Collection[int] = ()) -> None:
+        """Write the folders `results` and `settings`."""
+        groups = group_queries(packed, self.metrics)
+        for seed, split in enumerate(("winners", *(f"split-{number}" for number in splits))):
+            write_study(root / "results" / split, *self._winners(groups, seed))
+        write_study(root / "results" / "baselines", *self._baselines(groups))
+        for name in self.names:
+            folder = root / "settings" / name / "winner"
+            folder.mkdir(parents=True)
+            settings = {"relevance": "class", "tau": 0.1, "head.norm": "batch"}
+            settings |= {"curvature": 0.7} if name in CURVED else {}
+            write_json(folder / "winner.json", {"geometry": name, "settings": settings})
+            best = self.val.get(name, 100 * SCORE + self.gains.get(name, 0)) / 100
+            table = pd.DataFrame({"trial": [0, 1, 2], "score": [best - 0.1, best, math.nan]})
+            table.to_csv(folder / "history.csv", index=False)
+
+    def _winners(self, groups: Mapping[str, np.ndarray], seed: int) -> tuple[Any, Any]:
+        """Return the rows of the metrics, and the values of each query."""
+        random, rows, arrays = np.random.default_rng(seed), [], {}
+        for name in self.names:
+            values = {metric: self._draw(name, of, random) for metric, of in groups.items()}
+            for number in range(self.seeds):
+                cell = f"{name}-10-14/{10 + number}"
+                row = {"cell": cell, "geometry": name, "seed": 10 + number, "tau": 0.1}
+                row |= {"split": "test", "vector": "head", "similarity": "own"}
+                means = {metric: np.nanmean(of[number]) for metric, of in values.items()}
+                rows.append(row | means | self._describe(name))
+                rows.append(row | dict.fromkeys(groups, 0.0) | {"similarity": "cosine"})
+                for metric, of in values.items():
+                    arrays[f"{cell}/test/head/own/{metric}"] = of[number].astype(np.float32)
+        return rows, arrays
+
+    def _draw(self, name: str, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Draw the values of each query, (S, Q), with an effect for each class and each seed."""
+        count = groups.max() + 1
+        of_class = random.normal(size=count)
+        of_seed = random.normal(size=self.seeds) / math.sqrt(count)
+        effects = of_class[groups] + of_seed[:, None]
+        score = 100 * SCORE + self.gains.get(name, 0) + self.noise * effects
+        return np.where(groups < 0, math.nan, score / 100)
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        """Return what acted in a geometry."""
+        curved = name in CURVED
+        radii = {"euclidean": NONE, "power": NONE, "chord": ONE}.get(name, FREE)
+        return {
+            "curved": curved or name == "power",
+            **(ONE if name in self.forced else radii),
+            "rank_correlation": 0.9,
+            "spread_degrees": 60.0,
+            "radius_relative": 1.7 if curved else math.nan,
+            "bend": (0.01 if name in self.unused else 0.6) if curved else math.nan,
+            "bend_beyond_kernel": 0.2 if curved else math.nan,
+            "effective_negatives": 90.0,
+            "negatives": 800.0,
+        }
+
+    def _baselines(self, groups: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
+        scores = {("vectors", "vectors", "cosine"): self.baseline}
+        scores[("untrained", "head", "cosine")] = self.baseline - 1
+        if self.lineages:
+            for name, score in zip(("depth", "descendants"), self.constants, strict=True):
+                scores[(name, "tree", "constant")] = score
+        rows, arrays = [], {}
+        for (name, vector, similarity), score in scores.items():
+            row = {"cell": name, "geometry": name, "seed": 0, "split": "test"}
+            row |= {"vector": vector, "similarity": similarity}
+            rows.append(row | dict.fromkeys(groups, score / 100))
+            for metric, of in groups.items():
+                values = np.where(of < 0, math.nan, score / 100)
+                arrays[f"{name}/test/{vector}/{similarity}/{metric}"] = values.astype(np.float32)
+        return rows, arrays
+
+
+def group_queries(packed: Packed, metrics: Collection[str]) -> dict[str, np.ndarray]:
+    """Return by metric a number for what each query belongs to; -1 where it has no score."""
+    test, train = packed.rows("test"), packed.rows("train")
+    if "leaf_ancestors" not in metrics:
+        labels = pd.factorize(packed.samples["label"].to_numpy()[test])[0]
+        return dict.fromkeys(metrics, labels)
+    paths = packed.samples["lineage"].str.rpartition("/")[0].to_numpy()
+    leaf = packed.samples["lineage"].str.count("/").to_numpy() == 2
+    below = pd.factorize(paths[train])[0]
+    return {
+        "leaf_ancestors": pd.factorize(paths[test])[0],
+        "inner_leaves": np.where(leaf[train], -1, below),
+    }
+
+
+def write_study(folder: Path, rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> None:
+    """Write what evaluate writes of a study."""
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
+    np.savez(folder / "per_query.npz", allow_pickle=False, **arrays)
+    write_json(folder / "machine.json", [MACHINE])
+
+
+def write_tree(folder: Path) -> Packed:
+    """Write a packed data set whose samples lie in a tree, inner nodes in train alone."""
+    packed = open_packed(write_packed(folder, classes=60))
+    samples = packed.samples
+    rank = samples.groupby("split").cumcount()
+    branch, twig = (rank % 4).map("branch {}".format), (rank // 4 % 5).map("twig {}".format)
+    leaf = branch + "/" + twig + "/leaf " + samples["id"]
+    inner = (branch + "/" + twig).where(rank % 3 > 0, branch)
+    held = (samples["split"] != "train") | (rank >= 60)
+    samples.assign(lineage=leaf.where(held, inner)).to_csv(folder / "samples.csv", index=False)
+    return open_packed(folder)
