@@ -8,6 +8,7 @@ from geomix.report.text import (
     correlation,
     figures,
     gap,
+    interval,
     join_lines,
     list_words,
     markdown_table,
@@ -71,3 +72,9 @@ def test_a_small_stress_has_more_decimals() -> None:
     assert stress(0.06, 0.0021) == "0.0600 ± 0.0021"
     assert stress(0.000516) == "0.00052"
     assert stress(float("nan")) == "-"
+
+
+def test_an_interval_without_ends_is_its_mean() -> None:
+    assert interval({"mean": 0.012, "low": -0.0004, "high": 0.021}) == "+1.2 [+0.0, +2.1]"
+    assert interval({"mean": 0.012, "low": None, "high": 0.021}) == "+1.2"
+    assert interval({"mean": None, "low": None, "high": None}) == "-"

@@ -1,6 +1,7 @@
 """Verdicts: made-up results of each kind read the right words, and equal evidence equal ones."""
 
 import itertools
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_guards_come_in_their_order_before_the_evidence(ask: Ask) -> None:
     ],
 )
 def test_a_guard_is_about_what_the_question_needs(needs: Any, use: str, word: str | None) -> None:
-    question = Question("", "", "a", ("b",), needs)
+    question = Question("", "a", ("b",), needs)
     assert find_guard(question, use, failed=False, calibrated=True) == word
 
 
@@ -284,6 +285,13 @@ def test_what_is_undecided_says_what_would_decide(
     assert verdict.remedy == remedy
 
 
+def test_of_lineages_more_parents_are_wanted(ask: Ask) -> None:
+    _, down = ask(**LINEAGES, gains=BALL | {"dot": 4.5}, noise=5)
+    remedy = find(down, "curvature").remedy
+    assert remedy
+    assert re.search(r"about \d+ more parent nodes", remedy)
+
+
 def test_what_cannot_be_judged_is_refused_in_one_line(
     ask: Ask, tmp_path: Path, classes: Packed
 ) -> None:
@@ -316,7 +324,7 @@ def test_one_test_class_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "winners"
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
     (task,) = list_tasks(packed, "class", "map_at_r")
-    with pytest.raises(InputError, match=r"MAP@R in 1 classes \(classes\), expected 2 or more"):
+    with pytest.raises(InputError, match="MAP@R in 1 of the test classes, expected 2 or more"):
         judge(task, winners, read_results(folder.with_name("baselines")), MARGIN, True)
 
 

@@ -32,10 +32,19 @@ class Need:
     @property
     def words(self) -> str:
         """The need, as the end of a sentence."""
+        return self.describe("test class", "test classes")
+
+    def describe(self, unit: str, units: str) -> str:
+        """Return the need, as the end of a sentence.
+
+        Args:
+            unit: What one class is called.
+            units: What several are called.
+        """
         seeds = f"about {self.seeds} more seed{'s' if self.seeds > 1 else ''}"
-        classes = f"about {self.classes} more test class{'es' if self.classes > 1 else ''}"
+        classes = f"about {self.classes} more {units if self.classes > 1 else unit}"
         if self.classes == 0:
-            return seeds if self.seeds else "no more seeds or test classes"
+            return seeds if self.seeds else f"no more seeds or {units}"
         if self.seeds == 0:
             return f"no number of seeds decides, {classes}"
         return f"neither alone decides, {seeds} and {classes}"

@@ -16,7 +16,6 @@ class Question:
 
     Attributes:
         name: What it is called in a table.
-        subject: What is asked about, as the subject of a sentence.
         setting: The geometry that has it.
         controls: Those that do not.
         needs: What has to act for an answer: a curvature that bends the loss, radii that differ, or
@@ -24,7 +23,6 @@ class Question:
     """
 
     name: str
-    subject: str
     setting: str
     controls: tuple[str, ...]
     needs: Literal["curvature", "radii", "nothing"]
@@ -35,14 +33,13 @@ class Question:
 
 
 QUESTIONS = (
-    Question("curvature", "curvature", "hyperbolic_free", FLAT, "curvature"),
-    Question("kernel", "the kernel of a distance", "chord", ("euclidean",), "nothing"),
-    Question("ball's kernel", "the kernel of a ball", "power", ("chord",), "nothing"),
-    Question("radius", "a free radius", "flat_free", ("chord",), "radii"),
-    Question("norm", "a free norm", "dot", ("euclidean",), "radii"),
+    Question("curvature", "hyperbolic_free", FLAT, "curvature"),
+    Question("kernel", "chord", ("euclidean",), "nothing"),
+    Question("ball's kernel", "power", ("chord",), "nothing"),
+    Question("radius", "flat_free", ("chord",), "radii"),
+    Question("norm", "dot", ("euclidean",), "radii"),
     Question(
         "hybrid",
-        "the hybrid",
         "hybrid_free",
         ("hybrid_flat", *FLAT, "hyperbolic_free"),
         "curvature",

@@ -52,6 +52,7 @@ def _environment() -> Environment:
         text.correlation,
         text.gap,
         text.points,
+        text.interval,
         text.settings,
         text.values,
         text.list_words,

@@ -14,6 +14,8 @@ from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.report.lineage import DIRECTIONS
 
+CLASSES = "test class", "test classes"
+PARENTS = "parent node", "parent nodes"
 METRICS = {"map_at_r": "MAP@R", "recall_at_1": "R@1"}  # of classes
 
 
@@ -26,14 +28,14 @@ class Task:
         metric: A column of metrics.csv and an array of each cell in per_query.npz.
         score: What the metric is called.
         groups: Of each test query, (Q,): its class, or the parent of its node.
-        unit: What these are called.
+        unit: What one of these is called, and several.
     """
 
     name: str
     metric: str
     score: str
     groups: np.ndarray
-    unit: str
+    unit: tuple[str, str]
 
     @property
     def ignores_queries(self) -> bool:
@@ -55,12 +57,12 @@ def list_tasks(packed: Packed, trained: Trained, metric: str) -> list[Task]:
     """
     if trained == "class":
         labels = packed.samples["label"].to_numpy()[packed.queries("test")]
-        return [Task("classes", metric, METRICS[metric], labels, "classes")]
+        return [Task("classes", metric, METRICS[metric], labels, CLASSES)]
     if trained != "lineage":
         raise InputError(f"loss: found {trained}, expected classes or lineages for a verdict")
     sides = {"leaf_ancestors": "test", "inner_leaves": "train"}  # where the queries are
     return [
-        Task(words, direction, "MAP", find_parents(packed, sides[direction]), "parents")
+        Task(words, direction, "MAP", find_parents(packed, sides[direction]), PARENTS)
         for direction, words in DIRECTIONS.items()
     ]
 

@@ -64,6 +64,14 @@ def points(differences: Sequence[float]) -> str:
     return ", ".join(f"{round(100 * one, 1) + 0:+.1f}" for one in differences)  # never -0.0
 
 
+def interval(ends: Mapping[str, float | None]) -> str:
+    """Write a difference with `mean`, `low` and `high` as `gap` does; without ends the mean."""
+    mean, low, high = (ends[key] for key in ("mean", "low", "high"))
+    if mean is None or low is None or high is None:
+        return "-" if mean is None else points([mean])
+    return f"{points([mean])} [{points([low, high])}]"
+
+
 def settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     """Write the settings of a row with their keys: tau 0.1 and curvature 3."""
     return list_words([f"{key} {number(row[key])}" for key in keys])

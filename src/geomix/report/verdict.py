@@ -18,7 +18,7 @@ from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
 from geomix.report.questions import QUESTIONS, Question
 from geomix.report.results import Results
-from geomix.report.tasks import Task
+from geomix.report.tasks import CLASSES, Task
 from geomix.report.text import list_words
 from geomix.report.winners import Winners, average_below
 
@@ -57,6 +57,7 @@ class Verdict:
         contrast: The evidence; none where it was not asked.
         controls: In the order of its gaps: the one that val chose first.
         missing: The geometries without which it was not asked.
+        unit: What one class is called, and several.
     """
 
     question: Question
@@ -64,6 +65,7 @@ class Verdict:
     contrast: Contrast | None = None
     controls: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unit: tuple[str, str] = CLASSES
 
     @property
     def hardest(self) -> str | None:
@@ -82,7 +84,9 @@ class Verdict:
             return REMEDIES.get(self.word)
         need = self.contrast.need
         # A difference as large as the margin would be seen: the true one is smaller than that.
-        return need.words if need != Need(0, 0) else "more seeds than would show the margin"
+        if need == Need(0, 0):
+            return "more seeds than would show the margin"
+        return need.describe(*self.unit)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def judge(
         doubtful = word == "helps" and question.needs != "nothing" and task.ignores_queries
         if doubtful and not beats_constants(task, values[question.setting], baselines):
             word = "not credited"
-        verdicts.append(Verdict(question, word, contrast, controls))
+        verdicts.append(Verdict(question, word, contrast, controls, unit=task.unit))
     return Judgement(task, verdicts, below, winners.seeds, groups)
 
 
@@ -222,6 +226,6 @@ def count_groups(task: Task, values: Mapping[str, np.ndarray]) -> int:
     scored = np.all([~np.isnan(one).any(axis=0) for one in values.values()], axis=0)
     count = len(np.unique(task.groups[scored]))
     if count < 2:
-        found = f"test queries with {task.score} in {count} {task.unit} ({task.name})"
+        found = f"test queries with {task.score} in {count} of the {task.unit[1]}"
         raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
     return count

@@ -1,0 +1,88 @@
+"""The figure of a verdict: the gap of each question from each control, with the margin."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from geomix.report.crossed import Gap
+from geomix.report.figures import to_png
+from geomix.report.verdict import Judgement, Verdict
+
+LINE = 0.26  # inches of a row
+NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
+OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
+
+
+def draw_gaps(found: Sequence[Judgement], margin: float) -> bytes:
+    """Draw gaps with their intervals in points, a panel for each task.
+
+    A question has a line for its name and verdict, and below it a row for each control. The control
+    that val chose is filled. The band is the margin on both sides of 0.
+
+    Args:
+        found: The answers of each task.
+        margin: In points.
+
+    Returns:
+        A PNG.
+    """
+    asked = [[one for one in task.verdicts if one.contrast] for task in found]
+    lines = max(sum(1 + len(one.controls) for one in verdicts) for verdicts in asked)
+    size = (7.2 * len(found), LINE * lines + 1.6)
+    figure, panels = plt.subplots(1, len(found), figsize=size, squeeze=False, layout="constrained")
+    for panel, task, verdicts in zip(panels[0], found, asked, strict=True):
+        _draw_band(panel, margin)
+        ticks: dict[float, str] = {}
+        height = 0.0
+        for verdict in verdicts:
+            height = _draw_question(panel, verdict, height, ticks)
+        panel.set_yticks(list(ticks), list(ticks.values()))
+        panel.set_ylim(-height + 0.4, 0.6)
+        unit = f"difference in test {task.task.score}, points [95 % interval]"
+        panel.set(xlabel=unit, title=task.task.name)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(axis="x", alpha=0.25)
+    _add_legend(panels[0][0])
+    return to_png(figure)
+
+
+def _draw_band(panel: Axes, margin: float) -> None:
+    """Draw 0 and what counts as equal to it."""
+    panel.axvspan(-margin, margin, color="0.9", zorder=0, label="within the margin")
+    panel.axvline(0, color="0.4", linewidth=1, zorder=1)
+
+
+def _draw_question(panel: Axes, verdict: Verdict, height: float, ticks: dict[float, str]) -> float:
+    """Draw a question from a height downwards, and note its ticks.
+
+    Returns:
+        The height of the next one.
+    """
+    contrast = verdict.contrast
+    assert contrast
+    title = f"{verdict.question.name}: {verdict.word}"
+    place: dict[str, Any] = {"transform": panel.get_yaxis_transform(), "va": "center"}
+    panel.text(0.01, -height, title, weight="bold", fontsize=9, **place)
+    for row, (control, gap) in enumerate(zip(verdict.controls, contrast.gaps, strict=True), 1):
+        at = -height - row
+        ticks[at] = f"{verdict.question.setting} - {control}"
+        _draw_gap(panel, gap, at, NAMED if row == 1 else OTHERS)
+    return height + 1 + len(verdict.controls)
+
+
+def _draw_gap(panel: Axes, gap: Gap, height: float, look: dict[str, Any]) -> None:
+    """Draw a gap; one seed has no interval."""
+    reach = 0.0 if gap.seeds < 2 else 100 * gap.reach
+    bar: dict[str, Any] = {"xerr": reach, "capsize": 2, "elinewidth": 1.2, "linestyle": "none"}
+    panel.errorbar(100 * gap.mean, height, **bar, **look, zorder=3)
+
+
+def _add_legend(panel: Axes) -> None:
+    """Name the band and both markers, below the panels."""
+    for label, look in (("control that val chose", NAMED), ("other controls", OTHERS)):
+        panel.plot([], [], linestyle="none", label=label, **look)
+    handles, labels = panel.get_legend_handles_labels()
+    figure: Any = panel.figure
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)

@@ -1,0 +1,259 @@
+"""The page that decides, for one data set: reports/<dataset>/<section>/, and its summary.
+
+The summary, a JSON file, has all that the first page and the sentences of this one say.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from geomix.config.base import Task as Trained
+from geomix.config.sections import Geometry
+from geomix.data.packed import open_packed
+from geomix.report.contrasts import Contrast, find_smallest
+from geomix.report.crossed import Gap
+from geomix.report.gaps import draw_gaps
+from geomix.report.page import write_csv
+from geomix.report.render import describe_origin, render
+from geomix.report.results import own, read_metrics, read_results
+from geomix.report.tasks import Task, list_tasks
+from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
+from geomix.report.winners import Winners, read_winners
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a verdict is about, as params.yaml says beforehand.
+
+    Attributes:
+        section: Of params.yaml, such as tune.
+        geometries: Those that were tuned, with their spaces.
+        splits: Numbers of further class splits on which the winners were trained.
+        trained: What the cells were trained for.
+        metric: Of classes; of lineages it is average precision.
+        margin: The smallest difference that matters, in points of the metric in percent.
+    """
+
+    section: str
+    geometries: Mapping[str, Geometry]
+    splits: Sequence[int]
+    trained: Trained
+    metric: str
+    margin: float
+
+
+@dataclass(frozen=True)
+class VerdictPage:
+    """What is written of a verdict.
+
+    Attributes:
+        files: Content by file name.
+        summary: What the first page says of it.
+    """
+
+    files: dict[str, bytes]
+    summary: Row
+
+
+def build_verdict(
+    terms: Terms, results: Path, settings: Path, data: Path, calibrated: bool
+) -> VerdictPage:
+    """Build the page of a verdict, its figure and table, and its summary.
+
+    Args:
+        terms: What it is about.
+        results: The folder with `winners`, `baselines` and `split-<n>`.
+        settings: What the search chose, a folder for each geometry.
+        data: The packed data set.
+        calibrated: Whether the calibration came out.
+
+    Raises:
+        InputError: If a result is missing, or too little is there for an interval.
+    """
+    packed, baselines = open_packed(data), read_results(results / "baselines")
+    tasks = list_tasks(packed, terms.trained, terms.metric)
+    metrics, names = [task.metric for task in tasks], list(terms.geometries)
+    winners = read_winners(results / "winners", settings, names, metrics, terms.geometries)
+    found = [judge(task, winners, baselines, terms.margin / 100, calibrated) for task in tasks]
+    summary = summarise(terms, packed.card["dataset"], winners, found)
+    page = render(
+        "verdict",
+        v=summary,
+        rows=list(winners.rows.values()),
+        below=join_below(found),
+        splits=read_splits(results, terms.splits, found),
+        meanings=MEANINGS,
+        origin=describe_origin(packed, [winners.results, baselines], verdict=describe(terms)),
+    )
+    files = {
+        "README.md": page,
+        "figure.png": draw_gaps(found, terms.margin),
+        "contrasts.csv": write_csv(list_contrasts(found)),
+    }
+    return VerdictPage(files, summary)
+
+
+def summarise(terms: Terms, dataset: str, winners: Winners, found: Sequence[Judgement]) -> Row:
+    """Return what the sentences of a page say, in plain numbers and words; None where NaN."""
+    return plain(
+        {
+            "dataset": dataset,
+            "section": terms.section,
+            "margin": terms.margin,
+            "seeds": winners.seeds,
+            "best": max(winners.val, key=lambda name: winners.val[name]),
+            "tasks": [summarise_task(one) for one in found],
+            "winners": {
+                name: {
+                    "val": winners.val[name],
+                    "use": row["use"],
+                    "kind": row["kind"],
+                    "settings": winners.settings[name],
+                    "test": {
+                        one.task.metric: [row[one.task.metric], row[f"{one.task.metric}_sd"]]
+                        for one in found
+                    },
+                }
+                for name, row in winners.rows.items()
+            },
+        }
+    )
+
+
+def summarise_task(found: Judgement) -> Row:
+    """Return what is said of a task."""
+    task = found.task
+    return {
+        "name": task.name,
+        "metric": task.metric,
+        "score": task.score,
+        "unit": task.unit[1],
+        "groups": found.groups,
+        "verdicts": {one.question.name: summarise_verdict(one) for one in found.verdicts},
+    }
+
+
+def summarise_verdict(verdict: Verdict) -> Row:
+    """Return what is said of a question; without evidence where it was not asked."""
+    contrast = verdict.contrast
+    return {
+        "word": verdict.word,
+        "setting": verdict.question.setting,
+        "controls": list(verdict.controls),
+        "missing": list(verdict.missing),
+        "remedy": verdict.remedy,
+        "hardest": verdict.hardest,
+        "gain": list_ends(contrast) if contrast else None,
+        "named": list_ends(contrast.gaps[0]) if contrast else None,
+        "smallest": contrast.smallest if contrast else None,
+    }
+
+
+def list_ends(found: Contrast | Gap) -> Row:
+    """Return the mean and the interval of a gain, or of a gap."""
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def describe(terms: Terms) -> Row:
+    """Return the terms as they stand in the provenance of the page."""
+    row = {"section": terms.section, "geometries": list(terms.geometries)}
+    return row | {"splits": list(terms.splits), "metric": terms.metric, "margin": terms.margin}
+
+
+def plain(value: Any) -> Any:
+    """Return mappings, sequences, numbers and words as JSON has them: None if not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def join_below(found: Sequence[Judgement]) -> dict[str, Row]:
+    """Return the rows of raw input and the like, with the metrics of all tasks."""
+    rows: dict[str, Row] = {}
+    for one in found:
+        for name, row in one.below.items():
+            rows.setdefault(name, {}).update(row)
+    return rows
+
+
+def read_splits(
+    results: Path, splits: Sequence[int], found: Sequence[Judgement]
+) -> dict[str, dict[str, Row]]:
+    """Read how the winners did on other class splits.
+
+    Args:
+        results: The folder with `winners` and `split-<n>`.
+        splits: Their numbers.
+        found: The tasks.
+
+    Returns:
+        By metric and split the gain of each question that was asked: the mean of the setting minus
+        that of the control which is highest there.
+    """
+    folders = {"tuned": "winners"} | {str(number): f"split-{number}" for number in splits}
+    tables = {name: read_metrics(results / folder) for name, folder in folders.items()}
+    return {
+        one.task.metric: {
+            name: gain_of_each(one, own(table, "test")) for name, table in tables.items()
+        }
+        for one in found
+    }
+
+
+def gain_of_each(found: Judgement, metrics: pd.DataFrame) -> Row:
+    """Return the gain of each question that was asked, from the rows of a split."""
+    means = metrics.groupby("geometry")[found.task.metric].mean()
+    return {
+        one.question.name: means[one.question.setting] - means[list(one.question.controls)].max()
+        for one in found.verdicts
+        if one.contrast
+    }
+
+
+def list_contrasts(found: Sequence[Judgement]) -> pd.DataFrame:
+    """List the gap of each question from each control, with all that its interval is made of."""
+    rows = []
+    for one in found:
+        for verdict in one.verdicts:
+            rows += list_gaps(one.task, verdict)
+    return pd.DataFrame(rows)
+
+
+def list_gaps(task: Task, verdict: Verdict) -> list[Row]:
+    """List the gaps of a question."""
+    contrast = verdict.contrast
+    if contrast is None:
+        return []
+    return [
+        {
+            "task": task.name,
+            "metric": task.metric,
+            "question": verdict.question.name,
+            "verdict": verdict.word,
+            "setting": verdict.question.setting,
+            "control": control,
+            "named": control == verdict.controls[0],
+            "mean": gap.mean,
+            "low": gap.low,
+            "high": gap.high,
+            "freedom": gap.freedom,
+            "variance_of_classes": gap.of_classes,
+            "variance_of_seeds": gap.of_seeds,
+            "variance_of_both": gap.of_both,
+            "smallest": find_smallest(gap),
+            "p_helps": contrast.p_helps,
+            "p_hurts": contrast.p_hurts,
+            "p_equal": contrast.p_equal,
+        }
+        for control, gap in zip(verdict.controls, contrast.gaps, strict=True)
+    ]

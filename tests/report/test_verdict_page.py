@@ -1,0 +1,210 @@
+"""The page of a verdict: it answers first, in at most 30 words, and its summary says the same."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from geomix.data.packed import open_packed
+from geomix.files import read_json, write_json
+from geomix.report.lineage import DIRECTIONS
+from geomix.report.questions import FLAT
+from geomix.report.render import _environment
+from geomix.report.verdict import MEANINGS
+from geomix.report.verdict_page import Terms, VerdictPage, build_verdict
+from tests.conftest import write_packed
+from tests.report.made_winners import NAMES, SPACES, Made, write_tree
+
+SPLITS = (1, 2)
+BALL = {"hyperbolic_free": 5, "hybrid_free": 10}
+LINEAGES: dict[str, Any] = {"metrics": tuple(DIRECTIONS)}
+KINDS: dict[str, dict[str, Any]] = {
+    "helps": {"gains": BALL},
+    "hurts": {"gains": {"dot": 9}},
+    "equal within the margin": {},
+    "not decidable": {"noise": 9},
+    "could not act": {"forced": ["hyperbolic_free"]},
+    "not used": {"unused": ["hyperbolic_free"]},
+    "training failed": {"baseline": 80},
+    "not calibrated": {"calibrated": False},
+    "one seed, not tested": {"seeds": 1},
+    "not asked": {"names": NAMES[:4] + NAMES[5:]},
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Return packed data sets: of classes, and of lineages."""
+    root = tmp_path_factory.mktemp("packed")
+    write_packed(root / "classes", classes=60)
+    write_tree(root / "tree")
+    return {False: root / "classes", True: root / "tree"}
+
+
+Build = Callable[..., VerdictPage]
+
+
+@pytest.fixture
+def build(tmp_path: Path, folders: dict[bool, Path]) -> Build:
+    """Return what builds the page of made-up winners."""
+
+    def build(calibrated: bool = True, **made: Any) -> VerdictPage:
+        one = Made(**made)
+        root = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        data = folders[one.lineages]
+        one.write(root, open_packed(data), SPLITS)
+        terms = Terms(
+            section="tune",
+            geometries={name: SPACES[name] for name in one.names},
+            splits=SPLITS,
+            trained="lineage" if one.lineages else "class",
+            metric=one.metrics[0],
+            margin=1,
+        )
+        return build_verdict(terms, root / "results", root / "settings", data, calibrated)
+
+    return build
+
+
+def text_of(page: VerdictPage) -> str:
+    return page.files["README.md"].decode()
+
+
+def first_sentence(page: VerdictPage) -> str:
+    return text_of(page).splitlines()[2].strip("*")
+
+
+@pytest.mark.parametrize("word", KINDS)
+def test_the_first_sentence_answers_whatever_was_found(build: Build, word: str) -> None:
+    page = build(**KINDS[word])
+    assert page.summary["tasks"][0]["verdicts"]["curvature"]["word"] == word
+    sentence = first_sentence(page)
+    assert sentence.startswith("On patterns, ")
+    assert len(sentence.split()) <= 30
+    text = text_of(page).partition("<details>")[0]
+    assert "nan" not in text
+    assert "None" not in text
+    widths = [line.count("|") - 1 for line in text.splitlines() if line.startswith("|")]
+    assert max(widths) <= 7
+
+
+@pytest.mark.parametrize("word", MEANINGS)
+def test_sentences_of_lineages_are_short_whatever_both_directions_are(
+    build: Build, word: str
+) -> None:
+    summary = json.loads(json.dumps(build(**LINEAGES, gains=BALL).summary))
+    for task in summary["tasks"]:
+        task["verdicts"]["curvature"] |= {"word": word, "missing": ["hyperbolic_free", *FLAT]}
+    words: Any = _environment().get_template("verdict_words.md.j2").module
+    sentence = words.answer(summary).strip()
+    assert sentence.startswith("On patterns, curvature ")
+    assert sentence.endswith(".")
+    assert len(sentence.split()) <= 30
+    one = words.sentence(summary, summary["tasks"][0])
+    assert len(one.split()) <= 30
+
+
+def test_the_sentence_has_the_figures_of_the_table(build: Build) -> None:
+    page = build(gains=BALL)
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    gain = {key: f"{100 * value:+.1f}" for key, value in one["gain"].items()}
+    figures = f"{gain['mean']} [{gain['low']}, {gain['high']}]"
+    assert first_sentence(page) == (
+        f"On patterns, curvature helps: hyperbolic_free gains {figures} points of test MAP@R over"
+        " the best of 5 tuned controls without curvature."
+    )
+    assert re.search(rf"\| curvature .*\| helps .*{re.escape(figures)}", text_of(page))
+
+
+def test_a_loss_is_one_to_the_control_that_val_chose(build: Build) -> None:
+    page = build(gains={"dot": 9, "chord": 3}, val={"chord": 80})
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    assert (one["word"], one["controls"][0], one["hardest"]) == ("hurts", "chord", "dot")
+    assert one["named"]["high"] == one["gain"]["high"]
+    assert one["gain"]["mean"] < one["named"]["mean"] - 0.05
+    assert f"{100 * one['named']['mean']:+.1f} [" in first_sentence(page)
+    assert "from chord, the control" in first_sentence(page)
+
+
+def test_lineages_have_both_directions_apart_and_rankings_that_ignore_the_query(
+    build: Build,
+) -> None:
+    page = build(**LINEAGES, gains=BALL)
+    text = text_of(page)
+    assert re.match(
+        r"On patterns, curvature helps from leaf to ancestors \(\+\d.*\) and helps from inner node"
+        r" to leaves \(\+\d.*\)\.$",
+        first_sentence(page),
+    )
+    assert [task["metric"] for task in page.summary["tasks"]] == list(DIRECTIONS)
+    for words in ("From leaf to ancestors", "From inner node to leaves"):
+        assert f"\n## {words}\n" in text
+    assert re.search(r"\| ranking by descendants .*\| 30\.0 .*\| 30\.0 ", text)
+    assert re.search(r"\| raw vectors .*\| 20\.0 .*\| 20\.0 ", text)
+
+
+def test_other_splits_have_the_gain_over_the_best_control_there(
+    build: Build, tmp_path: Path
+) -> None:
+    text = text_of(build(gains=BALL))
+    rows = [line for line in text.splitlines() if re.match(r"\| (the tuned one|1|2) ", line)]
+    assert len(rows) == 3
+    table = pd.read_csv(tmp_path / "0/results/split-2/metrics.csv")
+    means = table[table["similarity"] == "own"].groupby("geometry")["map_at_r"].mean()
+    best = means[["euclidean", "chord", "power", "flat_free", "dot"]].max()
+    assert f"| {100 * (means['hyperbolic_free'] - best):+.1f} " in rows[2]
+    assert rows[0] != rows[1] != rows[2]
+
+
+def test_settings_and_use_stand_beside_the_scores(build: Build) -> None:
+    page = build(gains=BALL, forced=["hybrid_free"])
+    text = text_of(page)
+    row = next(line for line in text.splitlines() if line.startswith("| hybrid_free "))
+    assert "tau 0.1, norm batch, curvature 0.7" in row
+    assert "could not act" in row
+    winner = page.summary["winners"]["hybrid_free"]
+    assert winner["settings"] == {
+        "relevance": "class",
+        "tau": 0.1,
+        "head.norm": "batch",
+        "curvature": 0.7,
+    }
+    assert winner["val"] == pytest.approx(0.6)
+    assert winner["test"]["map_at_r"] == pytest.approx([0.6, 0], abs=0.01)
+
+
+def test_the_table_of_contrasts_has_every_control(build: Build) -> None:
+    page = build(gains=BALL)
+    lines = page.files["contrasts.csv"].decode().splitlines()
+    assert len(lines) == 1 + 5 + 1 + 1 + 1 + 1 + 7
+    assert lines[0].startswith("task,metric,question,verdict,setting,control,named,mean,low,high")
+
+
+def test_the_summary_survives_as_json(build: Build, tmp_path: Path) -> None:
+    for word in ("helps", "one seed, not tested", "not asked"):
+        summary = build(**KINDS[word]).summary
+        path = tmp_path / "summary.json"
+        write_json(path, summary)
+        assert read_json(path) == summary
+        path.unlink()
+
+
+@pytest.mark.parametrize("made", [{"gains": BALL}, {**LINEAGES, "seeds": 1}])
+def test_the_same_results_give_the_same_bytes(build: Build, made: dict[str, Any]) -> None:
+    first, second = build(**made), build(**made)
+    assert first == second
+
+
+def test_a_search_without_further_splits_has_no_table_of_them(
+    tmp_path: Path, folders: dict[bool, Path]
+) -> None:
+    Made().write(tmp_path, open_packed(folders[False]))
+    geometries = {name: SPACES[name] for name in NAMES}
+    terms = Terms("tune", geometries, (), "class", "map_at_r", 0.5)
+    page = build_verdict(terms, tmp_path / "results", tmp_path / "settings", folders[False], True)
+    assert "Other class splits" not in text_of(page)
+    assert "matters from 0.5 points on" in text_of(page)
