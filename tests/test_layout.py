@@ -45,7 +45,7 @@ ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"geometry", "data"},
     {"losses", "network", "retrieval"},
     {"negatives", "regularisers", "datasets"},
-    {"download", "preprocess", "train", "evaluate", "report"},
+    {"download", "preprocess", "train", "tune", "evaluate", "report"},
 )
 
 

@@ -1,0 +1,154 @@
+"""The sections of params.yaml that say what is tuned, over which ranges, and what chooses."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from typing_extensions import TypeAliasType
+
+from geomix.config.base import Dataset, NonNegative, Number, Section, Seed
+from geomix.config.sections import Ball, Geometry, Power
+from geomix.config.studies import Sets, Study, flatten
+
+TRIAL_SEED = 0  # of all trials
+FAILED = "failed.json"  # what is left of a trial whose training had to stop
+COLUMNS = 16  # of the table of the first round, and so the most keys that a geometry may tune
+
+
+class Range(Section):
+    """Numbers between two ends that tuning searches, evenly or evenly in their logarithm."""
+
+    low: Number
+    high: Number
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low below high, not {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low above 0 as log is true, not {self.low}")
+        return self
+
+
+class Among(Section):
+    """Values in no order that tuning searches."""
+
+    among: Annotated[list[bool | int | float | str | None], Field(min_length=2)]
+
+    @field_validator("among")
+    @classmethod
+    def _each_value_once(cls, values: list[Any]) -> list[Any]:
+        if len(set(map(str, values))) < len(values):
+            raise ValueError("each value once")
+        return values
+
+
+def _kind_of_search(value: Any) -> str:
+    """Tell a range and a choice from a section that holds such."""
+    if isinstance(value, Among) or (isinstance(value, Mapping) and "among" in value):
+        return "among"
+    ends = isinstance(value, Mapping) and {"low", "high", "log"} & value.keys()
+    return "range" if ends or isinstance(value, Range) else "section"
+
+
+# What is searched, nested as the keys of params.yaml are.
+Search = TypeAliasType(  # type: ignore[misc]
+    "Search",
+    dict[
+        str,
+        Annotated[
+            Annotated[Range, Tag("range")]
+            | Annotated[Among, Tag("among")]
+            | Annotated["Search", Tag("section")],  # type: ignore[misc]
+            Discriminator(_kind_of_search),
+        ],
+    ],
+)
+Ranges = Mapping[str, Range | Among]  # what is searched, by dotted key
+
+
+class Budget(Section):
+    """What tuning may spend on each geometry of a data set.
+
+    Attributes:
+        trials: Settings in each of three rounds.
+        seed: Of the table and of the sampler.
+        folds: Which of the divisions of train and val score a trial; 0 is the packed one.
+        splits: Seeds of further class splits on which the winners are trained.
+    """
+
+    trials: Annotated[int, Field(ge=2)]
+    seed: Seed
+    folds: Annotated[list[Seed], Field(min_length=1)]
+    splits: list[Seed]
+
+    @field_validator("folds", "splits")
+    @classmethod
+    def _each_number_once(cls, numbers: list[int]) -> list[int]:
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("each number once")
+        return numbers
+
+
+class Tuned(Study):
+    """A study of tuned geometries: its cells are the winners of a search, at fresh seeds.
+
+    Attributes:
+        of: The data sets.
+        own: For each of them what is laid over params.yaml while it is trained on.
+        budget: What each geometry may spend.
+        search: What is tuned; each geometry tunes the keys that it has.
+    """
+
+    of: Sets
+    own: dict[Dataset, dict[str, Any]]
+    budget: Budget
+    search: Search
+
+    @field_validator("over")
+    @classmethod
+    def _no_axis(cls, over: dict[str, Any]) -> dict[str, Any]:
+        if over:
+            raise ValueError("nothing: what varies stands under search")
+        return over
+
+    @property
+    def searched(self) -> Ranges:
+        """All that is tuned, by dotted key."""
+        return flatten(self.search)
+
+    def ranges(self, name: str, spaces: Geometry) -> Ranges:
+        """Return what a geometry tunes.
+
+        Args:
+            name: Of the geometry.
+            spaces: Of the geometry.
+        """
+        return {key: one for key, one in self.searched.items() if has_key(key, name, spaces)}
+
+
+def has_key(key: str, name: str, spaces: Geometry) -> bool:
+    """Say whether a setting has a meaning for a geometry.
+
+    Curvature has one for a ball and its kernel unless they have their own, lam where it is a
+    weight, and what stands under `geometry` for the geometry of that name.
+    """
+    if key == "curvature":
+        curved = [space for space in spaces.values() if isinstance(space, Ball | Power)]
+        return any(space.curvature is None for space in curved)
+    if key == "lam":
+        return any(space.weight == "lam" for space in spaces.values())
+    return key.split(".")[0] != "geometry" or key.split(".")[1] == name
+
+
+class Verdict(Section):
+    """What decides: the metric of tuning, verdicts and power, and what counts as equal.
+
+    Attributes:
+        metric: Of classes; of lineages it is the mean of both directions.
+        margin: In points of the metric in percent.
+    """
+
+    metric: Literal["map_at_r", "recall_at_1"]
+    margin: NonNegative

@@ -1,0 +1,129 @@
+"""Scores of trials: those of evaluate on val, over folds, with a standard error."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geomix.config.tuning import FAILED
+from geomix.data.packed import Packed, open_packed
+from geomix.errors import InputError
+from geomix.evaluate.cells import read_cell
+from geomix.evaluate.classes import score_classes
+from geomix.evaluate.lineage import score_lineages
+from geomix.evaluate.validation import (
+    Score,
+    average_folds,
+    cluster_error,
+    score_trial,
+    score_trials,
+)
+from geomix.files import write_json
+from tests.conftest import write_packed
+from tests.evaluate.conftest import GEOMETRIES, build_tree, draw_vectors, write_trained
+
+
+def error_by_definition(values: list[float], clusters: list[str]) -> float:
+    """Return the standard error of a mean over clusters, a cluster at a time."""
+    mean = sum(values) / len(values)
+    names = sorted(set(clusters))
+    total = 0.0
+    for name in names:
+        deviation = sum(
+            value - mean for value, own in zip(values, clusters, strict=True) if own == name
+        )
+        total += deviation**2
+    return math.sqrt(len(names) / (len(names) - 1) * total) / len(values)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_standard_error_is_that_of_its_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    clusters = [f"class {one}" for one in random.integers(0, 5, 23)]
+    values = random.random(23)
+    expected = error_by_definition(values.tolist(), clusters)
+    assert cluster_error(values, np.array(clusters)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_clusters_of_one_value_give_the_usual_standard_error() -> None:
+    values = np.array([0.1, 0.7, 0.2, 0.9, 0.4])
+    usual = values.std(ddof=1) / math.sqrt(5)
+    assert cluster_error(values, np.arange(5)) == pytest.approx(usual, rel=1e-12)
+
+
+def test_values_that_a_cluster_shares_count_once() -> None:
+    once = cluster_error(np.array([0.1, 0.7, 0.4]), np.arange(3))
+    many = cluster_error(np.repeat([0.1, 0.7, 0.4], 50), np.repeat(np.arange(3), 50))
+    assert many == pytest.approx(once, rel=1e-12)
+
+
+def test_one_cluster_has_no_standard_error() -> None:
+    assert math.isnan(cluster_error(np.array([0.1, 0.2]), np.array([3, 3])))
+    assert math.isnan(cluster_error(np.empty(0), np.empty(0)))
+
+
+def write_class_cells(runs: Path, packed: Packed, names: list[str]) -> None:
+    for at, name in enumerate(names):
+        vectors = draw_vectors(packed, ("head",), seed=at)
+        write_trained(runs / name / "0", vectors, "class")
+
+
+@pytest.mark.parametrize("metric", ["map_at_r", "recall_at_1"])
+def test_a_cell_of_classes_scores_as_evaluate_scores_it_on_val(
+    tmp_path: Path, kept_packed: Path, metric: str
+) -> None:
+    packed = open_packed(kept_packed)
+    write_class_cells(tmp_path, packed, ["00"])
+    rows = score_classes(read_cell(tmp_path / "00", "0"), packed)
+    expected = next(row for row, _ in rows if (row["split"], row["similarity"]) == ("val", "own"))
+    found = score_trial(tmp_path / "00", packed, metric)
+    assert found.mean == pytest.approx(expected[metric], rel=1e-12)
+    assert 0 < found.standard_error < 1
+    assert found.failure == ""
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_a_cell_of_lineages_scores_as_evaluate_scores_it_on_val(
+    tmp_path: Path, geometry: str
+) -> None:
+    packed = build_tree()
+    vectors = draw_vectors(packed, ("head",))
+    write_trained(tmp_path / "00" / "0", vectors, "lineage", geometry)
+    rows = score_lineages(read_cell(tmp_path / "00", "0"), packed)
+    expected = next(row for row, _ in rows if (row["split"], row["similarity"]) == ("val", "own"))
+    found = score_trial(tmp_path / "00", packed, "map_at_r")
+    assert found.mean == pytest.approx(expected["lineage_score"], rel=1e-12)
+    assert found.standard_error > 0
+
+
+def test_a_trial_scores_by_its_mean_over_folds(tmp_path: Path) -> None:
+    names = ["00", "01"]
+    for fold in (0, 2):
+        packed = open_packed(write_packed(tmp_path / "data" / str(fold)))
+        write_class_cells(tmp_path / "runs" / str(fold), packed, names if fold else names[::-1])
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    alone = {fold: score_trials(runs, data, [fold], names, "map_at_r") for fold in (0, 2)}
+    both = score_trials(runs, data, [0, 2], names, "map_at_r")
+    for name in names:
+        scores = [alone[fold][name] for fold in (0, 2)]
+        assert scores[0].mean != scores[1].mean
+        assert both[name].mean == pytest.approx(sum(one.mean for one in scores) / 2)
+        squares = sum(one.standard_error**2 for one in scores)
+        assert both[name].standard_error == pytest.approx(math.sqrt(squares) / 2)
+
+
+def test_a_trial_that_failed_in_a_fold_has_no_score(tmp_path: Path, kept_packed: Path) -> None:
+    (tmp_path / "00").mkdir()
+    write_json(tmp_path / "00" / FAILED, {"failure": "found loss nan"})
+    found = score_trial(tmp_path / "00", open_packed(kept_packed), "map_at_r")
+    assert (math.isnan(found.mean), found.failure) == (True, "found loss nan")
+    both = average_folds([Score(0.5, 0.1), found])
+    assert (math.isnan(both.mean), both.failure) == (True, "found loss nan")
+
+
+def test_known_distances_are_not_tuned(tmp_path: Path, kept_packed: Path) -> None:
+    packed = open_packed(kept_packed)
+    write_trained(tmp_path / "00" / "0", draw_vectors(packed, ("head",)), "distances")
+    with pytest.raises(InputError, match="task: found distances, expected one of class, lineage"):
+        score_trial(tmp_path / "00", packed, "map_at_r")
