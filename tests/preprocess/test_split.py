@@ -56,6 +56,35 @@ def test_shares_of_one_use_every_class() -> None:
     assert [len(found[split]) for split in ("train", "val", "test", "")] == [15, 5, 20, 0]
 
 
+def test_folds_take_turns_at_val_and_leave_test_alone() -> None:
+    folds = [classes_of(split_classes(LABELS, SHARES, 0, fold=fold)) for fold in range(3)]
+    assert folds[0] == classes_of(split_classes(LABELS, SHARES, 0))
+    assert not set.intersection(folds[0]["val"], folds[1]["val"])
+    assert not set.intersection(folds[0]["val"], folds[2]["val"])
+    assert not set.intersection(folds[1]["val"], folds[2]["val"])
+    for fold in folds:
+        assert [len(fold[name]) for name in ("train", "val")] == [20, 8]
+        assert (fold["test"], fold[""]) == (folds[0]["test"], folds[0][""])
+        assert fold["train"] | fold["val"] == folds[0]["train"] | folds[0]["val"]
+
+
+def test_a_fold_that_would_repeat_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="fold: found 3, expected at most 2"):
+        split_classes(LABELS, SHARES, 0, fold=3)
+
+
+def test_folds_divide_train_where_test_is_official_and_not_where_val_is() -> None:
+    rows = pd.DataFrame({"label": LABELS})
+    rows["split"] = rows["label"].map(lambda label: "test" if int(label[6:]) < 12 else "train")
+    found = [classes_of(split_listing(rows, SPLIT, fold=fold)) for fold in (0, 1)]
+    assert found[0]["test"] == found[1]["test"]
+    assert not found[0]["val"] & found[1]["val"]
+    rows["split"] = rows["label"].map(lambda label: "val" if int(label[6:]) > 30 else "train")
+    rows.loc[rows["label"].isin(["class 0", "class 1"]), "split"] = "test"
+    with pytest.raises(InputError, match="fold: found 1, expected 0, as the data set has a val"):
+        split_listing(rows, SPLIT, fold=1)
+
+
 def test_a_split_of_one_class_is_refused() -> None:
     with pytest.raises(
         InputError, match="split.val: found 1 of 40 classes, expected at least 2, so a larger share"

@@ -39,7 +39,9 @@ Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where broken; the reasons
 
 
-def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images) -> None:
+def pack(
+    dataset: str, listing: Listing, out: Path, split: Split, images: Images, fold: int = 0
+) -> None:
     """Split a data set and write the packed data set, each image decoded once.
 
     Memory does not grow with the number of images, apart from their table. The bytes depend on the
@@ -53,6 +55,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images
         images: Form (auto: that of the listing), side in pixels (null: that of the listing), and
             the number of broken images that are left out before it is an error. Vectors have none
             of these.
+        fold: Which units of train and val are val, see `split_classes`.
 
     Raises:
         InputError: If the data set is too small to split, val or test cannot be searched (see
@@ -60,7 +63,7 @@ def pack(dataset: str, listing: Listing, out: Path, split: Split, images: Images
             nothing is written then.
     """
     form, side = choose_form(listing, images)
-    samples = split_samples(listing, split)
+    samples = split_samples(listing, split, fold)
     left_out: dict[str, str] = {}
     with new_folder(out) as folder:
         if form == "vectors":
@@ -102,14 +105,14 @@ def choose_form(listing: Listing, images: Images) -> tuple[str, int | None]:
     return form, (images.side or listing.side) if form == "decoded" else None
 
 
-def split_samples(listing: Listing, split: Split) -> pd.DataFrame:
+def split_samples(listing: Listing, split: Split, fold: int = 0) -> pd.DataFrame:
     """Return the table of a data set with the final split and role of each sample.
 
     Raises:
         InputError: As `split_listing` and `check_queries`.
     """
     samples = listing.samples.copy()
-    samples["split"] = split_listing(samples, split, listing.levels, listing.unit)
+    samples["split"] = split_listing(samples, split, listing.levels, listing.unit, fold)
     if listing.assign:
         samples = listing.assign(samples)
     if "role" in samples and not samples["role"].any():

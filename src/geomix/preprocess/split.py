@@ -22,7 +22,11 @@ Unit = Literal["class", "leaf", "branch"]
 
 
 def split_classes(
-    labels: Sequence[str], shares: Mapping[str, float], seed: int, unit: Unit = "class"
+    labels: Sequence[str],
+    shares: Mapping[str, float],
+    seed: int,
+    unit: Unit = "class",
+    fold: int = 0,
 ) -> list[str]:
     """Assign each image the split of its class, or of another unit that stays together.
 
@@ -34,12 +38,14 @@ def split_classes(
         shares: The share of the units, in (0, 1], of each split; at most 1 in sum.
         seed: Of the shuffle.
         unit: What the units are.
+        fold: Which of the units of train and val are val: other ones in each fold, as many.
 
     Returns:
         N names of splits.
 
     Raises:
-        InputError: If a split would have fewer than 2 units, or of branches none.
+        InputError: If a split would have fewer than 2 units, or of branches none, or there is no
+            such fold.
     """
     classes = list(dict.fromkeys(labels))
     least, name = 1 if unit == "branch" else LEAST, PLURAL[unit]
@@ -51,6 +57,7 @@ def split_classes(
         )
     order = np.random.default_rng(seed).permutation(len(classes))
     edges = np.rint(np.cumsum(list(shares.values())) * len(classes)).astype(int)
+    order = rotate_val(order, int(edges[0]), int(edges[1]), fold)
     split_of: dict[str, str] = {}
     start = 0
     for split, edge in zip(shares, edges, strict=True):
@@ -61,6 +68,27 @@ def split_classes(
         split_of |= {classes[index]: split for index in order[start:edge]}
         start = edge
     return [split_of.get(label, "") for label in labels]
+
+
+def rotate_val(order: np.ndarray, train: int, both: int, fold: int) -> np.ndarray:
+    """Move other units to where those of val are; what follows them stays.
+
+    Args:
+        order: Units in the order of the splits: train, val and others.
+        train: How many are of train.
+        both: How many are of train or val.
+        fold: Number of the rotation; 0 changes nothing.
+
+    Returns:
+        The units in another order. Val has each of train's and its own once, over all folds.
+
+    Raises:
+        InputError: If the units of val would be those of an earlier fold.
+    """
+    val = both - train
+    if fold and (fold + 1) * val > both:
+        raise InputError(f"fold: found {fold}, expected at most {both // max(val, 1) - 1}")
+    return np.concatenate([np.roll(order[:both], fold * val), order[both:]])
 
 
 def find_leaves(lineages: Sequence[str]) -> list[str]:
@@ -111,7 +139,11 @@ def name_units(samples: pd.DataFrame, levels: Sequence[str], unit: Unit) -> list
 
 
 def split_listing(
-    samples: pd.DataFrame, split: Split, levels: Sequence[str] = (), wanted: Unit = "class"
+    samples: pd.DataFrame,
+    split: Split,
+    levels: Sequence[str] = (),
+    wanted: Unit = "class",
+    fold: int = 0,
 ) -> list[str]:
     """Assign each image of a data set its split, the official one where there is one.
 
@@ -126,13 +158,14 @@ def split_listing(
         split: The unit, the shares of train, val and test, and the seed of the shuffle.
         levels: Names of the columns of the hierarchy, coarse to fine.
         wanted: The unit of the data set, which auto stands for.
+        fold: Of `split_classes`, where val is not official.
 
     Returns:
         A split for each row.
 
     Raises:
         InputError: If a class is in two splits of the column, a split would have fewer than 2
-            classes, or as `split_classes` and `name_units`.
+            classes, a fold is asked for of an official val, or as `split_classes` and `name_units`.
     """
     unit: Unit = wanted if split.unit == "auto" else split.unit
     units = name_units(samples, levels, unit)
@@ -140,6 +173,8 @@ def split_listing(
     if "split" in samples:
         official = samples["split"].tolist()
         if _check_official(samples):
+            if fold:
+                raise InputError(f"fold: found {fold}, expected 0, as the data set has a val")
             return official
         total = split.train + split.val
         shares = {"train": split.train / total, "val": split.val / total}
@@ -147,7 +182,7 @@ def split_listing(
         official = ["train"] * len(samples)
     divisible = [bool(name) and part == "train" for name, part in zip(units, official, strict=True)]
     named = [name for name, free in zip(units, divisible, strict=True) if free]
-    divided = iter(split_classes(named, shares, split.seed, unit))
+    divided = iter(split_classes(named, shares, split.seed, unit, fold))
     splits = [
         next(divided) if free else part for free, part in zip(divisible, official, strict=True)
     ]
