@@ -1,6 +1,7 @@
-# make repro: the default flow, on all cores. make datasets: a study on several data sets. make systems: the literature's
-# systems. make lineage: hierarchies. make further: tau with curvature, dimensions. make kernel: photographs.
-# make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
+# make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on several
+# data sets. make lineage: hierarchies. make further: tau with curvature, dimensions. make kernel: photographs.
+# make systems: the literature's systems. make preset NAME=cub-hypvit: settings of the literature.
+# make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
@@ -10,7 +11,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro datasets lineage kernel further systems preset test check
+.PHONY: install repro tune datasets lineage kernel further systems preset test check
 
 install: $(VENV)/installed
 
@@ -28,10 +29,27 @@ STUDIES = train
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -n 1 -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
 define RUN
+	python -m stages.mend
 	dvc repro $(FIRST)
 	$(CELLS) | $(EACH) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
+endef
+# Tuning in phases, of which each needs the one before.
+PHASES = '(fold|split|baselines|propose_1)@.*' 'trials@.*-1-[0-9]+' 'propose_2@.*' 'trials@.*-2-[0-9]+' 'propose_3@.*' \
+	'trials@.*-3-[0-9]+' 'choose@.*' 'winners(_split)?@.*' 'evaluate.*'
+define TUNE
+	python -m stages.mend
+	dvc repro $(FIRST)
+	stages=$$(dvc stage list --name-only $(FLOW)); \
+	for phase in $(PHASES); do \
+		names=$$(grep -E "(^|:)$$phase$$" <<< "$$stages"); \
+		echo "$$(wc -l <<< "$$names") stages: $$phase"; \
+		$(EACH) <<< "$$names"; \
+	done
+	dvc repro $(FLOW)
+	@for page in reports/*/$@_winners/README.md; do sed '/^## /,$$d' "$$page"; done
+	@echo "Open reports/<dataset>/$@_winners/README.md and $@_search/README.md beside it"
 endef
 PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
 
@@ -44,12 +62,10 @@ repro: install
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
 
-datasets: FLOW = flows/datasets/dvc.yaml
-datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['datasets']['of']['sets']))
-datasets: install
-	$(RUN)
-	@for page in reports/*/datasets/README.md; do sed '/^## /,$$d' "$$page"; done
-	@echo "Open reports/<dataset>/datasets/README.md"
+tune datasets: FLOW = flows/$@/dvc.yaml
+tune datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['$@']['of']['sets']))
+tune datasets: install
+	$(TUNE)
 
 lineage: FLOW = flows/lineage/dvc.yaml
 lineage: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['lineage']['of']['sets']))

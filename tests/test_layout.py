@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +19,7 @@ from bench.page import PAGE, RESULTS, TABLES, write_page
 from geomix.config import stages as parts
 from geomix.config.base import Dataset
 from geomix.config.read import load, read_yaml
-from geomix.config.stages import StudyParams
+from geomix.config.stages import TUNED, StudyParams, list_tuned
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOWS = {
@@ -150,13 +151,13 @@ def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
     stage = STAGES[name]
     listed = {str(key) for key in stage.get("params", [])}
     study = re.search(r"--study (\S+)", stage["cmd"])
-    own = {key for key in listed if ".own." in key or key.endswith(".pinned")}
     read = parts_read(stage) - PLACES
     if module_of(stage) == "stages.train":  # only with --study
         read -= set(StudyParams.model_fields)
     if study:  # of what is run it reads one entry
         read -= set(StudyParams.model_fields)
         listed = {key for key in listed if key.split(".")[0] != study[1].split(".")[0]}
+    own = {key for key in listed if ".own." in key or key.endswith(".pinned")}
     assert {key.split(".")[0] for key in listed - own} == read
     assert bool(own) == ("--own" in stage["cmd"] and not study)
 
@@ -238,11 +239,38 @@ def test_evaluate_names_the_cells_that_train_writes() -> None:
         assert {cell.rpartition("/")[0] for cell in study.cells()} == below(
             f"runs/{dataset}/{name}"
         )
-    for name in ("datasets", "lineage", "kernel"):
+    for name in ("lineage", "kernel"):
         study = getattr(params, name)
         for dataset in study.of.sets:
             expected = {cell.rpartition("/")[0] for cell in study.cells()}
             assert below(f"runs/{dataset}/{name}") == expected
+    for name, tuned in list_tuned(params).items():
+        expected = {cell.rpartition("/")[0] for cell in tuned.cells()}
+        folders = ["winners", *(f"splits/{split}" for split in tuned.budget.splits)]
+        for dataset, folder in product(tuned.of.sets, folders):
+            assert below(f"runs/{dataset}/{name}_{folder}") == expected
+
+
+def test_trials_lie_where_the_next_round_looks_for_them() -> None:
+    params = load(StudyParams, path=ROOT / "params.yaml")
+    for name, tuned in list_tuned(params).items():
+        for dataset in tuned.of.sets:
+            assert below(f"data/folds/{name}/{dataset}") == set(map(str, tuned.budget.folds))
+            assert below(f"data/splits/{name}/{dataset}") == set(map(str, tuned.budget.splits))
+            rounds = product(tuned.geometries, (1, 2, 3), tuned.budget.folds)
+            expected = {f"{geometry}-{number}/{fold}" for geometry, number, fold in rounds}
+            assert below(f"runs/{dataset}/{name}") == expected
+            settings = product(tuned.geometries, ("1", "2", "3", "winner"))
+            assert below(f"runs/{dataset}/{name}_settings") == set(map("/".join, settings))
+
+
+def test_the_flows_that_tune_are_the_same_but_for_their_names() -> None:
+    def body(name: str) -> str:
+        return FLOWS[name].read_text().partition("vars:")[2]
+
+    assert re.findall(r"(?<!geomix/)\btune(?=\b|_)", body("tune"))
+    for name in TUNED[1:]:
+        assert re.sub(r"(?<!geomix/)\btune(?=\b|_)", name, body("tune")) == body(name)
 
 
 def test_every_data_set_can_be_made_by_its_flow() -> None:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
@@ -40,11 +42,9 @@ TINY: dict[str, Any] = {
         },
         "aa": {"run": {"geometries": ["flat"], "seeds": ["0-5"]}},
     },
-    "datasets": {
-        "of": {"sets": ["glyphs"]},
-        "run": {"geometries": ["flat", "hyperbolic"], "seeds": ["0"]},
-        "over": {"tau": [0.1]},
-        "own": {"glyphs": {"backbone": {"stem": "conv"}, "batch": {"classes": 8, "images": 2}}},
+    "tune": {
+        "run": {"geometries": ["euclidean", "hyperbolic_free"], "seeds": ["10"]},
+        "budget": {"trials": 2, "folds": [0, 1], "splits": [1]},
     },
     "systems": {
         "run": {"seeds": ["0"]},
@@ -70,7 +70,9 @@ WHOLE: dict[str, dict[str, Any]] = {
             "curved_2d": BALLS | {"pinned": BALLS["pinned"] | {"head": {"outputs": 2}}},
         }
     },
-    "datasets": {"own": {}},
+    "tune": {
+        "own": {"glyphs": {"backbone": {"stem": "conv"}, "batch": {"classes": 8, "images": 2}}}
+    },
     "systems": {"common": {"epochs": 1}},
 }
 PARTS = {f"{dataset}-{part}" for dataset in ("tree", "grid") for part in WHOLE["control"]["parts"]}
@@ -221,15 +223,53 @@ def test_a_setting_on_the_command_line_is_that_of_params(clone: Path, tmp_path: 
     assert hash_file(one) == hash_file(other)
 
 
-def test_the_study_on_several_data_sets_runs_without_data_of_its_own(clone: Path) -> None:
-    flow = "flows/datasets/dvc.yaml"
-    executed = {name.removeprefix(f"{flow}:") for name in repro(clone, flow)}
-    assert {name for name in executed if name.startswith("train@")} == {
-        f"train@glyphs-{geometry}-0.1-0" for geometry in ("flat", "hyperbolic")
+def list_tuning() -> set[str]:
+    """Return the stages of the flow that tunes."""
+    geometries, rounds, folds = ("euclidean", "hyperbolic_free"), (1, 2, 3), (0, 1)
+    trials = product(geometries, rounds, folds)
+    return {
+        *(f"fold@glyphs-{fold}" for fold in folds),
+        *(f"{name}@glyphs-1" for name in ("split", "evaluate_split")),
+        *(f"propose_{number}@glyphs-{name}" for name, number in product(geometries, rounds)),
+        *(f"trials@glyphs-{name}-{number}-{fold}" for name, number, fold in trials),
+        *(f"choose@glyphs-{name}" for name in geometries),
+        *(f"winners@glyphs-{name}-10" for name in geometries),
+        *(f"winners_split@glyphs-{name}-10-1" for name in geometries),
+        *(f"{name}@glyphs" for name in ("baselines", "evaluate", "evaluate_baselines")),
+        *(f"{name}@glyphs" for name in ("page", "page_search")),
     }
-    assert not {name for name in executed if "preprocess" in name or "download" in name}
-    assert (clone / "reports/glyphs/datasets/README.md").is_file()
+
+
+def test_tuning_runs_in_rounds_and_ends_in_winners(clone: Path) -> None:
+    flow = "flows/tune/dvc.yaml"
+    assert {name.removeprefix(f"{flow}:") for name in repro(clone, flow)} == list_tuning()
+    for name in ("euclidean", "hyperbolic_free"):
+        settings = clone / "runs/glyphs/tune_settings" / name
+        counts = [len((settings / str(n) / "history.csv").read_text().splitlines()) for n in "123"]
+        assert counts == [1, 3, 5]  # a heading, and two trials of each round before
+        history = pd.read_csv(settings / "winner/history.csv", keep_default_na=False)
+        winner = json.loads((settings / "winner/winner.json").read_text())
+        best = history.loc[history["score"].idxmax()]
+        assert winner["settings"]["tau"] == best["tau"]
+        trained = clone / f"runs/glyphs/tune_winners/{name}-10/10/geometry.json"
+        assert json.loads(trained.read_text())["cell"]["tau"] == best["tau"]
+    for folder in ("winners", "baselines", "split-1"):
+        assert (clone / "results/tune/glyphs" / folder / "metrics.csv").is_file()
+    for folder in ("tune_search", "tune_winners"):
+        assert (clone / "reports/glyphs" / folder / "README.md").is_file()
     assert not repro(clone, flow)
+
+
+def test_a_half_written_lock_costs_no_training(clone: Path) -> None:
+    flow = "flows/tune/dvc.yaml"
+    repro(clone, flow)
+    lock = clone / "flows/tune/dvc.lock"
+    whole = lock.read_text()
+    lock.write_text("")
+    assert run(clone, "dvc", "repro", flow).returncode != 0
+    assert run(clone, "python", "-m", "stages.mend").returncode == 0
+    assert not repro(clone, flow)
+    assert lock.read_text() == whole
 
 
 def test_the_systems_run_and_are_compared(clone: Path) -> None:

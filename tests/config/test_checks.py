@@ -70,6 +70,14 @@ def refusals(raw: dict[str, Any]) -> list[str]:
             ["omniglot", "cub200"],
             "datasets.of.sets: found cub200, expected names under datasets.own: omniglot",
         ),
+        ("tune.pinned", {"tau": 1}, "tune.search: found tau here and under pinned, expected each"),
+        ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
+        ("tune.budget.splits", [0, 1], "tune.budget.splits: found 0, expected seeds other than"),
+        (
+            "datasets.run",
+            {"geometries": ["euclidean", "round"], "seeds": ["0"]},
+            "datasets.run.geometries: found round, expected names under geometry: euclidean",
+        ),
         ("report.answer", "round", "report.answer: found round, expected a name under study: comp"),
     ],
 )

@@ -159,14 +159,14 @@ def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> No
     path = root / "params.yaml"
     top, own = load(CellParams, path=path), load(CellParams, own="datasets.omniglot", path=path)
     assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 3)
-    assert own.optim == top.optim.model_copy(update={"learning_rate": 0.001})
-    assert own.head == top.head
+    assert (own.augment.rotate, own.augment.noise) == (5, 0)
+    assert (own.head, own.optim) == (top.head, top.optim)
     wordnet = load(CellParams, own="lineage.wordnet", path=path)
     assert (wordnet.relevance, wordnet.head.norm) == ("lineage", "none")
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
-    message = "--own: found datasets.cub200, expected one of datasets.omniglot, datasets.groc"
+    message = "--own: found datasets.cub200, expected one of tune.glyphs, datasets.omnig"
     with pytest.raises(InputError, match=message):
         load(CellParams, own="datasets.cub200", path=root / "params.yaml")
 

@@ -113,7 +113,7 @@ CELL = "--seeds 0 --data data --out out"
         (
             "train",
             f"--geometry flat --own datasets.cub200 --tau 0.1 {CELL}",
-            "--own: found datasets.cub200, expected one of datasets.omniglot, datasets.grocery",
+            "--own: found datasets.cub200, expected one of tune.glyphs, datasets.omniglot",
         ),
         (
             "settle",
@@ -130,6 +130,32 @@ CELL = "--seeds 0 --data data --out out"
             "evaluate",
             "--study all --runs runs --data data --out out",
             "command line: --study: found all, expected one of study.compare, study.tau",
+        ),
+        ("trials", "--own tune.glyphs --settings none --data data --out out", "none: not found"),
+        (
+            "propose",
+            "--study study.tau --geometry flat --round 1 --out out",
+            "command line: --study: found study.tau, expected one of tune, datasets",
+        ),
+        (
+            "propose",
+            "--study tune --geometry round --round 1 --out out",
+            "command line: --geometry: found round, expected one of euclidean, flat",
+        ),
+        (
+            "propose",
+            "--study tune --geometry flat --round 2 --out out",
+            "command line: --round: found 2, expected --before, --runs and --data beside it",
+        ),
+        (
+            "choose",
+            "--study tune --geometry flat --before none --runs runs --data data --out out",
+            "none: not found; expected it from an earlier stage",
+        ),
+        (
+            "page_search",
+            "--study tune --settings none --data data --out out",
+            "none/euclidean/winner/history.csv: not found; expected it from an earlier stage",
         ),
         ("preset", "cub-resnet", "preset: found 'cub-resnet', expected <data>-<system>"),
     ],
@@ -150,3 +176,29 @@ def test_a_defect_of_ours_keeps_its_traceback(checkout: Path) -> None:
     result = run_stage(checkout, "check")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+
+
+LOCK = "schema: '2.0'\nstages:\n  check:\n    cmd: python -m stages.check\n"
+
+
+@pytest.mark.parametrize(
+    "broken", ["", LOCK[:-30], "schema: '2.0'\nstages:\n  check:\n    deps: ["]
+)
+def test_a_half_written_lock_is_mended_and_a_whole_one_stays(checkout: Path, broken: str) -> None:
+    flow = checkout / "flows" / "tune"
+    flow.mkdir(parents=True)
+    (checkout / "dvc.lock").write_text(LOCK)
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for command in (["init", "-q"], ["add", "dvc.lock"], [*author, "commit", "-q", "-m", "lock"]):
+        subprocess.run(["git", *command], cwd=checkout, check=True)
+    for lock in (checkout / "dvc.lock", flow / "dvc.lock"):
+        lock.write_text(broken)
+    result = run_stage(checkout, "mend")
+    assert result.returncode == 0
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == [
+        "mended dvc.lock",
+        "mended flows/tune/dvc.lock",
+    ]
+    assert (checkout / "dvc.lock").read_text() == LOCK  # as it was committed
+    assert not (flow / "dvc.lock").exists()  # was never committed
+    assert run_stage(checkout, "mend").stdout == ""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from geomix.config.base import VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
-from geomix.config.stages import list_own, list_studies
+from geomix.config.stages import list_own, list_studies, list_tuned
+from geomix.config.tuning import COLUMNS, Tuned
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
@@ -21,6 +22,7 @@ def list_mistakes(params: Params) -> dict[str, str]:
         _backbone_mistakes(params.backbone, params.dataset),
         _loss_mistakes(params),
         _study_mistakes(params),
+        _tuning_mistakes(params),
         _system_mistakes(params),
     )
     return {key: mistake for mistakes in found for key, mistake in mistakes}
@@ -103,6 +105,31 @@ def _study_mistakes(params: Params) -> Mistakes:
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"
+
+
+def _tuning_mistakes(params: Params) -> Mistakes:
+    """Find searches that lack a temperature, collide with what is held, or repeat a split."""
+    for name, study in list_tuned(params).items():
+        yield from _space_mistakes(name, study, params)
+        if params.split.seed in study.budget.splits:
+            expected = "seeds other than split.seed"
+            yield f"{name}.budget.splits", f"found {params.split.seed}, expected {expected}"
+
+
+def _space_mistakes(name: str, study: Tuned, params: Params) -> Mistakes:
+    """Find what is wrong with the keys that a study searches."""
+    searched = study.searched
+    if "tau" not in {**searched, **study.fixed}:
+        yield f"{name}.search", "found no tau, expected it here or under pinned"
+    if held := [key for key in searched if key in study.fixed]:
+        found = f"{', '.join(held)} here and under pinned"
+        yield f"{name}.search", f"found {found}, expected each key searched or held"
+    if len(searched) > COLUMNS:
+        yield f"{name}.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
+    named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
+    if unknown := sorted(named - set(params.geometry)):
+        expected = f"names under geometry: {', '.join(params.geometry)}"
+        yield f"{name}.search.geometry", f"found {', '.join(unknown)}, expected {expected}"
 
 
 def _system_mistakes(params: Params) -> Mistakes:

@@ -1,11 +1,11 @@
 """The whole of params.yaml: `Params`, the parts that stages ask for together."""
 
 from geomix.config.base import Dataset
-from geomix.config.stages import CellParams, DownloadParams, PreprocessParams, StudyParams
+from geomix.config.stages import CellParams, DownloadParams, PreprocessParams, TuneParams
 from geomix.config.studies import Report
 
 
-class Params(DownloadParams, PreprocessParams, CellParams, StudyParams):
+class Params(DownloadParams, PreprocessParams, CellParams, TuneParams):
     """The whole of params.yaml."""
 
     dataset: Dataset

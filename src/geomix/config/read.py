@@ -19,8 +19,9 @@ from ruamel.yaml.error import YAMLError
 from geomix.config.base import Section
 from geomix.config.checks import list_mistakes
 from geomix.config.params import Params
-from geomix.config.stages import list_own, list_studies
+from geomix.config.stages import list_own, list_studies, list_tuned
 from geomix.config.studies import nest
+from geomix.config.tuning import Range
 from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
@@ -153,7 +154,7 @@ def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:
 
 def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the values of studies and in what data sets have of their own."""
-    mistakes: dict[str, str] = {}
+    mistakes = _search_values(raw, params)
     for name, study in list_studies(params).items():
         varied = [(key, value) for key, values in study.axes.items() for value in values]
         for section, settings in (("over", varied), ("pinned", list(study.fixed.items()))):
@@ -164,6 +165,22 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
         for name, own in sets.items():
             found = _parse(lay_over(raw, own))[1]
             mistakes |= {f"{section}.own.{name}.{key}": what for key, what in found.items()}
+    return mistakes
+
+
+def _search_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
+    """Return mistakes in the ends of ranges and in the values that tuning chooses among."""
+    mistakes: dict[str, str] = {}
+    checked: dict[str, list[str]] = {}  # sections search alike: each value is parsed once
+    for name, study in list_tuned(params).items():
+        for key, values in study.searched.items():
+            ends = [values.low, values.high] if isinstance(values, Range) else values.among
+            for value in ends:
+                setting = f"{key}: {value!r}"
+                if setting not in checked:
+                    checked[setting] = list(_parse(lay_over(raw, nest({key: value})))[1].values())
+                for what in checked[setting][:1]:
+                    mistakes.setdefault(f"{name}.search.{key}", what)
     return mistakes
 
 

@@ -13,6 +13,7 @@ from geomix.config.studies import Study, flatten, nest
 from geomix.errors import InputError
 
 KNOBS = ("tau", "curvature", "lam")
+NAMES = ("system", "labels", "trial")  # what a file of settings says besides the geometry
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Cell:
         geometry: Its name.
         params: All that it is trained with.
         settings: What makes it, under dotted names of params.yaml.
-        names: What else names it: the system, and what training knows of labels.
+        names: What else names it: the system and what training knows of labels, or the trial.
     """
 
     geometry: str
@@ -43,8 +44,8 @@ class Cell:
 
     def place(self, seed: int) -> str:
         """Return where the cell of a seed lies in the folder of its setting."""
-        labels = self.names.get("labels")
-        return f"{labels}/{seed}" if labels else str(seed)
+        folder = self.names.get("labels") or self.names.get("trial")
+        return f"{folder}/{seed}" if folder else str(seed)
 
     def identity(self, seed: int) -> dict[str, Any]:
         """Return what names the cell of a seed, and what makes it."""
@@ -69,7 +70,8 @@ def read_cells(
 
     Args:
         geometry: A name under `geometry` of params.yaml.
-        settled: In its place, a folder of settings by what training knows of labels.
+        settled: In its place, a folder of settings: of a system by what training knows of labels,
+            of the trials of a round by their number, or of a winner.
         overrides: Settings under dotted names, laid over all others.
         own: A data set whose settings are laid over params.yaml.
 
@@ -88,10 +90,11 @@ def read_cells(
 
 
 def _read_cell(file: Path, overrides: Mapping[str, Any], own: str | None) -> Cell:
-    """Read the settings of a system."""
+    """Read the settings of a system, a trial or a winner."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    names = {key: content[key] for key in ("system", "labels")}
-    settings = {**content["settings"], "labels": content["labels"], **overrides}
+    names = {key: content[key] for key in NAMES if key in content}
+    labels = {"labels": content["labels"]} if "labels" in content else {}
+    settings = {**content["settings"], **labels, **overrides}
     return _build_cell(content["geometry"], settings, names, own)
 
 
@@ -107,5 +110,5 @@ def _build_cell(
     if "tau" not in settings:
         raise InputError("command line: found no tau, expected one (--tau)")
     # A system is named by its file; only its temperature and the like stand beside the name.
-    made = {key: nested.get(key) for key in KNOBS} if names else flatten(nested)
+    made = {key: nested.get(key) for key in KNOBS} if "system" in names else flatten(nested)
     return Cell(geometry, params, made, names)

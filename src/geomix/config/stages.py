@@ -34,7 +34,10 @@ from geomix.config.sections import (
     Split,
 )
 from geomix.config.studies import Baselines, Control, Datasets, Evaluated, Report, Study, Systems
+from geomix.config.tuning import Tuned, Verdict
 from geomix.errors import InputError
+
+TUNED = ("tune", "datasets")  # the sections whose geometries are tuned
 
 
 class DownloadParams(Section):
@@ -105,10 +108,17 @@ class StudyParams(Section):
     further: dict[Name, Study]
     control: Control
     baselines: Baselines
-    datasets: Datasets
+    tune: Tuned
+    datasets: Tuned
     lineage: Datasets
     kernel: Datasets
     systems: Systems
+
+
+class TuneParams(StudyParams):
+    """What is tuned, and what chooses."""
+
+    verdict: Verdict
 
 
 def list_studies(params: StudyParams) -> dict[str, Study]:
@@ -117,15 +127,20 @@ def list_studies(params: StudyParams) -> dict[str, Study]:
         **{f"study.{name}": study for name, study in params.study.items()},
         **{f"further.{name}": study for name, study in params.further.items()},
         **{f"control.{name}": study for name, study in params.control.parts.items()},
-        "datasets": params.datasets,
+        **list_tuned(params),
         "lineage": params.lineage,
         "kernel": params.kernel,
     }
 
 
+def list_tuned(params: StudyParams) -> dict[str, Tuned]:
+    """Return the studies of tuned geometries by their keys in params.yaml."""
+    return {name: getattr(params, name) for name in TUNED}
+
+
 def list_own(params: StudyParams) -> dict[str, dict[Dataset, dict[str, Any]]]:
     """Return by section what each of its data sets lays over params.yaml."""
-    sections = "datasets", "lineage", "kernel", "control"
+    sections = *TUNED, "lineage", "kernel", "control"
     return {name: getattr(params, name).own for name in sections}
 
 
@@ -142,6 +157,37 @@ def find_study(params: StudyParams, key: str) -> Evaluated:
     return runs[key]
 
 
+class ProposeParams(TuneParams):
+    """What trials are proposed from."""
+
+    geometry: dict[Name, Geometry]
+
+
+def find_geometry(params: ProposeParams, name: str) -> Geometry:
+    """Return the spaces of a geometry.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in params.geometry:
+        known = ", ".join(params.geometry)
+        raise InputError(f"command line: --geometry: found {name}, expected one of {known}")
+    return params.geometry[name]
+
+
+def find_tuned(params: StudyParams, key: str) -> Tuned:
+    """Return the study of tuned geometries that a key of params.yaml names.
+
+    Raises:
+        InputError: If it names none.
+    """
+    studies = list_tuned(params)
+    if key not in studies:
+        expected = ", ".join(studies)
+        raise InputError(f"command line: --study: found {key}, expected one of {expected}")
+    return studies[key]
+
+
 class SettleParams(CellParams):
     """What the settings of a system are laid over."""
 
@@ -152,6 +198,12 @@ class PageParams(TrainParams):
     """What a page of a study says of its cells."""
 
     report: Report
+
+
+class SearchPageParams(TrainParams):
+    """What the page of a search says of its trials, and what chose."""
+
+    verdict: Verdict
 
 
 class SystemsPageParams(TrainParams):

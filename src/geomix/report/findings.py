@@ -15,6 +15,7 @@ import pandas as pd
 
 from geomix.config.sections import Geometry
 from geomix.config.studies import Study
+from geomix.config.tuning import Tuned
 from geomix.data.packed import SCORED, Packed
 from geomix.report.choices import Place, choose, place_choices
 from geomix.report.intervals import Difference, paired_difference
@@ -265,7 +266,7 @@ def find(
         name=name,
         axes=axes,
         results=results,
-        fixed=list_fixed(metrics, axes),
+        fixed=list_fixed(metrics, study),
         summaries=summaries,
         baselines={split: average_baselines(baselines, split) for split in SCORED},
         chosen=chosen,
@@ -283,9 +284,11 @@ def find(
     )
 
 
-def list_fixed(metrics: pd.DataFrame, axes: Sequence[str]) -> Row:
-    """Return the settings of the cells that do not vary."""
-    settings = [key for key in list_settings(metrics) if key not in axes]
+def list_fixed(metrics: pd.DataFrame, study: Study) -> Row:
+    """Return the settings of the cells that do not vary: of tuned ones those that are pinned."""
+    if isinstance(study, Tuned):
+        return study.fixed
+    settings = [key for key in list_settings(metrics) if key not in study.axes]
     values = {key: metrics[key].dropna().unique() for key in settings}
     return {key: found[0] for key, found in values.items() if len(found) == 1}
 

@@ -14,6 +14,7 @@ import pandas as pd
 from geomix.config.sections import Geometry
 from geomix.config.stages import PageParams
 from geomix.config.studies import Study
+from geomix.config.tuning import Tuned
 from geomix.data.packed import SCORED, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.choices import Place, choose, place_choices
@@ -224,7 +225,7 @@ def find_lineages(
     return LineageFindings(
         name=name,
         axes=axes,
-        fixed=list_fixed(results.metrics, axes),
+        fixed=list_fixed(results.metrics, study),
         summaries=summaries,
         chosen={row["geometry"]: row for row in rows.to_dict("records")},
         val=best.set_index("geometry")[LINEAGE_SCORE].to_dict(),
@@ -272,6 +273,7 @@ def build_lineage(
         budget=find_budget(
             packed, params, measured.metrics["cell"].nunique(), study.axes, study.fixed
         ),
+        tuned=isinstance(study, Tuned),
         origin=describe_origin(
             packed,
             [measured, raw],

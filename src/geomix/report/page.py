@@ -8,6 +8,7 @@ import pandas as pd
 
 from geomix.config.stages import PageParams
 from geomix.config.studies import Study
+from geomix.config.tuning import Tuned
 from geomix.data.packed import SCORED, Packed, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.curves import draw_curves, draw_maps
@@ -70,6 +71,7 @@ def build_page(
         things="vectors" if packed.form == "vectors" else "images",
         seed=seed,
         budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
+        tuned=isinstance(study, Tuned),
         origin=origin,
     )
     files = {
