@@ -1,7 +1,7 @@
 # make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on several
-# data sets. make lineage: hierarchies. make further: tau with curvature, dimensions. make kernel: photographs.
-# make systems: the literature's systems. make preset NAME=cub-hypvit: settings of the literature.
-# make test, make check: before a commit. make install: the environment.
+# data sets. make adopt SECTION=tune GEOMETRY=dot: a winner's settings into params.yaml. make lineage: hierarchies.
+# make further: tau with curvature, dimensions. make kernel: photographs. make systems: the literature's systems.
+# make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
@@ -11,7 +11,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro tune datasets lineage kernel further systems preset test check
+.PHONY: install repro tune datasets lineage kernel further systems adopt preset test check
 
 install: $(VENV)/installed
 
@@ -94,6 +94,9 @@ systems: install
 	$(RUN)
 	@sed '/^## /,$$d' reports/*/systems/README.md
 	@echo "Open reports/<dataset>/systems/README.md"
+
+adopt: install
+	python -m stages.adopt --study $(SECTION) --geometry $(GEOMETRY) $(addprefix --dataset ,$(DATASET))
 
 preset: install
 	python -m stages.preset $(NAME)

@@ -157,6 +157,16 @@ CELL = "--seeds 0 --data data --out out"
             "--study tune --settings none --data data --out out",
             "none/euclidean/winner/history.csv: not found; expected it from an earlier stage",
         ),
+        (
+            "adopt",
+            "--study tune --geometry power",
+            "runs/glyphs/tune_settings/power/winner/winner.json: not found; expected it from",
+        ),
+        (
+            "adopt",
+            "--study datasets --geometry power",
+            "--dataset: found nothing, expected one of datasets.of.sets: omniglot, grocerystore",
+        ),
         ("preset", "cub-resnet", "preset: found 'cub-resnet', expected <data>-<system>"),
     ],
 )
