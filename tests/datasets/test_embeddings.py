@@ -199,13 +199,16 @@ def test_an_array_that_is_no_good_is_refused_in_one_line(
         ),
         (
             {"v0": VECTORS[:, 0], "id": [None, *"bcdef"]},
-            "found no id or no label in row 1, expected both",
+            "found '' in row 1, column id, expected the id of a sample",
         ),
-        ({"v0": VECTORS[:, 0], "id": list("abcdea")}, "found id a twice"),
+        (
+            {"v0": VECTORS[:, 0], "id": list("abcdea")},
+            "found 'a' in row 6, column id, expected it once, as it is in row 1, column id",
+        ),
         ({"v0": VECTORS[:, 0], "aspect": ["1"] * 6}, "found column aspect, expected another name"),
         (
             {"v0": VECTORS[:, 0], "label": list("aabbcc")},
-            "found class c with several values of kind",
+            "found 'z' in row 6, column kind, expected 'w' of class 'c' as in row 5, column kind",
         ),
     ],
 )
@@ -242,12 +245,13 @@ def test_a_parquet_that_is_no_good_is_refused_in_one_line(
         (
             "own.npy",
             "gone.csv",
-            r"embeddings\.table: found no file .*gone\.csv, expected a CSV with columns label",
+            r"embeddings\.table: found no file .*gone\.csv, expected a CSV or \.parquet"
+            " with columns label",
         ),
         (
             "own.npy",
             "gone.parquet",
-            r"embeddings\.table: found no file .*gone\.parquet, expected a \.parquet",
+            r"embeddings\.table: found no file .*gone\.parquet, expected a CSV or \.parquet",
         ),
         ("own.npy", "bad.parquet", r"bad\.parquet: found no table \(.*\), expected a \.parquet"),
         ("bad.parquet", None, r"bad\.parquet: found no table"),

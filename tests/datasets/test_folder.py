@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from geomix.config.stages import DownloadParams
 from geomix.datasets import folder as module
 from geomix.download.obtain import obtain
 from geomix.errors import InputError
-from geomix.files import hash_file, read_json
+from geomix.files import hash_file, read_json, write_json
 
 PARAMS = DownloadParams(
     download=Download(mirror=None),
@@ -63,11 +64,8 @@ def test_a_class_is_a_folder(tmp_path: Path, images: dict[str, str]) -> None:
     save_folder(write(tmp_path / "own", list(images)), None, tmp_path / "raw")
     assert stored(tmp_path / "raw") == images
     manifest = read_json(tmp_path / "raw" / "manifest.json")
-    assert (manifest["images"], manifest["classes"], manifest["ignored"]) == (
-        len(images),
-        len(set(images.values())),
-        0,
-    )
+    counted = manifest["images"], manifest["classes"], manifest["ignored"]
+    assert counted == (len(images), len(set(images.values())), {})
     assert manifest["files"]["images.zip"]["sha256"] == hash_file(tmp_path / "raw" / "images.zip")
     assert str(tmp_path) not in (tmp_path / "raw" / "manifest.json").read_text()
 
@@ -88,14 +86,14 @@ def test_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
         "cat/notes.txt",
         "cat/._1.jpg",
         "cat/.thumbnails/1.jpg",
-        "empty/notes.txt",
+        "cat/1.heic",
         ".git/1.jpg",
     ]
-    save_folder(
-        write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others]), None, tmp_path / "raw"
-    )
+    folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others])
+    save_folder(folder, None, tmp_path / "raw")
     assert stored(tmp_path / "raw") == {"cat/1.jpg": "cat", "dog/1.jpg": "dog"}
-    assert read_json(tmp_path / "raw" / "manifest.json")["ignored"] == 5  # .git is not looked into
+    ignored = read_json(tmp_path / "raw" / "manifest.json")["ignored"]
+    assert ignored == {".heic": 1, ".md": 1, ".txt": 1, "hidden": 3}  # folders count as one
 
 
 def test_the_same_files_give_the_same_bytes_whatever_their_times_and_order(tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_the_same_files_give_the_same_bytes_whatever_their_times_and_order(tmp_p
             ["train/cat/1.jpg", "Test/cat/1.jpg"],
             "own: found folders Test, train, expected class folders",
         ),
-        (["cat/1.txt"], "own: found no images, expected class folders of .bmp"),
+        (["cat/1.txt"], r"own: found no images \(1 .txt\), expected class folders of .bmp"),
     ],
 )
 def test_a_folder_of_another_form_is_refused(
@@ -200,40 +198,55 @@ def test_columns_without_a_value_are_as_good_as_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path,class\n1.jpg,a\n", "found columns path, class; expected label too"),
-        ("path;label\n1.jpg;a\n", "found columns path;label; expected path, label too"),
         ("path,label,id\n1.jpg,a,7\n", "found column id, expected another name for a level"),
-        ("path,label\n", "found no rows, expected one for each image"),
+        ("path,label\n", "found no rows, expected one below the header for each sample"),
         ("", "found no table"),
         (
             "path,label\n1.jpg,a\n2.jpg,a,b,c,d\n",
-            r"found no table \(.*line 3.*\), expected CSV in UTF-8",
+            "found 'b' in line 3, column 3, expected 2 fields as in the header",
         ),
-        ("path,label\n1.jpg,\n,b\n", "found no path or no label in row 1, 2, expected both"),
+        (
+            "path,label\n1.jpg,\n,b\n",
+            "found '' in line 3, column path, expected the path of a sample",
+        ),
+        ("path,label\n1.jpg,\n2.jpg,a\n", "found '' in line 2, column label, expected a class"),
         (
             "path,label\n../1.jpg,a\n/etc/hosts,b\n",
-            r"found path \.\./1\.jpg, /etc/hosts, expected paths inside",
+            r"found '\.\./1\.jpg' in line 2, column path, expected a path inside",
         ),
-        ("path,label\n1.jpg,a\n./1.jpg,b\n", r"found path 1\.jpg twice, expected each once"),
-        ("path,label\n1.jpg,a\nx.jpg,a\n", r"found no file x\.jpg, expected 2 files in"),
+        (
+            "path,label\n1.jpg,a\n./1.jpg,b\n",
+            r"found '1\.jpg' in line 3, column path, expected it once, as it is in line 2",
+        ),
+        (
+            "path,label\n1.jpg,a\nx.jpg,a\n",
+            r"found 'x\.jpg' in line 3, column path, expected a file in",
+        ),
+        (
+            "path,label\n1.JPG,a\n",
+            r"found '1\.JPG' in line 2, .* a file in .*own \(is it '1\.jpg'\?\)",
+        ),
         (
             "path,label\n" + "".join(f"{n}.png,a\n" for n in range(9)),
-            "found no file 0.png, .*, 4.png and 4 more, expected 9",
+            "found '0.png' in line 2, .* expected a file in .*own, as for 8 more of its paths",
         ),
         (
             "path,label,split\n1.jpg,a,Train\n2.jpg,a,valid\n",
-            "found split Train, valid; expected train, val, test, query",
+            "found 'Train' in line 2, column split, expected train, val, test, query",
         ),
         (
             "path,label,split,role\n1.jpg,a,query,query\n",
-            "found split query; expected train, val, test or nothing",
+            "found 'query' in line 2, column split, expected train, val, test or nothing",
         ),
         (
             "path,label,role\n1.jpg,a,probe\n",
-            "found role probe; expected query, gallery or nothing",
+            "found 'probe' in line 2, column role, expected query, gallery or nothing",
         ),
         (
             "path,label,kind\n1.jpg,a,x\n2.jpg,a,y\n",
-            "found class a with several values of kind, expected one value for each class",
+            "found 'y' in line 3, column kind, expected 'x' of class 'a' as in line 2, column "
+            "kind: "
+            "every other column is a level of the hierarchy, and a name with _ before it is none",
         ),
     ],
 )
@@ -249,7 +262,7 @@ def test_a_table_that_is_no_good_is_refused_in_one_line(
 
 def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"folder\.table: found no file .*other\.csv, expected a CSV"
+        InputError, match=r"folder\.table: found no file .*other\.csv, expected a CSV or \.parquet"
     ):
         save_folder(write(tmp_path / "own", NAMES), "other.csv", tmp_path / "raw")
     (tmp_path / "own" / "my.csv").write_bytes("path,label\n1.jpg,Löwe\n".encode("latin-1"))
@@ -269,6 +282,7 @@ IMAGES = {"b, c/2.jpg": b"second", "a/1.jpg": b"first"}
 def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
     write_zip(tmp_path / "images.zip", IMAGES)
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    write_json(tmp_path / "manifest.json", {"ignored": {".txt": 2}})
     return tmp_path
 
 
@@ -295,6 +309,7 @@ def test_every_column_stays_text_and_every_other_column_is_a_level(raw: Path) ->
     ]
     assert dict(listing.images()) == {0: b"first", 1: b"second"}
     assert (listing.form, listing.channels) == ("encoded", 3)
+    assert listing.ignored == {".txt": 2}
 
 
 def test_path_and_label_are_enough(raw: Path) -> None:
@@ -384,15 +399,18 @@ def test_a_lineage_takes_the_place_of_levels(tmp_path: Path, text: str, labels: 
         ),
         (
             "path,lineage,kind,label\n1.jpg,a,b,c\n",
-            "found columns lineage and kind, expected either lineage or levels",
+            "found columns lineage and kind, expected lineage alone or without it",
         ),
         ("path,lineage\n1.jpg,a\n2.jpg,\n", "found '' in line 3, column lineage, expected names"),
         ("path,lineage\n1.jpg,a//b\n", "found 'a//b' in line 2, column lineage, expected names"),
         (
             "path,family,label\n1.jpg,a,b\n2.jpg,c,b\n3.jpg,a,\n",
-            "found class b with several values of family",
+            "found 'c' in line 3, column family, expected 'a' of class 'b' as in line 2",
         ),
-        ("path,family,label\n1.jpg,a,\n2.jpg,,\n", "found no path or no label in row 2"),
+        (
+            "path,family,label\n1.jpg,a,\n2.jpg,,\n",
+            "found '' in line 3, column label, expected a class",
+        ),
     ],
 )
 def test_a_table_without_a_clear_tree_is_refused_in_one_line(
@@ -402,3 +420,188 @@ def test_a_table_without_a_clear_tree_is_refused_in_one_line(
         save_table(tmp_path, text)
     assert str(raised.value).startswith(f"{tmp_path}/own/my.csv: ")
     assert "\n" not in str(raised.value)
+
+
+def test_links_are_followed_but_not_in_circles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", "dog/deep/2.jpg"])
+    elsewhere = write(tmp_path / "elsewhere", ["2019/x.jpg", "2019/y.jpg", "z.jpg"])
+    (folder / "cat" / "2019").symlink_to(elsewhere / "2019")
+    (folder / "cat" / "z.jpg").symlink_to(elsewhere / "z.jpg")
+    (folder / "owl").symlink_to(folder / "dog")  # the same folder twice is no circle
+    (folder / "dog" / "deep" / "back").symlink_to(folder / "dog")
+    (folder / "dog" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    save_folder(folder, None, tmp_path / "raw")
+    with zipfile.ZipFile(tmp_path / "raw" / "images.zip") as archive:
+        contents = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert contents == {
+        "cat/1.jpg": "cat/1.jpg",
+        "cat/2019/x.jpg": "2019/x.jpg",
+        "cat/2019/y.jpg": "2019/y.jpg",
+        "cat/z.jpg": "z.jpg",
+        "dog/1.jpg": "dog/1.jpg",
+        "dog/deep/2.jpg": "dog/deep/2.jpg",
+        "owl/1.jpg": "dog/1.jpg",
+        "owl/deep/2.jpg": "dog/deep/2.jpg",
+    }
+    manifest = read_json(tmp_path / "raw" / "manifest.json")
+    assert manifest["ignored"] == {"broken link": 2, "link that leads back": 2}
+    assert manifest["links"] == [
+        *("dog/deep/back", "dog/gone.jpg", "owl/deep/back", "owl/gone.jpg"),
+    ]
+    assert capsys.readouterr().out == (
+        "folder: 8 images of 3 classes read; not read: 2 broken link, 2 link that leads back "
+        "(dog/deep/back, dog/gone.jpg, owl/deep/back, owl/gone.jpg)\n"
+    )
+
+
+def test_what_was_not_read_is_one_line_by_suffix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = ["cat/1.HEIC", "cat/2.heic", "dog/notes", "dog/a.txt", "cat/.x"]
+    folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others])
+    save_folder(folder, None, tmp_path / "raw")
+    line = "folder: 2 images of 2 classes read; not read: 2 .heic, 1 .txt, 1 hidden, 1 no suffix\n"
+    assert capsys.readouterr().out == line
+
+
+def test_formats_that_can_be_read_are_images(tmp_path: Path) -> None:
+    names = [f"{label}/1{suffix}" for label in "ab" for suffix in module.SUFFIXES]
+    assert {".tif", ".tiff", ".jfif", ".webp", ".gif"} <= set(module.SUFFIXES)
+    save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+    assert len(stored(tmp_path / "raw")) == len(names)
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found"],
+)
+def test_folders_of_storage_and_archives_are_left_out_at_any_depth(
+    tmp_path: Path, system: str
+) -> None:
+    others = [f"{system}/cat/1.jpg", f"cat/{system}/thumb.jpg", "cat/Thumbs.db", "dog/.DS_Store"]
+    folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others])
+    save_folder(folder, None, tmp_path / "raw")
+    assert stored(tmp_path / "raw") == {"cat/1.jpg": "cat", "dog/1.jpg": "dog"}
+    assert read_json(tmp_path / "raw" / "manifest.json")["ignored"] == {"hidden": 4}
+
+
+def test_a_class_that_loses_all_its_files_is_refused(tmp_path: Path) -> None:
+    names = ["cat/1.jpg", "dog/1.jpg", "owl/1.heic", "owl/deep/2.heic", "owl/notes.txt"]
+    folder = write(tmp_path / "own", names)
+    message = r"own/owl: found no image among its files \(2 .heic, 1 .txt\), expected .bmp, .gif"
+    with pytest.raises(InputError, match=message):
+        save_folder(folder, None, tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_class_folders_that_differ_in_the_form_of_unicode_are_one_class(tmp_path: Path) -> None:
+    names = ["Cafe\u0301/1.jpg", "Caf\xe9/2.jpg", "b/1.jpg"]
+    save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+    assert stored(tmp_path / "raw") == {
+        names[0]: "Caf\xe9",
+        names[1]: "Caf\xe9",
+        names[2]: "b",
+    }
+
+
+def test_a_table_finds_files_whose_names_are_written_in_another_way(tmp_path: Path) -> None:
+    names = ["Cafe\u0301/1.jpg", "a b/2.jpg", "x/ 3.jpg", "4.jpg"]
+    folder = write(tmp_path / "own", names)
+    rows = ["Caf\xe9/1.jpg,a", "a b\\2.jpg,b", "x/3.jpg,c", f"{folder}/4.jpg,d"]
+    (folder / "my.csv").write_text("path,label\n" + "\n".join(rows), encoding="utf-8")
+    save_folder(folder, "my.csv", tmp_path / "raw")
+    assert stored(tmp_path / "raw") == dict(zip(names, "abcd", strict=True))
+
+
+def test_a_table_of_images_may_be_a_parquet(tmp_path: Path) -> None:
+    folder = write(tmp_path / "own", NAMES)
+    pd.DataFrame({"path": NAMES, "label": [1.0] * 4 + [2.0] * 4}).to_parquet(folder / "my.parquet")
+    save_folder(folder, "my.parquet", tmp_path / "raw")
+    assert list(stored(tmp_path / "raw").values()) == ["1"] * 4 + ["2"] * 4
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["images/1.jpg", "images/2.jpg", "my.csv"],
+            "found one class folder, .*own/images, expected at least two; if a table lists the "
+            "images, folder.table names it, such as my.csv",
+        ),
+        (
+            ["data/cat/1.jpg", "data/dog/1.jpg"],
+            "found one class folder, .*own/data, expected at least two; if classes are the folders "
+            "in it, folder.path: .*own/data",
+        ),
+        (
+            ["1.jpg", "my.csv"],
+            "found 1.jpg outside class folders, .* folder.table .* such as my.csv",
+        ),
+        (["\u3000/1.jpg", "a/1.jpg"], "found '\\\\u3000/1.jpg', expected folders with names"),
+    ],
+)
+def test_a_folder_that_is_taken_for_a_class_is_named_with_the_way_out(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+
+
+ODD = [
+    "Ba$$in",
+    "a|b",
+    "_under",
+    "<b>x",
+    "line\nbreak",
+    "🙂👩\u200d🚀",
+    "猫の喵",
+    "ألفا אלף",
+    'a,b;"c"',
+    "NA",
+]
+
+
+def test_odd_names_of_folders_and_files_are_read_and_written(tmp_path: Path) -> None:
+    names = [f"{odd}/{odd}.jpg" for odd in ODD]
+    save_folder(write(tmp_path / "own", names), None, tmp_path / "raw")
+    listing = module.read(tmp_path / "raw")
+    plain = [odd.replace("\n", " ") for odd in ODD]
+    assert dict(zip(listing.samples["id"], listing.samples["label"], strict=True)) == {
+        f"{odd}/{odd}.jpg": odd for odd in plain
+    }
+    contents = {listing.samples["id"][row]: content for row, content in listing.images()}
+    assert set(contents) == {f"{odd}/{odd}.jpg" for odd in plain}
+    assert contents["line break/line break.jpg"] == b"line\nbreak/line\nbreak.jpg"
+
+
+def test_two_files_that_would_be_stored_under_one_name_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "own", ["a/x\ny.jpg", "a/x y.jpg", "b/1.jpg"])
+    with pytest.raises(InputError, match=r"found 'a/x\\ny.jpg' and 'a/x y.jpg', expected names"):
+        save_folder(folder, None, tmp_path / "raw")
+
+
+def test_a_relative_path_that_is_not_there_says_where_it_starts(tmp_path: Path) -> None:
+    message = "found no folder own, .*; a relative path starts in the checkout that runs, which"
+    with pytest.raises(InputError, match=f"^folder.path: {message} dvc exp run --temp"):
+        save_folder(Path("own"), None, tmp_path / "raw")
+    with pytest.raises(InputError, match=r"expected the folder of your images$"):
+        save_folder(tmp_path / "own", None, tmp_path / "raw")
+
+
+def test_a_folder_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg"])
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    message = r"own/dog: found a folder that cannot be read \(Permission denied\), expected one"
+    with pytest.raises(InputError, match=message):
+        save_folder(folder, None, tmp_path / "raw")

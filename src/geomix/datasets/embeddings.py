@@ -1,7 +1,7 @@
 """The user's own vectors: a .npy with a table of labels, or one .parquet."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,18 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from geomix.config.stages import DownloadParams
-from geomix.datasets.listing import (
-    Listing,
-    check_keys,
-    name_levels,
-    read_csv,
-    read_stored,
-    read_vectors,
-    require_labels,
+from geomix.datasets.listing import Listing, name_levels, read_stored, read_vectors
+from geomix.datasets.sources import USER, Source, describe_files, explain_relative
+from geomix.datasets.table import (
+    check_filled,
+    check_unique,
+    one_line,
+    open_parquet,
+    read_user_table,
+    refuse_damage,
     settle_lineages,
     settle_splits,
 )
-from geomix.datasets.sources import USER, Source, describe_files
 from geomix.errors import InputError
 
 VECTOR = "vector"  # column of lists in a .parquet; or else v0, v1, ...
@@ -50,7 +50,8 @@ def write_embeddings(folder: Path, params: DownloadParams) -> dict[str, Any]:
     path, table = Path(params.embeddings.path or "null"), params.embeddings.table
     if not path.is_file() or path.suffix not in (".npy", ".parquet"):
         found = f"no file {path} ending in .npy or .parquet"
-        raise InputError(f"embeddings.path: found {found}, expected one of vectors")
+        expected = f"one of vectors{explain_relative(path)}"
+        raise InputError(f"embeddings.path: found {found}, expected {expected}")
     if (path.suffix == ".npy") != bool(table):
         expected = (
             "a table of labels beside a .npy"
@@ -63,7 +64,7 @@ def write_embeddings(folder: Path, params: DownloadParams) -> dict[str, Any]:
         shape, dtype = vectors.shape, vectors.dtype
         blocks = cut_blocks(vectors)
     else:
-        file = _open_parquet(path, "embeddings.path")
+        file = open_parquet(path, "embeddings.path")
         shape, dtype = measure_columns(path, file)
         blocks = read_columns(path, file, shape[1])
     rows = read_labels(path.parent / table if table else path, shape[0])
@@ -109,7 +110,7 @@ def open_array(path: Path) -> np.memmap:
     try:
         vectors: np.memmap = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError) as error:
-        found = f"no array ({_line(error)})"
+        found = f"no array ({one_line(error)})"
         raise InputError(f"{path}: found {found}, expected a .npy of numbers") from None
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.name not in KINDS:
         found = f"{vectors.dtype.name} of shape {vectors.shape}"
@@ -145,7 +146,7 @@ def measure_columns(path: Path, file: parquet.ParquetFile) -> tuple[tuple[int, i
             or pa.types.is_fixed_size_list(kinds[0])
         )
         kinds = [kinds[0].value_type if nested else kinds[0]]
-        with _refuse_damage(path):
+        with refuse_damage(path):
             first = next(file.iter_batches(1, columns=names)).column(0)
         width = compute.list_value_length(first)[0].as_py() or 0 if nested else 0
     else:
@@ -189,7 +190,7 @@ def read_columns(path: Path, file: parquet.ParquetFile, width: int) -> Iterator[
     done = 0
     batches = file.iter_batches(max(1, BLOCK // width), columns=names)
     while True:
-        with _refuse_damage(path):
+        with refuse_damage(path):
             batch = next(batches, None)
         if batch is None:
             return
@@ -252,69 +253,18 @@ def read_labels(path: Path, count: int) -> pd.DataFrame:
     Raises:
         InputError: If the file or a column is missing, the rows are not N, or a value is wrong.
     """
-    rows = (
-        _read_parquet(path)
-        if path.suffix == ".parquet"
-        else read_csv(path, "embeddings.table", REQUIRED[1:])
-    )
-    if len(rows) != count:
-        raise InputError(f"{path}: found {len(rows)} rows, expected {count}, one for each vector")
-    if "aspect" in rows:
-        raise InputError(f"{path}: found column aspect, expected another name for a level")
-    if "id" not in rows:
-        rows.insert(0, "id", [str(row) for row in range(count)])
-    rows = settle_lineages(path, rows, REQUIRED)
-    check_keys(path, rows, "id")
-    return settle_splits(path, rows)
-
-
-def _open_parquet(path: Path, key: str) -> parquet.ParquetFile:
-    try:
-        return parquet.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise InputError(f"{key}: found no file {path}, expected a .parquet") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: found no table ({_line(error)}), expected a .parquet") from None
-
-
-@contextmanager
-def _refuse_damage(path: Path) -> Iterator[None]:
-    """Turn what pyarrow says of pages that it cannot decode or verify into one line."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        found = f"damaged data ({_line(error)})"
-        raise InputError(f"{path}: found {found}, expected a whole .parquet") from None
-
-
-def _line(error: Exception) -> str:
-    """Return a message without line breaks."""
-    return " ".join(str(error).split())
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """Read the columns of a .parquet that are not vectors, as text; missing values are empty.
-
-    An index that pandas stored is left out.
-    """
-    file = _open_parquet(path, "embeddings.table")
-    vectors = vector_columns(file.schema_arrow)
-    names = [
-        name
-        for name in file.schema_arrow.names
-        if name not in vectors and not name.startswith("__index_level_")
-    ]
-    require_labels(path, names, REQUIRED[1:])
-    with _refuse_damage(path):
-        table = file.read(names)
-    columns = {}
-    for name, column in zip(names, table.columns, strict=True):
-        try:
-            columns[name] = compute.fill_null(column.cast(pa.string()), "").to_pylist()
-        except UnicodeDecodeError:
-            found = f"damaged text in column {name}"
-            raise InputError(f"{path}: found {found}, expected UTF-8") from None
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-            found = f"{column.type} in column {name}"
-            raise InputError(f"{path}: found {found}, expected text or numbers") from None
-    return pd.DataFrame(columns, dtype=str)
+    key, vectors = "embeddings.table", list[str]()
+    if path.suffix == ".parquet" and path.is_file():
+        vectors = vector_columns(open_parquet(path, key).schema_arrow)
+    table = read_user_table(path, key, REQUIRED[1:], vectors)
+    if len(table.rows) != count:
+        found = f"{len(table.rows)} rows"
+        raise InputError(f"{path}: found {found}, expected {count}, one for each vector")
+    if "id" not in table.rows:
+        ids = [str(row) for row in range(count)]
+        column = pd.Series(ids, table.rows.index, dtype=str, name="id")
+        table = replace(table, rows=pd.concat([column, table.rows], axis=1))
+    table = settle_lineages(table, REQUIRED)
+    check_filled(table, "id")
+    check_unique(table, "id")
+    return settle_splits(table).rows

@@ -1,12 +1,12 @@
 """A data set before it is packed: the table of its samples, and the samples as they are stored.
 
 Below the listing itself: what readers of archives share, what makers of trees and vectors share,
-and what readers of the user's own tables share.
+and what the tables of people are called. Those tables are read in table.py.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from geomix.data.archives import Archive, open_archive, visible
-from geomix.data.packed import ROLES, SPLITS
 from geomix.errors import InputError
 
 OFFICIAL = ("split", "role")  # columns of a table that are neither named by its reader nor a level
 LINEAGE = "lineage"  # the column of paths, which is no level either
+LEVELS = "levels"  # the column of paths of levels, in the tables of people
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Listing:
             group of the coarsest level of the hierarchy.
         coordinates: Names of columns of numbers: where samples are in a flat space, if they have no
             hierarchy and are compared by distance.
+        ignored: What lies beside the samples and is none of them, by kind, with its number.
     """
 
     samples: pd.DataFrame
@@ -56,6 +57,7 @@ class Listing:
     assign: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     unit: Literal["class", "leaf", "branch"] = "class"
     coordinates: tuple[str, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 def join_names(names: Iterable[str], most: int = 5) -> str:
@@ -267,31 +269,6 @@ def read_vectors(raw: Path, count: int) -> np.ndarray:
     return vectors
 
 
-def read_csv(file: Path, key: str, required: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV file of the user, every value as text.
-
-    Args:
-        file: Its path.
-        key: Its key in params.yaml, for the message.
-        required: As in `require_labels`.
-
-    Raises:
-        InputError: If the file or a column is missing, or it is not a CSV file.
-    """
-    try:
-        rows = pd.read_csv(
-            file, dtype=str, keep_default_na=False, encoding="utf-8", skipinitialspace=True
-        )
-    except OSError:
-        expected = f"a CSV with columns {' and '.join(required)}"
-        raise InputError(f"{key}: found no file {file}, expected {expected}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        found = f"no table ({' '.join(str(error).split())})"
-        raise InputError(f"{file}: found {found}, expected CSV in UTF-8") from None
-    require_labels(file, rows, required)
-    return rows.fillna("")
-
-
 def read_stored(raw: Path) -> tuple[Path, pd.DataFrame]:
     """Read the user's table as download stored it: its path, and its rows, all of them text."""
     file = raw_file(raw, "table.csv")
@@ -311,144 +288,7 @@ def require_columns(place: Path | str, columns: Iterable[str], required: Sequenc
         raise InputError(f"{place}: found columns {found}; expected {', '.join(missing)} too")
 
 
-def require_labels(place: Path | str, columns: Iterable[str], required: Sequence[str]) -> None:
-    """Check that a user's table has the columns required; label is not where there is a lineage.
-
-    Raises:
-        InputError: As `require_columns`.
-    """
-    names = list(columns)
-    needed = [name for name in required if name != "label" or LINEAGE not in names]
-    require_columns(place, names, needed)
-
-
-def check_keys(place: Path | str, rows: pd.DataFrame, key: str) -> None:
-    """Check that each row of a user's table has a label, and a key that no other row has.
-
-    Raises:
-        InputError: Naming up to five of the rows without them, or of the keys that come twice.
-    """
-    blank = np.flatnonzero(rows[key].eq("") | rows["label"].eq("")) + 1
-    if len(blank):
-        found = f"no {key} or no label in row {join_names(map(str, blank))}"
-        raise InputError(f"{place}: found {found}, expected both")
-    twice = rows.loc[rows[key].duplicated(), key].drop_duplicates()
-    if len(twice):
-        raise InputError(f"{place}: found {key} {join_names(twice)} twice, expected each once")
-
-
 def name_levels(rows: pd.DataFrame, required: Sequence[str]) -> tuple[str, ...]:
     """Name the levels of a table: all columns but those required, split, role and lineage."""
     others = (*required, *OFFICIAL, LINEAGE)
     return tuple(column for column in rows.columns if column not in others)
-
-
-def settle_lineages(file: Path, rows: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
-    """Check the levels or lineages of a user's table, and write lineages where depths differ.
-
-    A sample may be known only to some depth: then its levels are blank from there on, and so is
-    its label. Or its path, as in a/b/c, is in a column lineage, in place of levels. A sample
-    without a label is labelled by its path.
-
-    Args:
-        file: Its path, for the message.
-        rows: The table, all text.
-        required: Its columns that are neither split, role, lineage nor a level.
-
-    Returns:
-        The table. With a column lineage, which then all rows have, it has no levels.
-
-    Raises:
-        InputError: Naming the first name below a blank, or in a path that is blank or cannot be
-            told from a path; or up to five classes with several values of a level.
-    """
-    levels = name_levels(rows, required)
-    if LINEAGE in rows:
-        if levels:
-            found = f"columns {LINEAGE} and {join_names(levels)}"
-            raise InputError(f"{file}: found {found}, expected either {LINEAGE} or levels")
-        paths = [_read_path(file, row, path) for row, path in enumerate(rows[LINEAGE])]
-    else:
-        _check_levels(file, rows, levels)
-        if not levels or rows["label"].ne("").all():
-            return rows
-        _check_slashes(file, rows[[*levels, "label"]])
-        names = rows[[*levels, "label"]].to_numpy().tolist()
-        paths = ["/".join(name.strip() for name in row if name.strip()) for row in names]
-    lineages = pd.Series(paths, rows.index, dtype=str)
-    labels = rows["label"].where(rows["label"] != "", lineages) if "label" in rows else lineages
-    return rows.drop(columns=list(levels)).assign(label=labels, lineage=lineages)
-
-
-def _place(file: Path, row: int) -> str:
-    """Say where a row of a user's table is: a line of a CSV, whose header is line 1."""
-    return f"row {row + 1}" if file.suffix == ".parquet" else f"line {row + 2}"
-
-
-def _read_path(file: Path, row: int, path: str) -> str:
-    """Return a path without spaces around its names and slashes at its end; none may be blank."""
-    names = [name.strip() for name in path.strip().rstrip("/").split("/")]
-    if "" in names:
-        found = f"{path!r} in {_place(file, row)}, column {LINEAGE}"
-        raise InputError(f"{file}: found {found}, expected names with slashes between, as a/b/c")
-    return "/".join(names)
-
-
-def _check_levels(file: Path, rows: pd.DataFrame, levels: Sequence[str]) -> None:
-    """Check that no name is below a blank, and that each class has one value of each level."""
-    columns = [*levels, "label"]
-    known = np.array([rows[column].str.strip().ne("") for column in columns]).T
-    below = np.argwhere(known[:, 1:] & ~known[:, :-1])
-    if len(below):
-        row, blank = (int(place) for place in below[0])
-        name = rows[columns[blank + 1]].iloc[row]
-        found = f"{name!r} in {_place(file, row)}, column {columns[blank + 1]}"
-        expected = f"nothing below the blank in column {columns[blank]}"
-        raise InputError(f"{file}: found {found}, expected {expected}")
-    labelled = rows[rows["label"] != ""]
-    for level in levels:
-        labels = labelled[["label", level]].drop_duplicates()["label"]
-        several = labels[labels.duplicated()].drop_duplicates()
-        if len(several):
-            found = f"class {join_names(several)} with several values of {level}"
-            raise InputError(f"{file}: found {found}, expected one value for each class")
-
-
-def _check_slashes(file: Path, names: pd.DataFrame) -> None:
-    """Check that names have no slash, which is what separates them in a path."""
-    slashed = np.argwhere(np.array([names[column].str.contains("/") for column in names]).T)
-    if len(slashed):
-        row, column = (int(place) for place in slashed[0])
-        name, place = names.iloc[row, column], _place(file, row)
-        found = f"{name!r} in {place}, column {names.columns[column]}"
-        expected = "no slash in names where some labels are blank, as they become paths"
-        raise InputError(f"{file}: found {found}, expected {expected}")
-
-
-def settle_splits(file: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Check the splits and roles of a user's table, and turn queries into roles of test.
-
-    Args:
-        file: Its path, for the message.
-        rows: The table, all text. Split is train, val, test or empty; role is query or gallery, or
-            empty for a whole split. Without a column role, split may also be query or gallery:
-            samples of test in that role.
-
-    Returns:
-        The table; a column split or role without any value is left out.
-
-    Raises:
-        InputError: With up to five of the wrong values.
-    """
-    splits = SPLITS if "role" in rows else (*SPLITS, *ROLES)
-    for column, expected in zip(OFFICIAL, (splits, ROLES), strict=True):
-        unknown = sorted(set(rows.get(column, ())) - {*expected, ""})
-        if unknown:
-            found = f"{column} {join_names(unknown)}"
-            raise InputError(f"{file}: found {found}; expected {', '.join(expected)} or nothing")
-    if "split" in rows and "role" not in rows:
-        queried = rows["split"].isin(ROLES)
-        rows["role"] = rows["split"].where(queried, "")
-        rows["split"] = rows["split"].mask(queried, "test")
-    empty = [column for column in OFFICIAL if column in rows and not rows[column].any()]
-    return rows.drop(columns=empty)

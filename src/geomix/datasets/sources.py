@@ -67,3 +67,11 @@ class Source:
 def describe_files(*paths: Path) -> dict[str, dict[str, Any]]:
     """Return the checksum and the length in bytes of each file, by its name."""
     return {path.name: {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in paths}
+
+
+def explain_relative(path: Path) -> str:
+    """Return what to add to a message about a path that is not there, if it is relative."""
+    if path.is_absolute():
+        return ""
+    start = "a relative path starts in the checkout that runs"
+    return f"; {start}, which dvc exp run --temp and --queue put elsewhere: make it absolute"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from geomix.config.stages import DownloadParams
-from geomix.datasets.sources import Source
+from geomix.datasets.sources import Source, explain_relative
 from geomix.errors import InputError
 from geomix.files import new_folder, write_json
 
@@ -28,7 +28,7 @@ def obtain(dataset: str, source: Source, params: DownloadParams, out: Path) -> N
 
             mirror = Path(params.download.mirror) if params.download.mirror else None
             if mirror and not mirror.is_dir():
-                expected = "one, or null for the network alone"
+                expected = f"one, or null for the network alone{explain_relative(mirror)}"
                 raise InputError(f"download.mirror: found no folder {mirror}, expected {expected}")
             partial = out.with_name(f".{out.name}.partial")
             facts = {"files": fetch(dataset, source, folder, partial, mirror)}
