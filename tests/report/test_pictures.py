@@ -4,9 +4,17 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
-from geomix.report.pictures import draw_neighbours, draw_samples, fit_caption, measure_text
+from geomix.data.packed import Encoded, Packed
+from geomix.report.pictures import (
+    draw_neighbours,
+    draw_samples,
+    fit_caption,
+    measure_text,
+    read_pictures,
+)
 
 
 def opened(png: bytes) -> Image.Image:
@@ -30,6 +38,53 @@ def test_a_wrong_neighbour_is_seen_in_grey() -> None:
 def test_rows_of_samples_may_differ_in_length() -> None:
     image = np.zeros((8, 8, 1), np.uint8)
     opened(draw_samples([("long", [(image, "a"), (image, "b")]), ("short", [(image, "c")])]))
+
+
+def drawn_parts(monkeypatch: pytest.MonkeyPatch, images: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what is handed to matplotlib for images of a row."""
+    shown: list[np.ndarray] = []
+    show = Axes.imshow
+
+    def keep(self: Axes, image: np.ndarray, **options: object) -> object:
+        shown.append(image)
+        return show(self, image, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Axes, "imshow", keep)
+    opened(draw_samples([("row", [(image, "x") for image in images])]))
+    return shown
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sides_of_one_pixel_are_drawn_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    shapes = [(1, 1), (1, 96), (96, 1), (8, 8)]
+    images = [np.full((*shape, channels), 7, np.uint8) for shape in shapes]
+    shown = drawn_parts(monkeypatch, images)
+    assert [image.shape for image in shown] == [
+        shape if channels == 1 else (*shape, 3) for shape in shapes
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1)])
+@pytest.mark.parametrize("form", ["encoded", "decoded"])
+def test_a_packed_image_of_any_proportions_is_read_in_them(
+    packed: Packed, shape: tuple[int, int], form: str
+) -> None:
+    height, width = shape
+    if form == "encoded":
+        file = io.BytesIO()
+        Image.new("RGB", (width, height), "red").save(file, "PNG")
+        content = np.frombuffer(file.getvalue(), np.uint8)
+        images: Encoded | np.ndarray = Encoded(content, np.array([[0, len(content)]]))
+    else:
+        images = np.zeros((1, 16, 16, 3), np.uint8)
+    samples = packed.samples[:1].assign(aspect=f"{width / height:.6g}")
+    card = packed.card | {"image_shape": [0, 0, 3] if form == "encoded" else [16, 16, 3]}
+    (found,) = read_pictures(Packed(samples, images, card), [0])
+    longest = 16 if form == "decoded" and height == width else 96
+    expected = (min(height, longest), min(width, longest))
+    assert found.shape == ((16, 16, 3) if longest == 16 else (*expected, 3))
 
 
 @pytest.mark.parametrize(

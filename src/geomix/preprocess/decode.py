@@ -8,6 +8,7 @@ from PIL import Image
 
 from geomix.data.pixels import load_image, open_image
 from geomix.errors import InputError
+from geomix.preprocess.mend import check_png, convert_tiff, is_png, is_tiff, strip_texts
 
 # A box filter first, where an image shrinks to less than a third: the same to the eye, and faster.
 REDUCING_GAP = 3.0
@@ -21,6 +22,8 @@ class Prepared:
     """Width over height."""
     square: np.ndarray | None
     """uint8, (side, side, C), in the decoded form."""
+    file: bytes | None = None
+    """A file that takes the place of one which later stages cannot read."""
 
 
 def decode(data: bytes, channels: int) -> np.ndarray:
@@ -42,6 +45,35 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     """
     image = load_image(open_image(data), channels)
     return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def read_file(data: bytes, channels: int) -> tuple[np.ndarray, bytes | None]:
+    """Decode the file of an image, and mend one that is whole but that later stages cannot read.
+
+    Args:
+        data: A file as `decode` takes it, or a TIFF.
+        channels: 1 or 3.
+
+    Returns:
+        Pixels as `decode` returns them; and a PNG of the same pixels in the place of a TIFF or of a
+        PNG with texts or profiles beyond Pillow's limit, else nothing.
+
+    Raises:
+        InputError: As `decode`, or if a checksum of a PNG does not hold.
+    """
+    if is_tiff(data):
+        file = convert_tiff(data, channels)
+        return decode(file, channels), file
+    if not is_png(data):
+        return decode(data, channels), None
+    check_png(data)
+    try:
+        return decode(data, channels), None
+    except InputError:
+        file = strip_texts(data)
+        if file == data:
+            raise
+        return decode(file, channels), file
 
 
 def squeeze(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -71,15 +103,16 @@ def prepare(image: bytes | np.ndarray, channels: int, side: int | None) -> Prepa
         side: Of the square in pixels; None for no square.
 
     Raises:
-        InputError: As `decode`.
+        InputError: As `read_file`.
         ValueError: If pixels have another shape or type.
     """
-    pixels = decode(image, channels) if isinstance(image, bytes) else image
+    pixels, file = read_file(image, channels) if isinstance(image, bytes) else (image, None)
     if pixels.ndim != 3 or pixels.shape[2] != channels or pixels.dtype != np.uint8:
         found = f"{pixels.dtype} of shape {pixels.shape}"
         raise ValueError(f"image: found {found}, expected uint8 of (H, W, {channels})")
     height, width = pixels.shape[:2]
-    return Prepared(width / height, None if side is None else squeeze(pixels, side))
+    square = None if side is None else squeeze(pixels, side)
+    return Prepared(width / height, square, file)
 
 
 def prepare_all(

@@ -278,7 +278,7 @@ def write_files(
             row, content = item
             assert isinstance(content, bytes)
             begin = file.tell()
-            file.write(content)
+            file.write(found.file or content)
             offsets[row] = begin, file.tell()
 
         outcome = collect(prepared, count, keep)

@@ -51,7 +51,7 @@ def _read_picture(packed: Packed, row: int) -> np.ndarray:
         return pixels
     height, width = pixels.shape[:2]
     scale = SIDE / max(height, width * aspect)
-    image = Image.fromarray(pixels.squeeze()).resize(
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).resize(
         (max(1, round(width * aspect * scale)), max(1, round(height * scale)))
     )
     return np.asarray(image).reshape(image.height, image.width, -1)
@@ -174,7 +174,8 @@ def _show(
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    grey = image.shape[2] == 1  # sides of 1 stay, so no squeeze
+    axis.imshow(image[:, :, 0] if grey else image, cmap="gray", vmin=0, vmax=255)
     lines, size = fit_caption(caption + ("\N{NO-BREAK SPACE}✗" if wrong else ""), width)
     axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
     for spine in axis.spines.values():
