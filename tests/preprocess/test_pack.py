@@ -89,6 +89,18 @@ def test_the_card_counts_what_is_there(raw: Path, tmp_path: Path) -> None:
         assert counts == expected
 
 
+@pytest.mark.parametrize("level", ["classes", "images", "vectors"])
+def test_a_level_may_be_named_as_what_is_counted(tmp_path: Path, level: str) -> None:
+    listing = listing_of(draw_files(), levels=(level,))
+    listing = replace(listing, samples=listing.samples.rename(columns={"kind": level}))
+    pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    packed = open_packed(tmp_path / "packed")
+    groups = level if level == "vectors" else f"{level} groups"
+    kinds = packed.samples.loc[packed.rows("train"), level].nunique()
+    assert packed.card["counts"]["train"] == {"images": 8, "classes": 2, groups: kinds}
+    assert packed.samples[level].tolist() == listing.samples[level].tolist()
+
+
 def test_the_same_bytes_every_time_as_numpy_would_write(raw: Path, tmp_path: Path) -> None:
     listing = glyphs.read(raw)
     for name in ("a", "b"):

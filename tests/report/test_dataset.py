@@ -1,6 +1,7 @@
 """The page of a data set: counts of the card, and families of classes side by side."""
 
 import io
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from geomix.data.packed import SPLITS, Packed
 from geomix.files import write_json
+from geomix.preprocess.pack import count_split
 from geomix.report.dataset import (
     build_dataset,
     chain_rows,
@@ -17,6 +19,7 @@ from geomix.report.dataset import (
     group_samples,
     sample_rows,
 )
+from geomix.report.figures import find_stand_ins
 
 
 def test_counts_are_those_of_the_samples(packed_folder: Path, packed: Packed) -> None:
@@ -129,3 +132,32 @@ def test_the_page_of_points_names_their_coordinates(packed_folder: Path, packed:
     write_json(packed_folder / "card.json", card)
     page = " ".join(build_dataset(packed_folder)["README.md"].decode().split())
     assert "Samples have coordinates, x and y, and are compared by distance." in page
+
+
+NAMES = {"kind": "classes", "group": "pi|pe $x$\n_y_"}
+VALUES = {"even": "Ba$$in", "odd": "<b>猫 | _x_", "group 0": "ألفا"}
+
+
+def test_levels_and_groups_may_have_any_names(packed_folder: Path, packed: Packed) -> None:
+    samples = packed.samples.replace({"kind": VALUES, "group": VALUES}).rename(columns=NAMES)
+    samples["label"] = samples["label"].replace({"class 3": "a|b\n$c$ 猫"})
+    samples.to_csv(packed_folder / "samples.csv", index=False)
+    levels = list(NAMES.values())
+    counts = {
+        split: count_split(samples[samples["split"] == split], levels, "images") for split in SPLITS
+    }
+    write_json(packed_folder / "card.json", packed.card | {"levels": levels, "counts": counts})
+    files = build_dataset(packed_folder)
+    page = files["README.md"].decode()
+    table = [line for line in page.splitlines() if line.startswith("|")][:5]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
+    name = r"pi\|pe \$x\$ \_y\_"
+    assert cells[0] == ["split", "images", "classes", "classes groups", f"{name} groups"]
+    assert cells[2] == ["train", "20", "4", "2", "4"]
+    assert f"The hierarchy is classes -> {name} -> class." in page
+    if find_stand_ins("猫"):
+        assert (
+            r"Pictures show the code of a character that no font here has: \[732B\] for 猫." in page
+        )
+    found = pd.read_csv(io.BytesIO(files["counts.csv"])).set_index(["split", "kind"])["count"]
+    assert (found["train", "classes"], found["train", "classes groups"]) == (4, 2)

@@ -1,6 +1,9 @@
 """Numbers, words and tables as people read them."""
 
 import math
+import re
+
+import pytest
 
 from geomix.report.intervals import Difference
 from geomix.report.text import (
@@ -11,6 +14,7 @@ from geomix.report.text import (
     interval,
     join_lines,
     list_words,
+    literal,
     markdown_table,
     number,
     percent,
@@ -60,6 +64,38 @@ def test_columns_of_a_table_are_straight_and_the_rest_of_a_page_is_as_it_was() -
         "",
         "end |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("plain name-1 (x)", "plain name-1 (x)"),
+        ("a|b", r"a\|b"),
+        ("_a_ *b* `c`", r"\_a\_ \*b\* \`c\`"),
+        ("Ba$$in ~x~", r"Ba\$\$in \~x\~"),
+        ("<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"),
+        ("[x](y) {z}", r"\[x\](y) \{z\}"),
+        ("a\\|b", r"a\\\|b"),
+        ("A & B &lt; &#60;", "A & B &amp;lt; &amp;#60;"),
+        ("two\nlines", "two lines"),
+        ("猫 ألفا 🙂", "猫 ألفا 🙂"),
+    ],
+)
+def test_a_name_is_written_so_that_markdown_shows_it(name: str, written: str) -> None:
+    assert literal(name) == written
+
+
+def test_a_pipe_in_a_name_ends_no_cell() -> None:
+    page = f"| {literal('a|b')} | x |\n|-|\n| 1 | {literal('c|')} |\n"
+    lines = align_tables(page).splitlines()
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert [cells[0], cells[2]] == [[r"a\|b", "x"], ["1", r"c\|"]]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_wide_signs_take_two_places_and_marks_none() -> None:
+    lines = align_tables("| a | b |\n|-|\n| 猫猫猫 | x |\n| e\u0301 | y |\n").splitlines()
+    assert lines[2:] == ["| 猫猫猫 | x   |", "| e\u0301      | y   |"]
 
 
 def test_a_table_keeps_text_as_it_is() -> None:

@@ -93,12 +93,26 @@ def test_the_map_shows_every_test_vector_in_the_colour_of_its_group(
     monkeypatch.setattr(module, "GROUPS", 3)
     draw_map(vectors)
     draw_map(Packed(vectors.samples, vectors.images, vectors.card | {"levels": []}))
-    drawn = [
-        {line.get_label(): len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines}
-        for figure in figures
-    ]
-    assert {name: count for name, count in drawn[0].items() if count} == {"even": 10, "odd": 10}
+    drawn = []
+    for figure in figures:
+        names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        counts = [len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines]
+        drawn.append(dict(zip(names, filter(None, counts), strict=True)))
+    assert drawn[0] == {"even": 10, "odd": 10}
     assert drawn[1] == {"other label": 5, "class 8": 5, "class 9": 5, "class 10": 5}
+
+
+def test_the_legend_shows_names_as_they_are(
+    vectors: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = keep_figures(monkeypatch)
+    names = {"even": "_e$v$n", "odd": "猫\n$$"}
+    samples = vectors.samples.replace({"kind": names}).rename(columns={"kind": "_$k$"})
+    draw_map(Packed(samples, vectors.images, vectors.card | {"levels": ["_$k$"]}))
+    legend = figures[0].axes[0].get_legend()
+    shown = [text.get_text() for text in (legend.get_title(), *legend.get_texts())]
+    assert shown[:2] == ["_$k$", "_e$v$n"]
+    assert shown[2] in ("[732B] $$", "猫 $$")
 
 
 def test_wrong_neighbours_have_a_cross(monkeypatch: pytest.MonkeyPatch) -> None:

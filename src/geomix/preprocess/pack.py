@@ -122,8 +122,14 @@ def split_samples(listing: Listing, split: Split, fold: int = 0) -> pd.DataFrame
 
 
 def count_split(samples: pd.DataFrame, levels: Sequence[str], unit: str) -> dict[str, int]:
-    """Count the samples, the classes and the groups of each level."""
-    groups = {level: samples[level].nunique() for level in levels}
+    """Count the samples, the classes and the groups of each level.
+
+    A level named as the unit or as classes is counted under a longer name.
+    """
+    taken = (unit, "classes")
+    groups = {
+        f"{level} groups" if level in taken else level: samples[level].nunique() for level in levels
+    }
     return {unit: len(samples), "classes": samples["label"].nunique(), **groups}
 
 

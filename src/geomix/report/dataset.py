@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.report.figures import find_stand_ins
 from geomix.report.pictures import draw_samples, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.vectors import GROUPS, POINTS, draw_map
@@ -184,6 +185,7 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         related=count_related(packed),
         points=POINTS,
         groups=GROUPS,
+        stand_ins=find_stand_ins([*sizes.index, *list_names(packed)]),
         origin=describe_origin(packed, []),
     )
     counts = [
@@ -200,3 +202,12 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         "counts.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
         "samples.png": drawn,
     }
+
+
+def list_names(packed: Packed) -> list[str]:
+    """List the names of levels and of their groups, or of the nodes of lineages."""
+    levels = packed.card["levels"]
+    names = [*levels, *(name for level in levels for name in packed.samples[level].unique())]
+    if "lineage" in packed.samples:
+        names += packed.samples["lineage"].unique().tolist()
+    return names

@@ -1,7 +1,8 @@
 """What all figures share: looks that read without colour, and the same bytes every time."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import matplotlib
@@ -10,6 +11,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 # Okabe and Ito's palette, ordered so that neighbours differ in lightness too.
 LOOKS: dict[str, tuple[str, str, Any]] = {
@@ -28,6 +30,28 @@ SPARE_LOOKS: tuple[tuple[str, str, Any], ...] = (
     ("#332288", "p", "-"),
 )
 PIXELS_PER_INCH = 120
+# Fonts for what the default one lacks, where a machine has them; the first that can takes part.
+FALLBACKS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Source Han Sans",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+    "Noto Sans",
+    "Noto Emoji",
+    "Segoe UI Symbol",
+    "Symbola",
+    "Unifont",
+)
+WEIGHTS = {"normal": (400, "normal", "regular", "book"), "bold": (700, "bold")}
+# Marks that only change what stands beside them: joiners, directions and kinds of emoji.
+MARKS = frozenset(map(chr, (0x200C, 0x200D, 0x200E, 0x200F, *range(0xFE00, 0xFE10))))
 
 
 def look_of(geometry: str, among: Sequence[str]) -> dict[str, Any]:
@@ -67,3 +91,59 @@ def to_png(figure: Figure) -> bytes:
     figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
     plt.close(figure)
     return buffer.getvalue()
+
+
+def drawable(text: str, weight: str = "normal") -> str:
+    """Return a text all of whose characters can be drawn, for figures that show people's names.
+
+    A font of this machine is added to those of figures where it has what the default one lacks. A
+    character that no font has becomes its code point, as in [732B].
+
+    Args:
+        text: Perhaps of several lines.
+        weight: Of the letters, normal or bold.
+    """
+    return "".join(
+        character if character == "\n" or _can_draw(character, weight) else _stand_in(character)
+        for character in text
+    )
+
+
+def find_stand_ins(texts: Iterable[str]) -> dict[str, str]:
+    """Return the characters of texts that figures cannot draw, with what stands for them there."""
+    characters = sorted(set().union(*texts))
+    shown = {one: drawable(one) for one in characters if one not in MARKS and one.isprintable()}
+    return {one: stands for one, stands in shown.items() if stands != one}
+
+
+def _stand_in(character: str) -> str:
+    if character in MARKS:
+        return ""
+    return f"[{ord(character):04X}]" if character.isprintable() else " "
+
+
+@cache
+def _can_draw(character: str, weight: str) -> bool:
+    """Say whether a font has a character; one that the default font lacks is added to it."""
+    if ord(character) in _read_font("DejaVu Sans", weight):
+        return True
+    for family in FALLBACKS:
+        if ord(character) in _read_font(family, weight):
+            families = plt.rcParams["font.family"]
+            if family not in families:
+                plt.rcParams["font.family"] = [*families, family]
+            return True
+    return False
+
+
+@cache
+def _read_font(family: str, weight: str) -> frozenset[int]:
+    """Return the characters of a font in a weight, none if this machine lacks it."""
+    entries = (font for font in fontManager.ttflist if font.name == family)
+    if not any(font.weight in WEIGHTS[weight] and font.style == "normal" for font in entries):
+        return frozenset()
+    path = findfont(FontProperties(family=[family], weight=weight), fallback_to_default=False)
+    try:
+        return frozenset(get_font(path).get_charmap())
+    except (RuntimeError, OSError):  # of a kind that cannot be drawn, such as pictures of emoji
+        return frozenset()

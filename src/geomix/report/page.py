@@ -12,6 +12,7 @@ from geomix.config.tuning import Tuned
 from geomix.data.packed import SCORED, Packed, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.curves import draw_curves, draw_maps
+from geomix.report.figures import find_stand_ins
 from geomix.report.findings import Findings, Row, find
 from geomix.report.pictures import draw_neighbours, read_pictures
 from geomix.report.render import describe_origin, render
@@ -69,6 +70,7 @@ def build_page(
         loo=np.array_equal(packed.queries("test"), packed.gallery("test")),
         listed=describe_lists(metrics, packed),
         things="vectors" if packed.form == "vectors" else "images",
+        stand_ins=find_stand_ins(packed.samples["label"].unique()),
         seed=seed,
         budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
         tuned=isinstance(study, Tuned),

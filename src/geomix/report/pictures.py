@@ -14,13 +14,15 @@ from PIL import Image
 
 from geomix.data.packed import Encoded, Packed
 from geomix.data.pixels import load_image, open_image
-from geomix.report.figures import to_png
+from geomix.report.figures import drawable, to_png
 
 SIDE = 96  # pixels of the longer side, at most, of images kept as files or squeezed to squares
 # Sizes in points of a caption below an image: the first on one line, the others on up to LINES.
 LETTERS, LINES = (7, 5.5, 4.6), 3
 CELL, WIDE_CELL = 36, 45  # points of a column of images, narrow and wide
 MARGIN = 5  # points between captions
+NAMED, LONGEST = 9, 200  # points of the letters of a row's name, and of its longest line
+MARGIN_LEFT = 1.6  # inches for these names, at least
 PAD = 0.025  # inches to each side of a column of images: enough for thick frames
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
@@ -105,7 +107,10 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
         A PNG.
     """
     columns = max(len(items) for _, items in rows)
-    inches = (WIDE_CELL / 72 * columns + 1.6, 0.95 * len(rows))
+    names = [_fit_name(name) for name, _ in rows]
+    widest = max(measure_text(line, NAMED) for name in names for line in name.split("\n"))
+    margin = max(MARGIN_LEFT, widest / 72 + 0.2)
+    inches = (WIDE_CELL / 72 * columns + margin, 0.95 * len(rows))
     figure, axes = plt.subplots(
         len(rows),
         columns,
@@ -115,13 +120,17 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     )
     for axis in axes.flat:
         axis.axis("off")
-    for line, (name, items) in zip(axes, rows, strict=True):
-        line[0].text(
-            -0.35, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9
-        )
+    for line, name, (_, items) in zip(axes, names, rows, strict=True):
+        place = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
+        line[0].text(-0.35, 0.5, name, **place, fontsize=NAMED, parse_math=False)
         for axis, (image, caption) in zip(line, items, strict=False):
             _show(axis, image, caption, width=WIDE_CELL - MARGIN)
     return to_png(figure)
+
+
+def _fit_name(name: str) -> str:
+    """Return the name of a row as it can be drawn, its lines not too long."""
+    return "\n".join(_shorten(line, LONGEST, NAMED) for line in drawable(name).split("\n"))
 
 
 def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
@@ -176,7 +185,8 @@ def _show(
     axis.set_yticks([])
     grey = image.shape[2] == 1  # sides of 1 stay, so no squeeze
     axis.imshow(image[:, :, 0] if grey else image, cmap="gray", vmin=0, vmax=255)
-    lines, size = fit_caption(caption + ("\N{NO-BREAK SPACE}✗" if wrong else ""), width)
+    text = drawable(caption.replace("\n", " ")) + ("\N{NO-BREAK SPACE}✗" if wrong else "")
+    lines, size = fit_caption(text, width)
     axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
     for spine in axis.spines.values():
         spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")

@@ -58,6 +58,7 @@ def _environment() -> Environment:
         text.list_words,
         text.quote,
         text.join_lines,
+        text.literal,
     ):
         environment.filters[word.__name__] = word
     environment.globals |= {"score": SCORE, "unused": UNUSED}

@@ -1,6 +1,8 @@
 """Numbers, words and tables as people read them."""
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from geomix.report.intervals import Difference
 
 HEADING_PADDING = 2  # a column is at least this much wider than its heading
+PIPE = re.compile(r"(?<!\\)\|")  # that ends a cell
 
 
 def number(value: Any) -> str:
@@ -98,6 +101,13 @@ def join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
+def literal(name: object) -> str:
+    """Write a name of people so that Markdown, tables and formulas in it show it as it is."""
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", join_lines(str(name)))
+    line = line.replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|$~])", r"\\\1", line)
+
+
 def align_tables(page: str) -> str:
     """Pad the cells of each table of a Markdown page, so that its columns are straight as text."""
     lines: list[str] = []
@@ -107,16 +117,25 @@ def align_tables(page: str) -> str:
     return "\n".join(lines)
 
 
+def _pad(cell: str, width: int) -> str:
+    return cell + " " * (width - _width(cell))
+
+
+def _width(cell: str) -> int:
+    """Return how wide a cell is as text: signs of East Asia take two places, marks above none."""
+    return sum(
+        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
+        for sign in cell
+    )
+
+
 def _align(lines: Sequence[str]) -> list[str]:
     """Pad the cells of one table, whose second line is the rule under the headings."""
-    cells = ([cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines)
+    cells = ([cell.strip() for cell in PIPE.split(line.strip()[1:-1])] for line in lines)
     head, _, *body = cells
     columns = list(zip_longest(head, *body, fillvalue=""))
-    widths = [max(len(names[0]) + HEADING_PADDING, *map(len, names)) for names in columns]
-    rows = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in zip(*columns, strict=True)
-    ]
+    widths = [max(_width(names[0]) + HEADING_PADDING, *map(_width, names)) for names in columns]
+    rows = ["| " + " | ".join(map(_pad, row, widths)) + " |" for row in zip(*columns, strict=True)]
     rule = "|" + "|".join(f":{'-' * (width + 1)}" for width in widths) + "|"
     return [rows[0], rule, *rows[1:]]
 

@@ -1,6 +1,7 @@
 """Figures of vectors, which nobody can look at: a map of the test classes, and labels."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.transforms import Bbox
 
 from geomix.data.packed import Packed
-from geomix.report.figures import LOOKS, SPARE_LOOKS, to_png
+from geomix.report.figures import LOOKS, SPARE_LOOKS, drawable, to_png
 
 POINTS = 2000  # of the test split, evenly spaced, on the map
 GROUPS = 8  # that have a colour and a marker of their own
@@ -57,32 +58,20 @@ def draw_map(packed: Packed) -> bytes:
     groups = list(pd.Series(names).value_counts().index[:GROUPS])
     figure, axis = plt.subplots(figsize=(7.5, 5), layout="constrained")
     others = ~np.isin(names, groups)
-    axis.plot(
-        *places[others].T,
-        ".",
-        color=REST,
-        markersize=3,
-        label=f"other {level}" if others.any() else None,
-    )
+    shown = [*([f"other {level}"] if others.any() else []), *groups]
+    rest = "other" if others.any() else None
+    axis.plot(*places[others].T, ".", color=REST, markersize=3, label=rest)
     for group, (color, marker, _) in zip(groups, [*LOOKS.values(), *SPARE_LOOKS], strict=False):
-        axis.plot(
-            *places[names == group].T,
-            marker,
-            color=color,
-            markersize=4,
-            alpha=0.7,
-            label=_shorten(group),
-        )
+        look: dict[str, Any] = {"color": color, "markersize": 4, "alpha": 0.7}
+        axis.plot(*places[names == group].T, marker, **look, label="group")
     axis.set_xlabel(f"first direction, {100 * shares[0]:.0f} % of the variance")
     axis.set_ylabel(f"second direction, {100 * shares[1]:.0f} % of the variance")
-    legend = axis.legend(
-        title="class" if level == "label" else level,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-        fontsize=8,
-    )
-    for text in legend.get_texts():
+    legend = axis.legend(title="level", loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    # Names come last: as labels, those that begin with _ would be left out of the legend.
+    title = "class" if level == "label" else level
+    for text, name in zip((legend.get_title(), *legend.get_texts()), (title, *shown), strict=True):
         text.set_parse_math(False)
+        text.set_text(_shorten(name))
     return to_png(figure)
 
 
@@ -105,7 +94,7 @@ def draw_labels(queries: Sequence[str], neighbours: Mapping[str, Sequence[Sequen
     ]
     count = len(lines[0][2])
     cells = [
-        [_shorten(query), name, *(_shorten(label) + " ✗" * (label != query) for label in found)]
+        [_shorten(query), name, *(_mark(label, query) for label in found)]
         for query, name, found in lines
     ]
     figure, axis = plt.subplots(
@@ -128,5 +117,12 @@ def draw_labels(queries: Sequence[str], neighbours: Mapping[str, Sequence[Sequen
     return to_png(figure)
 
 
-def _shorten(label: str) -> str:
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+def _shorten(label: str, weight: str = "normal") -> str:
+    """Return a label that can be drawn, cut where it is long."""
+    short = label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+    return drawable(short.replace("\n", " "), weight)
+
+
+def _mark(label: str, query: str) -> str:
+    """Return a label with a cross if it is not the query's; such a label is drawn bold."""
+    return _shorten(label) if label == query else f"{_shorten(label, 'bold')} ✗"
