@@ -95,7 +95,9 @@ def test_the_map_shows_every_test_vector_in_the_colour_of_its_group(
     draw_map(Packed(vectors.samples, vectors.images, vectors.card | {"levels": []}))
     drawn = []
     for figure in figures:
-        names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        legend = figure.axes[0].get_legend()
+        assert legend
+        names = [text.get_text() for text in legend.get_texts()]
         counts = [len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines]
         drawn.append(dict(zip(names, filter(None, counts), strict=True)))
     assert drawn[0] == {"even": 10, "odd": 10}
@@ -110,6 +112,7 @@ def test_the_legend_shows_names_as_they_are(
     samples = vectors.samples.replace({"kind": names}).rename(columns={"kind": "_$k$"})
     draw_map(Packed(samples, vectors.images, vectors.card | {"levels": ["_$k$"]}))
     legend = figures[0].axes[0].get_legend()
+    assert legend
     shown = [text.get_text() for text in (legend.get_title(), *legend.get_texts())]
     assert shown[:2] == ["_$k$", "_e$v$n"]
     assert shown[2] in ("[732B] $$", "猫 $$")
