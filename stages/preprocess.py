@@ -30,7 +30,7 @@ def main() -> None:
     from geomix.preprocess.pack import pack
 
     listing = load_dataset(given.dataset).read(given.raw)
-    pack(given.dataset, listing, given.out, split, params.images, given.fold)
+    pack(given.dataset, listing, given.out, split, params.images, params.classes, given.fold)
 
 
 if __name__ == "__main__":

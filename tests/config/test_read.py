@@ -48,6 +48,18 @@ from tests.conftest import set_key
             0.9,
             "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525",
         ),
+        (
+            "classes.below",
+            "keep",
+            "classes.below: found 'keep', expected 'refuse', 'drop' or 'gallery'",
+        ),
+        ("classes.smallest_class", 0, "classes.smallest_class: found 0, expected greater"),
+        ("classes.largest_class", 1, "classes.largest_class: found 1, expected greater"),
+        (
+            "classes",
+            {"smallest_class": 4, "largest_class": 3},
+            "classes: found .*, expected a largest_class of at least smallest_class, 4",
+        ),
         ("head.norm", "group", "head.norm: found 'group', expected 'none', 'batch' or 'layer'"),
         ("backbone.heads", 5, "backbone: found .*, expected a width that its heads divide"),
         (
@@ -210,7 +222,7 @@ def test_a_file_that_is_no_mapping_is_refused(content: Any) -> None:
 
 def test_only_the_part_asked_for_is_handed_out(root: Path) -> None:
     part = load(PreprocessParams, path=root / "params.yaml")
-    assert part.model_fields_set == {"split", "images"}
+    assert part.model_fields_set == {"split", "images", "classes"}
     assert part.split.train == 0.5
 
 

@@ -180,11 +180,16 @@ def test_an_official_split_of_too_few_classes_is_refused(
 
 def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
     """Return a table whose test has these rows of class and role, and whose val can be searched."""
-    val = [("v", ""), ("v", ""), ("w", "")]
+    val = [("v", ""), ("v", ""), ("w", ""), ("w", "")]
     table = [(*row, split) for split, part in (("val", val), ("test", rows)) for row in part]
     return pd.DataFrame(table, columns=["label", "role", "split"]).assign(
         id=[f"{row}" for row in range(len(table))]
     )
+
+
+def as_val(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with val and test exchanged."""
+    return samples.assign(split=samples["split"].map({"val": "test", "test": "val"}))
 
 
 @pytest.mark.parametrize(
@@ -199,8 +204,13 @@ def scored(rows: list[tuple[str, str]]) -> pd.DataFrame:
         [("a", ""), ("a", ""), ("b", "")],
     ],
 )
-def test_one_query_with_something_to_find_is_enough(rows: list[tuple[str, str]]) -> None:
-    check_queries(scored(rows))
+def test_one_class_with_something_to_find_is_enough_for_val_and_no_interval_for_test(
+    rows: list[tuple[str, str]],
+) -> None:
+    check_queries(as_val(scored(rows)))
+    message = "queries of 'a' alone with another sample of their class in the gallery, expected"
+    with pytest.raises(InputError, match=f"^split.test: found .* {message} queries of at least 2"):
+        check_queries(scored(rows))
 
 
 @pytest.mark.parametrize(
@@ -252,9 +262,9 @@ def test_a_gallery_of_one_class_has_no_wrong_answer_and_is_refused(
 def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_themselves(
     role: str, split: str
 ) -> None:
-    samples = scored([("v", ""), ("v", ""), ("w", "")])
+    samples = scored([("v", ""), ("v", ""), ("w", ""), ("w", ""), ("x", "")])
     samples.loc[samples["split"].eq(split) & samples["label"].eq("w"), "role"] = role
-    ids = "0, 1" if split == "val" else "3, 4"
+    ids = "0, 1" if split == "val" else "4, 5, 8"
     expected = "expected query or gallery for all, or none"
     message = f"^split.{split}: found roles, but none for {ids}; {expected}$"
     with pytest.raises(InputError, match=message):
@@ -262,11 +272,13 @@ def test_samples_without_a_role_beside_others_are_refused_as_they_would_find_the
     check_queries(samples.assign(role=""))
 
 
-def test_without_roles_one_class_of_two_images_is_enough() -> None:
-    samples = scored([("a", ""), ("a", ""), ("b", "")]).drop(columns="role")
+def test_without_roles_two_classes_of_two_images_are_enough() -> None:
+    samples = scored([("a", ""), ("a", ""), ("b", ""), ("b", "")]).drop(columns="role")
     check_queries(samples)
+    with pytest.raises(InputError, match="split.test: found 3 samples of 2 classes and queries of"):
+        check_queries(samples.drop(index=4))
     with pytest.raises(InputError, match=r"split.test: found 2 samples of 2 classes \(a, b\)"):
-        check_queries(samples.drop(index=3))
+        check_queries(samples.drop(index=[4, 6]))
 
 
 TREE = [

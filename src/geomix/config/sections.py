@@ -56,6 +56,24 @@ class Images(Section):
     broken: Annotated[int, Field(ge=0)]
 
 
+class Classes(Section):
+    """Which classes are large enough to train on, and how many samples of one are used at most.
+
+    A class below smallest_class is refused where it would be trained on; or it is dropped; or one
+    sample of it is in the gallery of val or test, where it can be found but has nothing to find.
+    """
+
+    smallest_class: Count = 2
+    below: Literal["refuse", "drop", "gallery"] = "refuse"
+    largest_class: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Classes":
+        if self.largest_class is not None and self.largest_class < self.smallest_class:
+            raise ValueError(f"a largest_class of at least smallest_class, {self.smallest_class}")
+        return self
+
+
 class Crop(Section):
     """Random-resized crops and flips of training images, centre crops of all others."""
 

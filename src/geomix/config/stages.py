@@ -23,6 +23,7 @@ from geomix.config.sections import (
     Augment,
     Backbone,
     Batch,
+    Classes,
     Crop,
     Download,
     Embeddings,
@@ -53,6 +54,7 @@ class PreprocessParams(Section):
 
     split: Split
     images: Images
+    classes: Classes = Classes()
 
 
 class Tasked(Section):

@@ -17,12 +17,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from geomix.config.sections import Images, Split
+from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS
-from geomix.datasets.listing import Listing
+from geomix.datasets.listing import Listing, join_names
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.decode import Prepared, prepare_all
+from geomix.preprocess.limits import (
+    add_singles,
+    cap_classes,
+    describe_limits,
+    find_small,
+    limit_train,
+)
 from geomix.preprocess.split import check_queries, split_listing
 
 WORKERS = 2
@@ -37,15 +44,23 @@ Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 
 Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where broken; the reasons
+LIMITS = Classes()
 
 
 def pack(
-    dataset: str, listing: Listing, out: Path, split: Split, images: Images, fold: int = 0
+    dataset: str,
+    listing: Listing,
+    out: Path,
+    split: Split,
+    images: Images,
+    classes: Classes = LIMITS,
+    fold: int = 0,
 ) -> None:
     """Split a data set and write the packed data set, each image decoded once.
 
     Memory does not grow with the number of images, apart from their table. The bytes depend on the
-    listing and the params, not on the number of workers.
+    listing and the params, not on the number of workers. One line says what was packed and what
+    was not.
 
     Args:
         dataset: Its name, for the card.
@@ -55,21 +70,26 @@ def pack(
         images: Form (auto: that of the listing), side in pixels (null: that of the listing), and
             the number of broken images that are left out before it is an error. Vectors have none
             of these.
+        classes: How many samples a class has at least and at most.
         fold: Which units of train and val are val, see `split_classes`.
 
     Raises:
         InputError: If the data set is too small to split, val or test cannot be searched (see
-            `check_queries`), also without its broken images, or too many of these are broken;
-            nothing is written then.
+            `check_queries`) or train has too small classes, also without what is left out, or too
+            many images are broken; nothing is written then.
     """
     form, side = choose_form(listing, images)
-    samples = split_samples(listing, split, fold)
+    samples, limits = split_samples(listing, split, classes, fold)
     left_out: dict[str, str] = {}
+    facts: dict[str, int] = {}
     with new_folder(out) as folder:
         if form == "vectors":
             write_vectors(folder, listing)
         else:
-            samples, left_out = write_images(folder, dataset, listing, samples, side, images.broken)
+            outcome = write_images(folder, dataset, listing, side)
+            samples, left_out, facts = leave_out_images(
+                folder, outcome, listing, samples, images, classes
+            )
         samples.to_csv(folder / "samples.csv", index=False)
         height = 1 if form == "vectors" else side or 0
         unit = "vectors" if form == "vectors" else "images"
@@ -86,9 +106,22 @@ def pack(
         }
         if listing.coordinates:
             card["coordinates"] = list(listing.coordinates)
-        if left_out:
-            card["left_out"] = left_out
-        write_json(folder / "card.json", card)
+        further = {"left_out": left_out, "limits": limits, "ignored": dict(listing.ignored)}
+        write_json(
+            folder / "card.json", card | {key: what for key, what in further.items() if what}
+        )
+    print(summarise(dataset, len(samples), unit, listing.ignored, facts))
+
+
+def summarise(
+    dataset: str, count: int, unit: str, ignored: Mapping[str, int], facts: Mapping[str, int]
+) -> str:
+    """Say in one line what was packed, what was not read, and what is broken."""
+    parts = [f"{dataset}: {count:,} {unit} packed"]
+    if ignored:
+        parts.append(f"not read: {join_names(f'{n:,} {kind}' for kind, n in ignored.items())}")
+    parts += [f"{number:,} {what}" for what, number in facts.items()]
+    return "; ".join(parts)
 
 
 def choose_form(listing: Listing, images: Images) -> tuple[str, int | None]:
@@ -105,19 +138,56 @@ def choose_form(listing: Listing, images: Images) -> tuple[str, int | None]:
     return form, (images.side or listing.side) if form == "decoded" else None
 
 
-def split_samples(listing: Listing, split: Split, fold: int = 0) -> pd.DataFrame:
+def split_samples(
+    listing: Listing, split: Split, classes: Classes, fold: int = 0
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the table of a data set with the final split and role of each sample.
 
+    Returns:
+        The table, and what the limits on classes left out.
+
     Raises:
-        InputError: As `split_listing` and `check_queries`.
+        InputError: As `split_listing`, `limit_train` and `check_queries`.
     """
     samples = listing.samples.copy()
-    samples["split"] = split_listing(samples, split, listing.levels, listing.unit, fold)
+    official = listing.samples.get("split")
+    small = find_small(samples, classes)
+    parts = iter(split_listing(samples[~small], split, listing.levels, listing.unit, fold))
+    samples["split"] = ["" if alone else next(parts) for alone in small]
     if listing.assign:
         samples = listing.assign(samples)
+    if classes.below == "gallery":
+        samples = add_singles(samples, small, official, split)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
-    check_queries(samples, by_distance=bool(listing.coordinates))
+    used = samples["split"].ne("").to_numpy()
+    samples = cap_classes(samples, classes.largest_class)
+    capped = used & samples["split"].eq("").to_numpy()
+    samples = check_samples(samples, listing, classes)
+    return samples, describe_limits(samples, small, capped, classes)
+
+
+def check_samples(
+    samples: pd.DataFrame, listing: Listing, classes: Classes, note: str = ""
+) -> pd.DataFrame:
+    """Check that the splits can be trained on and searched.
+
+    Args:
+        samples: The table with its splits.
+        listing: The data set.
+        classes: The limits on classes.
+        note: What was left out before, for the message.
+
+    Returns:
+        The table, with train classes that are too small left out where they may be.
+
+    Raises:
+        InputError: As `limit_train` and `check_queries`.
+    """
+    by_distance = bool(listing.coordinates)
+    if not by_distance and "lineage" not in samples:
+        samples = limit_train(samples, classes, note)
+    check_queries(samples, note, by_distance)
     return samples
 
 
@@ -133,38 +203,44 @@ def count_split(samples: pd.DataFrame, levels: Sequence[str], unit: str) -> dict
     return {unit: len(samples), "classes": samples["label"].nunique(), **groups}
 
 
-def write_images(
+def write_images(folder: Path, dataset: str, listing: Listing, side: int | None) -> Outcome:
+    """Write squares of pixels, or without a side the files themselves."""
+    prepared = prepare_images(dataset, listing, side)
+    count = len(listing.samples)
+    if side is None:
+        return write_files(folder, prepared, count)
+    return write_squares(folder, prepared, (count, side, side, listing.channels))
+
+
+def leave_out_images(
     folder: Path,
-    dataset: str,
+    outcome: Outcome,
     listing: Listing,
     samples: pd.DataFrame,
-    side: int | None,
-    most_broken: int,
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Write squares of pixels, or without a side the files themselves.
+    images: Images,
+    classes: Classes,
+) -> tuple[pd.DataFrame, dict[str, str], dict[str, int]]:
+    """Leave broken images out of what was written.
 
     Returns:
-        The table of the whole images, with their aspect, and the reasons why others are left out.
+        The table of the other images, with their aspect; by id the reasons why some are left out;
+        and the number of broken images.
 
     Raises:
-        InputError: If too many are broken, or val or test cannot be searched without them.
+        InputError: If too many are broken, or without them the splits cannot be trained on or
+            searched.
     """
-    prepared = prepare_images(dataset, listing, side)
-    count = len(samples)
-    aspects, broken = (
-        write_files(folder, prepared, count)
-        if side is None
-        else write_squares(folder, prepared, (count, side, side, listing.channels))
-    )
-    refuse_broken(broken, samples["id"], most_broken)
+    aspects, broken = outcome
+    refuse_broken(broken, samples["id"], images.broken)
+    facts = {"broken": len(broken)}
     samples["aspect"] = [f"{aspect:.6g}" for aspect in aspects]
     left_out = {samples["id"].iloc[row]: broken[row] for row in sorted(broken)}
     if broken:
         kept = ~np.isnan(aspects)
-        samples = samples[kept]
-        check_queries(samples, len(broken), bool(listing.coordinates))
+        note = f", after {len(broken)} broken images were left out"
+        samples = check_samples(samples[kept], listing, classes, note)
         leave_out(folder, np.flatnonzero(kept))
-    return samples, left_out
+    return samples, left_out, facts
 
 
 def prepare_images(
@@ -297,7 +373,7 @@ def collect(
     count: int,
     keep: Callable[[Item, Prepared], None],
 ) -> Outcome:
-    """Keep each whole image by a function, and return the reasons why others are broken.
+    """Keep each whole image by a function, and tell what all of them are.
 
     Raises:
         ValueError: If a row has no image or two.

@@ -215,9 +215,10 @@ def _check_classes(labels: Sequence[str], splits: Sequence[str], unit: Unit) -> 
             raise InputError(f"split.{split}: found {found}, expected at least {LEAST}")
 
 
-def check_queries(samples: pd.DataFrame, left_out: int = 0, by_distance: bool = False) -> None:
-    """Check that val and test can be searched: at least one query has something to find.
+def check_queries(samples: pd.DataFrame, note: str = "", by_distance: bool = False) -> None:
+    """Check that val and test can be searched, and that differences in test have an interval.
 
+    In val a query has something to find, in test queries of two classes at least.
     That is another sample of its class in the gallery; or, if samples have lineages, a relative in
     the gallery or in train, where its ancestors are. Samples that are compared by distance have
     nothing to find: the others are nearer or farther.
@@ -225,15 +226,14 @@ def check_queries(samples: pd.DataFrame, left_out: int = 0, by_distance: bool = 
     Args:
         samples: The table, with id, label, split, and perhaps lineage and role ("query" or
             "gallery" for all of a split, or "" for all).
-        left_out: The number of broken images that the table no longer has, for the message.
+        note: What was left out before, for the message.
         by_distance: Whether samples have coordinates and are compared by distance.
 
     Raises:
         InputError: Naming the split in which only some samples have a role, as the others would
-            find themselves; whose gallery has fewer than 2 classes, or nodes; or in which no query
-            has something to find.
+            find themselves; whose gallery has fewer than 2 classes, or nodes; in which no query has
+            something to find; or test, if all of those that have are of one class.
     """
-    note = f", after {left_out} broken images were left out" if left_out else ""
     column, name = ("lineage", "nodes") if "lineage" in samples else ("label", "classes")
     for split in SCORED:
         rows = samples[samples["split"] == split]
@@ -264,10 +264,17 @@ def check_queries(samples: pd.DataFrame, left_out: int = 0, by_distance: bool = 
             continue
         # A sample without a role is in the gallery too, but does not find itself.
         others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")
-        if not (others[roles != "gallery"] > 0).any():
+        finding = rows.loc[roles.ne("gallery") & others.gt(0), "label"].unique()
+        if not len(finding):
             raise InputError(
                 f"split.{split}: found {found} another "
                 "sample of its class in the gallery, expected at least one"
+            )
+        if split == "test" and len(finding) < LEAST:
+            raise InputError(
+                f"split.test: found {counted} and queries of {finding[0]!r} alone with another "
+                f"sample of their class in the gallery{note}, expected queries of at least "
+                f"{LEAST} classes: an interval tells how results differ between classes"
             )
 
 

@@ -185,6 +185,9 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         related=count_related(packed),
         points=POINTS,
         groups=GROUPS,
+        left_out=len(card.get("left_out", {})),
+        limits=card.get("limits", {}),
+        ignored=[f"{count:,} {kind}" for kind, count in card.get("ignored", {}).items()],
         stand_ins=find_stand_ins([*sizes.index, *list_names(packed)]),
         origin=describe_origin(packed, []),
     )
