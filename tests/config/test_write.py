@@ -58,7 +58,8 @@ def test_a_winner_changes_its_own_keys_and_nothing_else(path: Path) -> None:
 
 
 def test_a_winner_on_vectors_brings_its_data_set_and_network(path: Path) -> None:
-    study = load(StudyParams, path=path).lineage
+    params = load(StudyParams, path=path)
+    study = params.tune.model_copy(update={"own": params.lineage.own})
     adopt_winner(path, study, "wordnet", {"tau": 0.3, "relevance": "lineage"})
     found = read_yaml(path)
     assert (found["dataset"], found["relevance"], found["epochs"]) == ("wordnet", "lineage", 150)
