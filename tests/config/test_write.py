@@ -45,8 +45,8 @@ def test_a_winner_changes_its_own_keys_and_nothing_else(path: Path) -> None:
         ("curvature: 0.1", "curvature: 2.5"),
         ("head: {outputs: 64, norm: batch}", "head: {outputs: 64, norm: layer}"),
         (
-            "    distance: {space: ball, weight: 1, scale: 0.25, clip_radius: null}",
-            "    distance: {space: ball, weight: 1, scale: 0.25, clip_radius: 2.3}",
+            "    distance: {space: ball, weight: 1, scale: {radius: 2}, clip_radius: null}",
+            "    distance: {space: ball, weight: 1, scale: {radius: 2}, clip_radius: 2.3}",
         ),
         (
             "optim: {learning_rate: 0.002, weight_decay: 0.01, warmup: 0.1, clip_norm: 3}",

@@ -37,7 +37,7 @@ def checkout(tmp_path: Path, root: Path) -> Path:
 def test_every_stage_refuses_a_bad_file_at_once(checkout: Path, stage: str) -> None:
     path = checkout / "params.yaml"
     text = path.read_text().replace("\ntau: 0.1", "\ntau: -1")
-    path.write_text(text.replace("\nepochs: 6", "\nepochs: many"))
+    path.write_text(text.replace("\nepochs: 8", "\nepochs: many"))
     result = run_stage(checkout, stage)
     assert result.returncode == 1
     assert messages(result) == [
