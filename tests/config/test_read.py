@@ -49,6 +49,11 @@ from tests.conftest import set_key
             "split: found .*, expected at most 1 for train \\+ val \\+ test, not 1.525",
         ),
         (
+            "images.duplicates",
+            "remove",
+            "images.duplicates: found 'remove', expected 'keep', 'drop' or 'refuse'",
+        ),
+        (
             "classes.below",
             "keep",
             "classes.below: found 'keep', expected 'refuse', 'drop' or 'gallery'",

@@ -54,6 +54,7 @@ class Images(Section):
     form: Literal["auto", "decoded", "encoded"]
     side: Count | None
     broken: Annotated[int, Field(ge=0)]
+    duplicates: Literal["keep", "drop", "refuse"] = "keep"
 
 
 class Classes(Section):

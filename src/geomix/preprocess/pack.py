@@ -22,6 +22,7 @@ from geomix.data.packed import SPLITS
 from geomix.datasets.listing import Listing, join_names
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
+from geomix.preprocess.copies import digest, settle_copies
 from geomix.preprocess.decode import Prepared, prepare_all
 from geomix.preprocess.limits import (
     add_singles,
@@ -43,7 +44,8 @@ Chunk = list[Item]
 Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 
-Outcome = tuple[np.ndarray, dict[int, str]]  # aspect of each row, NaN where broken; the reasons
+Outcome = tuple[np.ndarray, dict[int, str], list[bytes]]
+"""Aspect of each row, NaN where it is broken; the reasons why; and the digest of each content."""
 LIMITS = Classes()
 
 
@@ -67,16 +69,16 @@ def pack(
         listing: Its table and images.
         out: The target folder.
         split: What is split, its shares and the seed.
-        images: Form (auto: that of the listing), side in pixels (null: that of the listing), and
-            the number of broken images that are left out before it is an error. Vectors have none
-            of these.
+        images: Form (auto: that of the listing), side in pixels (null: that of the listing), the
+            number of broken images that are left out before it is an error, and what happens to
+            copies. Vectors have none of these.
         classes: How many samples a class has at least and at most.
         fold: Which units of train and val are val, see `split_classes`.
 
     Raises:
         InputError: If the data set is too small to split, val or test cannot be searched (see
             `check_queries`) or train has too small classes, also without what is left out, or too
-            many images are broken; nothing is written then.
+            many images are broken or there twice; nothing is written then.
     """
     form, side = choose_form(listing, images)
     samples, limits = split_samples(listing, split, classes, fold)
@@ -116,7 +118,7 @@ def pack(
 def summarise(
     dataset: str, count: int, unit: str, ignored: Mapping[str, int], facts: Mapping[str, int]
 ) -> str:
-    """Say in one line what was packed, what was not read, and what is broken."""
+    """Say in one line what was packed, what was not read, and what is broken or there twice."""
     parts = [f"{dataset}: {count:,} {unit} packed"]
     if ignored:
         parts.append(f"not read: {join_names(f'{n:,} {kind}' for kind, n in ignored.items())}")
@@ -220,24 +222,29 @@ def leave_out_images(
     images: Images,
     classes: Classes,
 ) -> tuple[pd.DataFrame, dict[str, str], dict[str, int]]:
-    """Leave broken images out of what was written.
+    """Leave broken images and, where they are dropped, copies out of what was written.
 
     Returns:
         The table of the other images, with their aspect; by id the reasons why some are left out;
-        and the number of broken images.
+        and the numbers of broken images and of copies.
 
     Raises:
-        InputError: If too many are broken, or without them the splits cannot be trained on or
-            searched.
+        InputError: If too many are broken, copies are refused, or without them the splits cannot be
+            trained on or searched.
     """
-    aspects, broken = outcome
+    aspects, broken, digests = outcome
     refuse_broken(broken, samples["id"], images.broken)
-    facts = {"broken": len(broken)}
+    copies = settle_copies(digests, samples, images.duplicates)
+    whole = [found for found in digests if found]
+    facts = {"broken": len(broken), "copies of others": len(whole) - len(set(whole))}
     samples["aspect"] = [f"{aspect:.6g}" for aspect in aspects]
-    left_out = {samples["id"].iloc[row]: broken[row] for row in sorted(broken)}
-    if broken:
-        kept = ~np.isnan(aspects)
-        note = f", after {len(broken)} broken images were left out"
+    gone = broken | copies
+    left_out = {samples["id"].iloc[row]: gone[row] for row in sorted(gone)}
+    if gone:
+        kept = ~np.isin(np.arange(len(samples)), list(gone))
+        counted = {"broken images": len(broken), "copies": len(copies)}
+        what = " and ".join(f"{number} {name}" for name, number in counted.items() if number)
+        note = f", after {what} were left out"
         samples = check_samples(samples[kept], listing, classes, note)
         leave_out(folder, np.flatnonzero(kept))
     return samples, left_out, facts
@@ -380,6 +387,7 @@ def collect(
     """
     aspects = np.full(count, np.nan)
     broken: dict[int, str] = {}
+    digests = [b""] * count
     seen = np.zeros(count, np.int64)
     for item, found in prepared:
         seen[item[0]] += 1
@@ -387,12 +395,13 @@ def collect(
             broken[item[0]] = found.removeprefix("image: ")
         else:
             aspects[item[0]] = found.aspect
+            digests[item[0]] = digest(item[1])
             keep(item, found)
     wrong = np.flatnonzero(seen != 1)
     if len(wrong):
         found = f"{seen[wrong[0]]} for row {wrong[0]} of the table"
         raise ValueError(f"images: found {found}, expected one for each of {count}")
-    return aspects, broken
+    return aspects, broken, digests
 
 
 def refuse_broken(broken: Mapping[int, str], ids: pd.Series, most: int) -> None:

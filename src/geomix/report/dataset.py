@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 
 from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.report.copies import Copies, find_copies
 from geomix.report.figures import find_stand_ins
-from geomix.report.pictures import draw_samples, read_pictures
+from geomix.report.pictures import Picture, draw_samples, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.vectors import GROUPS, POINTS, draw_map
 
 ROWS, COLUMNS = 6, 12  # of the picture
 FACES = 2  # images of one class side by side
+ALIKE = {"equal": "the same", "near": "nearly the same"}
 
 
 def sample_rows(packed: Packed) -> Iterator[tuple[str, list[tuple[np.ndarray, str]]]]:
@@ -146,22 +148,66 @@ def describe_form(packed: Packed) -> str:
     return f"{size}, {'grey' if channels == 1 else 'colour'}"
 
 
+def picture_pairs(packed: Packed, copies: Copies) -> list[tuple[str, list[Picture]]]:
+    """Choose pairs of pictures that are the same, or nearly so, under labels that differ.
+
+    Returns:
+        For each pair a name, and both pictures with their classes and splits; none of vectors.
+    """
+    samples = packed.samples
+    labels, splits = samples["label"].to_numpy(), samples["split"].to_numpy()
+    rows = [(pair, [pair.first, pair.second]) for pair in copies.pairs if packed.form != "vectors"]
+    chosen = [(pair, both) for pair, both in rows if labels[both[0]] != labels[both[1]]]
+    return [
+        (
+            ALIKE[pair.kind],
+            [
+                (image, f"{labels[row]} ({splits[row]})")
+                for row, image in zip(both, read_pictures(packed, both), strict=True)
+            ],
+        )
+        for pair, both in chosen[:ROWS]
+    ]
+
+
+def list_copies(packed: Packed, copies: Copies) -> bytes:
+    """Write the pairs of samples that are the same, or nearly so, as CSV."""
+    table = packed.samples[["id", "label", "split"]]
+    sides = [
+        table.iloc[[getattr(pair, side) for pair in copies.pairs]]
+        .add_prefix(f"{side}_")
+        .reset_index(drop=True)
+        for side in ("first", "second")
+    ]
+    kinds = pd.Series([ALIKE[pair.kind] for pair in copies.pairs], name="alike", dtype=str)
+    text: str = pd.concat([kinds, *sides], axis=1).to_csv(index=False)
+    return text.encode()
+
+
+def describe_left_out(card: dict[str, Any]) -> dict[str, int]:
+    """Count what was left out of a data set, by reason."""
+    reasons = card.get("left_out", {}).values()
+    copies = sum(reason.startswith("the same as ") for reason in reasons)
+    return {"broken": len(reasons) - copies, "copies": copies}
+
+
 def build_dataset(data: Path) -> dict[str, bytes]:
-    """Build the page of a data set, its picture and its table.
+    """Build the page of a data set, its pictures and its tables.
 
     Args:
         data: The packed data set.
 
     Returns:
-        Content by file name.
+        Content by file name; duplicates.csv and conflicts.png where there are any.
     """
     packed = open_packed(data)
-    tree = describe_tree(packed)
+    tree, copies = describe_tree(packed), find_copies(packed)
     card, things = packed.card, "vectors" if packed.form == "vectors" else "images"
     sizes = packed.samples[packed.samples["split"] != ""].groupby("label")["id"].count()
     counted = {
         split: card["counts"][split] | (tree["splits"][split] if tree else {}) for split in SPLITS
     }
+    conflicts = picture_pairs(packed, copies)
     page = render(
         "dataset",
         dataset=card["dataset"],
@@ -185,10 +231,13 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         related=count_related(packed),
         points=POINTS,
         groups=GROUPS,
-        left_out=len(card.get("left_out", {})),
+        left_out=describe_left_out(card),
         limits=card.get("limits", {}),
         ignored=[f"{count:,} {kind}" for kind, count in card.get("ignored", {}).items()],
         stand_ins=find_stand_ins([*sizes.index, *list_names(packed)]),
+        alike=ALIKE,
+        copies=copies,
+        conflicts=len(conflicts),
         origin=describe_origin(packed, []),
     )
     counts = [
@@ -204,6 +253,8 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         "README.md": page,
         "counts.csv": pd.DataFrame(counts).to_csv(index=False).encode(),
         "samples.png": drawn,
+        **({"duplicates.csv": list_copies(packed, copies)} if copies.pairs else {}),
+        **({"conflicts.png": draw_samples(conflicts)} if conflicts else {}),
     }
 
 
