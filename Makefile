@@ -59,8 +59,8 @@ repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset']) \
 repro: STUDIES = $(call PARAM,'|'.join(v['study']))|control
 repro: install
 	$(RUN)
-	@sed '/^## /,$$d' reports/README.md
-	@echo "Open reports/README.md"
+	@sed '/^## /,$$d' reports/$(call PARAM,v['dataset'])/README.md
+	@echo "Open reports/$(call PARAM,v['dataset'])/README.md"
 
 tune datasets: FLOW = flows/$@/dvc.yaml
 tune datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['$@']['of']['sets']))

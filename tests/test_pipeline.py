@@ -177,15 +177,15 @@ def test_a_second_run_executes_nothing(clone: Path) -> None:
     assert "Data and pipelines are up to date" in result.stdout
 
 
-def test_the_first_page_answers_from_this_run(clone: Path) -> None:
-    page = (clone / "reports" / "README.md").read_text()
+def test_the_page_of_the_flow_answers_from_this_run(clone: Path) -> None:
+    page = (clone / "reports" / "glyphs" / "README.md").read_text()
     # A few steps calibrate nothing and train no geometry above the raw pixels: that is said first.
-    assert page.splitlines()[2].startswith("**Not calibrated: the [calibration](control.md) did")
+    assert page.splitlines()[2].startswith("**Not calibrated: the [calibration](../control.md) did")
     assert page.splitlines()[5].startswith("**Training failed on glyphs: ")
     assert page.splitlines()[7].startswith("**On glyphs, ")
     assert (clone / "reports/control.md").read_text().splitlines()[2].startswith("**fail**")
     for study in STUDIES[:-1]:  # the repeats have their place beside the calibration
-        assert f"glyphs/{study}/" in page
+        assert f"({study}/README.md)" in page
         assert (clone / "reports/glyphs" / study / "README.md").is_file()
     metrics = json.loads((clone / "reports" / "metrics.json").read_text())
     assert set(metrics) == set(STUDIES)

@@ -123,7 +123,7 @@ CELL = "--seeds 0 --data data --out out"
         ("preprocess", "--dataset glyphs --raw raw --out out", "raw/manifest.json: not found"),
         (
             "report",
-            "--control c --results results --data data --out reports",
+            "--control c --results results --data data --metrics m.json --out reports",
             "data/card.json: not found",
         ),
         (

@@ -222,7 +222,7 @@ class ControlParams(Section):
 
 
 class SummaryParams(Section):
-    """What the first page says."""
+    """What the page of the default flow says."""
 
     report: Report
     geometry: dict[Name, Geometry]

@@ -1,4 +1,4 @@
-"""The first page: the answer, then what each study found and where its page is."""
+"""The page of the default flow: the answer, then what each study found and where its page is."""
 
 import json
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from geomix.report.render import describe_origin, render
 from geomix.report.results import SCORE, read_results
 
 
-def build_front(
+def build_summary(
     results: Path,
     data: Path,
     studies: Mapping[str, Study],
     answer: str,
     geometries: Mapping[str, Geometry],
 ) -> dict[str, bytes]:
-    """Build the first page, and the few numbers that `dvc exp show` and `dvc metrics diff` print.
+    """Build the page, and the few numbers that `dvc exp show` and `dvc metrics diff` print.
 
     Args:
         results: The folder with one folder for each study and one for the baselines.
@@ -39,7 +39,7 @@ def build_front(
     }
     first = found.pop(answer)
     page = render(
-        "front",
+        "summary",
         dataset=packed.card["dataset"],
         f=first,
         others=[one for one in found.values() if one.answer.kind != "alone"],

@@ -1,4 +1,4 @@
-"""The first page: the study that answers, then the others."""
+"""The page of the default flow: the study that answers, then the others."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from geomix.report.findings import Findings
-from geomix.report.front import build_front
+from geomix.report.summary import build_summary
 from tests.report.conftest import GEOMETRIES, STUDIES
 
 
 @pytest.fixture
 def files(kept_results: Path, kept_packed: Path) -> dict[str, bytes]:
-    """Return the files of the first page."""
-    return build_front(kept_results, kept_packed, STUDIES, "tau", GEOMETRIES)
+    """Return the files of the page."""
+    return build_summary(kept_results, kept_packed, STUDIES, "tau", GEOMETRIES)
 
 
 def test_numbers_are_those_that_each_study_found(
@@ -32,6 +32,6 @@ def test_the_page_answers_and_leads_to_all_others(files: dict[str, bytes]) -> No
     page = files["README.md"].decode()
     assert page.splitlines()[2].startswith("**On patterns, ")
     for name in STUDIES:
-        assert f"(patterns/{name}/README.md)" in page
-    assert "(patterns/dataset/README.md)" in page
+        assert f"({name}/README.md)" in page
+    assert "(dataset/README.md)" in page
     assert "nan" not in page.partition("<details>")[0]
