@@ -1,0 +1,99 @@
+"""The first page: the verdict on each data set and task, at which settings, at what cost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geomix.files import read_json
+from geomix.report.calibration import calibrated
+from geomix.report.questions import QUESTIONS
+from geomix.report.render import render
+from geomix.report.speeds import GALLERY, SHAPE, read_speeds
+from geomix.report.verdict import MEANINGS, REMEDIES
+
+Summary = dict[str, Any]  # as `verdict_page.summarise` writes it
+NO_VERDICT = "not calibrated"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search whose verdict the page reports.
+
+    Attributes:
+        section: Of params.yaml.
+        dataset: One of its data sets.
+    """
+
+    section: str
+    dataset: str
+
+    @property
+    def file(self) -> str:
+        """The name of its summary."""
+        return f"{self.section}-{self.dataset}.json"
+
+
+def build_front(
+    searches: Sequence[Search], verdicts: Path, control: Path, bench: Path, dataset: str
+) -> dict[str, bytes]:
+    """Build the first page.
+
+    Args:
+        searches: All that params.yaml names, in order; those that were not run have no summary.
+        verdicts: The folder of the summaries.
+        control: What calibration found.
+        bench: The folder of the benchmarks' tables.
+        dataset: Of the default flow, whose page is linked.
+
+    Returns:
+        Content by file name.
+    """
+    done = [one for one in searches if (verdicts / one.file).is_file()]
+    summaries = [read_json(verdicts / one.file) for one in done]
+    if not calibrated(control):
+        summaries = [withdraw(one) for one in summaries]
+    rows = list(list_rows(summaries))
+    page = render(
+        "front",
+        dataset=dataset,
+        rows=rows,
+        counts=count_answers(rows),
+        summaries=summaries,
+        waiting=[one for one in searches if one not in done],
+        meanings=MEANINGS,
+        speeds=read_speeds(bench),
+        shape=SHAPE,
+        gallery=GALLERY,
+        geometries=list_geometries(summaries),
+    )
+    return {"README.md": page}
+
+
+def withdraw(summary: Summary) -> Summary:
+    """Return a summary without its answers, as the calibration did not come out."""
+    lost = {"word": NO_VERDICT, "remedy": REMEDIES[NO_VERDICT]}
+    tasks = [
+        task | {"verdicts": {name: one | lost for name, one in task["verdicts"].items()}}
+        for task in summary["tasks"]
+    ]
+    return summary | {"tasks": tasks}
+
+
+def list_rows(summaries: Sequence[Summary]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each data set and task: its summary `v`, its `task`, and the page's name."""
+    for summary in summaries:
+        for task in summary["tasks"]:
+            yield {"v": summary, "task": task, "name": f"{summary['dataset']}, {task['name']}"}
+
+
+def count_answers(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Count the rows by what they say of curvature; all that is no answer together as `none`."""
+    words = [row["task"]["verdicts"][QUESTIONS[0].name]["word"] for row in rows]
+    counts = {word: words.count(word) for word in ("helps", "hurts", "equal within the margin")}
+    return counts | {"none": len(words) - sum(counts.values()), "all": len(words)}
+
+
+def list_geometries(summaries: Sequence[Summary]) -> list[str]:
+    """List the geometries that were tuned, each once."""
+    return list(dict.fromkeys(name for one in summaries for name in one["winners"]))
