@@ -5,14 +5,53 @@ if __package__ != "stages":
         "error: start this stage from the root of the repository: python -m stages.check"
     )
 
+from geomix.config.checks import list_backbones
+from geomix.config.params import Params
 from geomix.config.read import load
-from geomix.config.stages import TrainParams
+from geomix.errors import InputError
 from stages import run
+
+# Backbones that need no look into timm, which takes seconds to import; suggested for others.
+COMMON = (
+    "mlp",
+    "vit_tiny_patch16_224",
+    "vit_small_patch16_224",
+    "vit_base_patch16_224",
+    "deit_small_patch16_224",
+)
+
+
+def refuse_backbone(key: str, name: str) -> None:
+    """Refuse a backbone that timm does not have, or that is no Vision Transformer.
+
+    Raises:
+        InputError: With names that are like it and can be built here.
+    """
+    import difflib
+
+    import timm
+
+    from geomix.network.encoder import FAMILIES, find_model
+
+    try:
+        find_model(name)
+    except InputError:
+        architecture = name.partition(".")[0]
+        known = [one for one in timm.list_models(module=FAMILIES) if not one.startswith("test_")]
+        other = architecture not in known and timm.is_model(architecture)
+        if architecture in known:
+            known = timm.list_models(architecture, include_tags=True)
+        near = difflib.get_close_matches(name, known, 3) or COMMON[1:4]
+        found = f"{name}{', which is no Vision Transformer' if other else ''}"
+        expected = f"the name of a Vision Transformer of timm, such as {', '.join(near)}"
+        raise InputError(f"params.yaml: {key}: found {found}, expected {expected}") from None
 
 
 def main() -> None:
-    """Validate the file."""
-    load(TrainParams)
+    """Validate the file, then the names of backbones in it."""
+    for key, name in list_backbones(load(Params)):
+        if name not in COMMON:
+            refuse_backbone(key, name)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from geomix.config.checks import list_backbones
 from geomix.config.read import validate
 from geomix.errors import InputError
 from tests.conftest import set_key
@@ -197,3 +198,20 @@ def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dat
     assert not refusals(raw | {"dataset": dataset})
     (line,) = refusals(raw | {"dataset": "tree_images"})
     assert "found mlp, expected the name of a Vision Transformer" in line
+
+
+def test_every_key_that_names_a_backbone_is_listed(raw: dict[str, Any]) -> None:
+    first = next(list_backbones(validate(raw)))
+    assert first == ("backbone.name", "vit_tiny_patch16_224")
+    set_key(raw, "datasets.own.omniglot.backbone.name", "one")
+    set_key(raw, "study.tau.pinned.backbone", {"name": "two"})
+    set_key(raw, "study.aa.over", {"backbone": {"name": ["three", "four"]}})
+    set_key(raw, "systems.common.backbone", {"name": "five"})
+    found = list(list_backbones(validate(raw)))
+    assert {
+        ("datasets.own.omniglot.backbone.name", "one"),
+        ("study.tau.pinned.backbone.name", "two"),
+        ("study.aa.over.backbone.name", "three"),
+        ("study.aa.over.backbone.name", "four"),
+        ("systems.common.backbone.name", "five"),
+    } <= set(found)

@@ -172,6 +172,38 @@ def test_a_mistake_is_told_with_key_value_and_expectation(
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("epoch", "epochs"),
+        ("optim.learning_rte", "learning_rate"),
+        ("images.duplicate", "duplicates"),
+        ("backbone.dropout", ""),  # what is like it is there already
+        ("geometry.flat.distance.outputz", "outputs"),
+        ("geometry.flat.distance.normalise", "normalize"),
+        ("study.tau.pined", ""),
+        ("study.aa.ovr", "over"),
+        ("study.tau.run.zzz", ""),
+        ("unheard_of", ""),
+    ],
+)
+def test_a_misspelt_key_is_told_with_the_key_that_is_like_it(
+    raw: dict[str, Any], key: str, meant: str
+) -> None:
+    if meant and meant in raw:
+        del raw[meant]
+    if key == "optim.learning_rte":
+        del raw["optim"]["learning_rate"]
+    if key == "images.duplicate":
+        del raw["images"]["duplicates"]
+    set_key(raw, key, 1)
+    hint = f" (did you mean {meant}?)" if meant else ""
+    with pytest.raises(InputError) as caught:
+        validate(raw)
+    line = f"params.yaml: {key}: found an unknown key, expected no key of this name{hint}"
+    assert line in str(caught.value).splitlines()
+
+
 def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> None:
     path = root / "params.yaml"
     top, own = load(CellParams, path=path), load(CellParams, own="datasets.omniglot", path=path)

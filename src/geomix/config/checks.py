@@ -6,6 +6,7 @@ from geomix.config.base import VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies, list_tuned
+from geomix.config.studies import flatten
 from geomix.config.tuning import COLUMNS, Tuned
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
@@ -148,3 +149,21 @@ def _system_mistakes(params: Params) -> Mistakes:
         if unknown:
             expected = f"names under systems.names: {', '.join(names)}"
             yield f"systems.{key}", f"found {', '.join(unknown)}, expected {expected}"
+
+
+def list_backbones(params: Params) -> Mistakes:
+    """Yield the keys that name a backbone, each with the name."""
+    yield "backbone.name", params.backbone.name
+    settings = {
+        f"{section}.own.{name}": flatten(own)
+        for section, sets in list_own(params).items()
+        for name, own in sets.items()
+    }
+    for name, study in list_studies(params).items():
+        settings[f"{name}.pinned"] = study.fixed
+        settings[f"{name}.over"] = study.axes
+    settings["systems.common"] = flatten(params.systems.common)
+    for key, values in settings.items():
+        names = values.get("backbone.name", [])
+        for name in [names] if isinstance(names, str) else names:
+            yield f"{key}.backbone.name", name

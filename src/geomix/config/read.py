@@ -6,9 +6,10 @@ it asks for, whose fields `tests/test_layout.py` compares with the `params:` of 
 dvc.yaml.
 """
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -193,22 +194,51 @@ def _reserved_names(node: Any, path: str = "") -> Iterator[str]:
             yield from _reserved_names(value, f"{path}{key}.")
 
 
+def _models(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the sections that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _near_key(place: Sequence[int | str], beside: Collection[str]) -> str:
+    """Return the key that an unknown one is most like, if any, of those that could be there.
+
+    Args:
+        place: As pydantic tells it: keys, names of union members in between, the unknown key last.
+        beside: The keys that are there already.
+    """
+    models: list[type[Section]] = [Params]
+    for step in place[:-1]:
+        key = str(step)
+        fields = [one.model_fields[key] for one in models if key in one.model_fields]
+        # a step that is no field is a key of a dictionary, or a name of a union's member
+        models = [one for field in fields for one in _models(field.annotation)] or models
+    names = {name for one in models for name in one.model_fields} - {*beside}
+    return [*difflib.get_close_matches(str(place[-1]), sorted(names), 1), ""][0]
+
+
 def _mistake(detail: ErrorDetails, raw: dict[str, Any]) -> tuple[str, str, str]:
     """Return of one of pydantic's errors the key, the value found, and what was expected."""
     steps: list[str] = []
     node: Any = raw
+    beside: Collection[str] = ()
     # the path in the file, with the names of union members in between
     for step in detail["loc"]:
         if (isinstance(node, dict) and step in node) or (
             isinstance(node, list) and isinstance(step, int)
         ):
+            beside = node if isinstance(node, dict) else ()
             node = node[step]  # type: ignore[index]
             steps.append(str(step))
     key = ".".join(steps)
     if detail["type"] == "missing":
         return ".".join([*steps, str(detail["loc"][-1])]), "nothing", "a value"
     if detail["type"] == "extra_forbidden":
-        return key, "an unknown key", "no key of this name"
+        near = _near_key(detail["loc"], beside)
+        hint = f" (did you mean {near}?)" if near else ""
+        return key, "an unknown key", f"no key of this name{hint}"
     if detail["type"] == "union_tag_invalid":
         tags = " or ".join(detail["ctx"]["expected_tags"].rsplit(", ", 1))
         return key, repr(node), f"{detail['ctx']['discriminator'].strip(chr(39))}: {tags}"
