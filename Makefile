@@ -41,7 +41,7 @@ PHASES = '(fold|split|baselines|propose_1)@.*' 'trials@.*-1-[0-9]+' 'propose_2@.
 define TUNE
 	python -m stages.mend
 	dvc repro $(FIRST)
-	stages=$$(dvc stage list --name-only $(FLOW)); \
+	@stages=$$(dvc stage list --name-only $(FLOW)); \
 	for phase in $(PHASES); do \
 		names=$$(grep -E "(^|:)$$phase$$" <<< "$$stages"); \
 		echo "$$(wc -l <<< "$$names") stages: $$phase"; \

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from geomix.config.read import read_yaml
 from geomix.config.studies import flatten
 from geomix.files import hash_file
 
@@ -264,12 +265,12 @@ def test_a_half_written_lock_costs_no_training(clone: Path) -> None:
     flow = "flows/tune/dvc.yaml"
     repro(clone, flow)
     lock = clone / "flows/tune/dvc.lock"
-    whole = lock.read_text()
+    whole = read_yaml(lock)
     lock.write_text("")
     assert run(clone, "dvc", "repro", flow).returncode != 0
     assert run(clone, "python", "-m", "stages.mend").returncode == 0
     assert not repro(clone, flow)
-    assert lock.read_text() == whole
+    assert read_yaml(lock) == whole
 
 
 def test_the_systems_run_and_are_compared(clone: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from geomix.config.stages import PageParams
+from geomix.config.tuning import Tuned
 from geomix.data.packed import open_packed
 from geomix.errors import InputError
 from geomix.report import page as module
@@ -19,7 +20,7 @@ from geomix.report.page import build_page, describe_lists, measure, sweep_rows
 from geomix.report.render import write_folder
 from geomix.report.results import Results, own, read_results
 from geomix.report.text import figures, percent
-from tests.report.conftest import STUDIES
+from tests.report.conftest import SPACES, STUDIES
 
 Build = Callable[[str], dict[str, bytes]]
 
@@ -180,3 +181,24 @@ def test_a_page_that_cannot_be_built_leaves_the_old_one(
     with pytest.raises(InputError, match="metrics.csv: not found"):
         write_folder(build_page("tau", STUDIES["tau"], *folders, params), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == pages["tau"]
+
+
+def test_a_page_of_winners_says_that_each_was_tuned(
+    kept_results: Path, kept_packed: Path, params: PageParams
+) -> None:
+    tuned = Tuned.model_validate(
+        {
+            "run": {"geometries": list(SPACES), "seeds": ["0-1"]},
+            "pinned": {"relevance": "class"},
+            "of": {"sets": ["glyphs"]},
+            "own": {"glyphs": {}},
+            "budget": {"trials": 2, "seed": 0, "folds": [0], "splits": []},
+            "search": {"tau": {"low": 0.1, "high": 1}},
+        }
+    )
+    folders = kept_results / "compare", kept_results / "baselines", kept_packed
+    page = build_page("tune", tuned, *folders, params)["README.md"].decode()
+    assert "see [the search](../tune_search/README.md)" in page
+    assert "One set of settings" not in page
+    # tau is the same in all cells here, but it was tuned
+    assert "Held fixed, in the geometries that have them: relevance class." in page
