@@ -48,8 +48,13 @@ define TUNE
 		$(EACH) <<< "$$names"; \
 	done
 	dvc repro $(FLOW)
-	@for page in reports/*/$@_winners/README.md; do sed '/^## /,$$d' "$$page"; done
-	@echo "Open reports/<dataset>/$@_winners/README.md and $@_search/README.md beside it"
+	$(FRONT)
+endef
+# The first page, over all verdicts.
+define FRONT
+	dvc repro -s flows/front/dvc.yaml:front
+	@sed '/^## /,$$d' reports/README.md
+	@echo "Open reports/README.md"
 endef
 PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
 
@@ -71,8 +76,7 @@ lineage: FLOW = flows/lineage/dvc.yaml
 lineage: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['lineage']['of']['sets']))
 lineage: install
 	$(RUN)
-	@for page in reports/*/lineage/README.md; do sed '/^## /,$$d' "$$page"; done
-	@echo "Open reports/<dataset>/lineage/README.md"
+	$(FRONT)
 
 kernel: FLOW = flows/kernel/dvc.yaml
 kernel: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['kernel']['of']['sets']))

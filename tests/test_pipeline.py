@@ -237,7 +237,7 @@ def list_tuning() -> set[str]:
         *(f"winners@glyphs-{name}-10" for name in geometries),
         *(f"winners_split@glyphs-{name}-10-1" for name in geometries),
         *(f"{name}@glyphs" for name in ("baselines", "evaluate", "evaluate_baselines")),
-        *(f"{name}@glyphs" for name in ("page", "page_search")),
+        *(f"{name}@glyphs" for name in ("page", "page_search", "verdict")),
     }
 
 
@@ -256,9 +256,21 @@ def test_tuning_runs_in_rounds_and_ends_in_winners(clone: Path) -> None:
         assert json.loads(trained.read_text())["cell"]["tau"] == best["tau"]
     for folder in ("winners", "baselines", "split-1"):
         assert (clone / "results/tune/glyphs" / folder / "metrics.csv").is_file()
-    for folder in ("tune_search", "tune_winners"):
+    for folder in ("tune", "tune_search", "tune_winners"):
         assert (clone / "reports/glyphs" / folder / "README.md").is_file()
     assert not repro(clone, flow)
+
+
+def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
+    repro(clone, "flows/tune/dvc.yaml")
+    front = "flows/front/dvc.yaml:front"
+    assert repro(clone, "-s", front) == {front}
+    page = (clone / "reports/README.md").read_text()
+    # A few steps calibrate nothing, and two geometries leave most questions unasked.
+    assert page.splitlines()[2].startswith("**Not calibrated: the [calibration](control.md) did")
+    assert "| [glyphs, classes](glyphs/tune/README.md) | not asked " in page
+    assert "Not judged yet: omniglot (`make datasets`)" in page
+    assert not repro(clone, "-s", front)
 
 
 def test_a_half_written_lock_costs_no_training(clone: Path) -> None:

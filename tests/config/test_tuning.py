@@ -139,7 +139,7 @@ def test_a_search_of_an_unknown_geometry_is_refused(raw: dict[str, Any]) -> None
     ("key", "value", "message"),
     [
         ("verdict.metric", "stress", "verdict.metric: found 'stress', expected 'map_at_r' or 'rec"),
-        ("verdict.margin", -1, "verdict.margin: found -1, expected greater than or equal to 0"),
+        ("verdict.margin", 0, "verdict.margin: found 0, expected greater than 0"),
     ],
 )
 def test_a_bad_verdict_is_refused(raw: dict[str, Any], key: str, value: Any, message: str) -> None:

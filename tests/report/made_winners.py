@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pandas as pd
 
 from geomix.config.read import load
 from geomix.config.sections import Geometry
-from geomix.config.stages import TrainParams
+from geomix.config.stages import StudyParams, TrainParams
+from geomix.config.studies import Study
+from geomix.config.tuning import Tuned
 from geomix.data.packed import Packed, open_packed
 from geomix.files import write_json
-from geomix.report.lineage import DIRECTIONS
+from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
 from tests.conftest import ROOT, write_packed
 from tests.report.conftest import MACHINE
 
@@ -34,6 +37,8 @@ SCORE = 0.5  # of a geometry without a gain
 NONE = {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
 FREE = {"clipped_share": 0.0, "radius_mean": 2.0, "radius_sd": 0.5}
 ONE = {"clipped_share": 0.0, "radius_mean": 2.3, "radius_sd": 0.0}
+TAUS = (0.03, 0.1, 0.3)  # of a grid
+BEST = 0.1  # where val is highest
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Made:
         """Write the folders `results` and `settings`."""
         groups = group_queries(packed, self.metrics)
         for seed, split in enumerate(("winners", *(f"split-{number}" for number in splits))):
-            write_study(root / "results" / split, *self._winners(groups, seed))
+            write_study(root / "results" / split, *self._winners(groups, seed, {BEST: 0}))
         write_study(root / "results" / "baselines", *self._baselines(groups))
         for name in self.names:
             folder = root / "settings" / name / "winner"
@@ -81,25 +86,41 @@ class Made:
             settings = {"relevance": "class", "tau": 0.1, "head.norm": "batch"}
             settings |= {"curvature": 0.7} if name in CURVED else {}
             write_json(folder / "winner.json", {"geometry": name, "settings": settings})
-            best = self.val.get(name, 100 * SCORE + self.gains.get(name, 0)) / 100
+            best = self._score_val(name)
             table = pd.DataFrame({"trial": [0, 1, 2], "score": [best - 0.1, best, math.nan]})
             table.to_csv(folder / "history.csv", index=False)
 
-    def _winners(self, groups: Mapping[str, np.ndarray], seed: int) -> tuple[Any, Any]:
-        """Return the rows of the metrics, and the values of each query."""
+    def write_grid(self, root: Path, packed: Packed) -> None:
+        """Write the folder `results` of a grid over tau; test alone would choose another tau."""
+        groups = group_queries(packed, self.metrics)
+        tests = {tau: 3 * (tau > BEST) - (tau < BEST) for tau in TAUS}  # above the best, in points
+        write_study(root / "results" / "cells", *self._winners(groups, 0, tests))
+        write_study(root / "results" / "baselines", *self._baselines(groups))
+
+    def _winners(
+        self, groups: Mapping[str, np.ndarray], seed: int, tests: Mapping[float, float]
+    ) -> tuple[Any, Any]:
+        """Return the rows of the metrics, and the values of each query, at each tau."""
         random, rows, arrays = np.random.default_rng(seed), [], {}
-        for name in self.names:
+        for name, (tau, above) in product(self.names, tests.items()):
             values = {metric: self._draw(name, of, random) for metric, of in groups.items()}
             for number in range(self.seeds):
-                cell = f"{name}-10-14/{10 + number}"
-                row = {"cell": cell, "geometry": name, "seed": 10 + number, "tau": 0.1}
-                row |= {"split": "test", "vector": "head", "similarity": "own"}
-                means = {metric: np.nanmean(of[number]) for metric, of in values.items()}
-                rows.append(row | means | self._describe(name))
-                rows.append(row | dict.fromkeys(groups, 0.0) | {"similarity": "cosine"})
-                for metric, of in values.items():
-                    arrays[f"{cell}/test/head/own/{metric}"] = of[number].astype(np.float32)
+                cell = f"{name}-{tau}-10-14/{10 + number}"
+                row = {"cell": cell, "geometry": name, "seed": 10 + number, "tau": tau}
+                row |= {"vector": "head", "similarity": "own"} | self._describe(name)
+                scores = {metric: of[number] + above / 100 for metric, of in values.items()}
+                means = {metric: np.nanmean(of) for metric, of in scores.items()}
+                rows.append(row | {"split": "test"} | means)
+                rows.append(row | {"split": "test", "similarity": "cosine"} | means)
+                val = self._score_val(name) - abs(math.log(tau / BEST)) / 10
+                rows.append(row | {"split": "val"} | dict.fromkeys([*groups, LINEAGE_SCORE], val))
+                for metric, of in scores.items():
+                    arrays[f"{cell}/test/head/own/{metric}"] = of.astype(np.float32)
         return rows, arrays
+
+    def _score_val(self, name: str) -> float:
+        """Return the highest val score of a geometry."""
+        return self.val.get(name, 100 * SCORE + self.gains.get(name, 0)) / 100
 
     def _draw(self, name: str, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw the values of each query, (S, Q), with an effect for each class and each seed."""
@@ -177,3 +198,17 @@ def write_tree(folder: Path) -> Packed:
     held = (samples["split"] != "train") | (rank >= 60)
     samples.assign(lineage=leaf.where(held, inner)).to_csv(folder / "samples.csv", index=False)
     return open_packed(folder)
+
+
+def tuned_study(names: Collection[str], splits: Collection[int] = ()) -> Tuned:
+    """Return a study of tuned geometries as params.yaml has it."""
+    study = load(StudyParams, path=ROOT / "params.yaml").tune
+    run = study.run.model_copy(update={"geometries": list(names)})
+    budget = study.budget.model_copy(update={"splits": list(splits)})
+    return study.model_copy(update={"run": run, "budget": budget})
+
+
+def grid_study(names: Collection[str]) -> Study:
+    """Return a study over tau."""
+    run = {"geometries": list(names), "seeds": ["10-14"]}
+    return Study.model_validate({"run": run, "over": {"tau": list(TAUS)}, "pinned": {"lam": 1}})

@@ -17,7 +17,7 @@ from geomix.report.speeds import read_speeds
 from geomix.report.verdict import MEANINGS
 from geomix.report.verdict_page import Terms, build_verdict
 from tests.conftest import ROOT, write_packed
-from tests.report.made_winners import NAMES, SPACES, Made, write_tree
+from tests.report.made_winners import NAMES, SPACES, Made, tuned_study, write_tree
 
 BENCH = ROOT / "bench" / "results"
 SEARCHES = [Search("tune", "glyphs"), Search("datasets", "omniglot"), Search("lineage", "wordnet")]
@@ -44,8 +44,7 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         data = tree if made.lineages else classes
         made.write(root / f"{number}", open_packed(data))
         trained: Any = "lineage" if made.lineages else "class"
-        geometries = {one: SPACES[one] for one in made.names}
-        terms = Terms("", geometries, (), trained, "map_at_r", 1)
+        terms = Terms("tune", tuned_study(made.names), SPACES, trained, "map_at_r", 1)
         folders = root / f"{number}" / "results", root / f"{number}" / "settings"
         found[name] = build_verdict(terms, *folders, data, True).summary
     return found
@@ -62,7 +61,7 @@ def build(tmp_path: Path, summaries: dict[str, Any]) -> Build:
         control = tmp_path / "control.csv"
         pd.DataFrame({"outcome": ["yes", outcome]}).to_csv(control, index=False)
         for search, kind in zip(SEARCHES, kinds, strict=False):
-            name = {"section": search.section, "dataset": search.dataset}
+            name = {"dataset": search.dataset, "folder": search.section}
             write_json(tmp_path / search.file, summaries[kind] | name)
         return build_front(SEARCHES, tmp_path, control, BENCH, "glyphs")["README.md"].decode()
 

@@ -17,7 +17,7 @@ from geomix.report.render import _environment
 from geomix.report.verdict import MEANINGS
 from geomix.report.verdict_page import Terms, VerdictPage, build_verdict
 from tests.conftest import write_packed
-from tests.report.made_winners import NAMES, SPACES, Made, write_tree
+from tests.report.made_winners import BEST, NAMES, SPACES, Made, grid_study, tuned_study, write_tree
 
 SPLITS = (1, 2)
 BALL = {"hyperbolic_free": 5, "hybrid_free": 10}
@@ -59,8 +59,8 @@ def build(tmp_path: Path, folders: dict[bool, Path]) -> Build:
         one.write(root, open_packed(data), SPLITS)
         terms = Terms(
             section="tune",
-            geometries={name: SPACES[name] for name in one.names},
-            splits=SPLITS,
+            study=tuned_study(one.names, SPLITS),
+            geometries=SPACES,
             trained="lineage" if one.lineages else "class",
             metric=one.metrics[0],
             margin=1,
@@ -203,8 +203,43 @@ def test_a_search_without_further_splits_has_no_table_of_them(
     tmp_path: Path, folders: dict[bool, Path]
 ) -> None:
     Made().write(tmp_path, open_packed(folders[False]))
-    geometries = {name: SPACES[name] for name in NAMES}
-    terms = Terms("tune", geometries, (), "class", "map_at_r", 0.5)
+    terms = Terms("tune", tuned_study(NAMES), SPACES, "class", "map_at_r", 0.5)
     page = build_verdict(terms, tmp_path / "results", tmp_path / "settings", folders[False], True)
     assert "Other class splits" not in text_of(page)
     assert "matters from 0.5 points on" in text_of(page)
+
+
+@pytest.mark.parametrize("metrics", [("map_at_r",), tuple(DIRECTIONS)])
+def test_a_grid_is_judged_at_what_val_chose(
+    tmp_path: Path, folders: dict[bool, Path], metrics: tuple[str, ...]
+) -> None:
+    made = Made(gains=BALL, metrics=metrics)
+    data = folders[made.lineages]
+    made.write_grid(tmp_path, open_packed(data))
+    trained: Any = "lineage" if made.lineages else "class"
+    terms = Terms("lineage", grid_study(NAMES), SPACES, trained, "map_at_r", 1)
+    page = build_verdict(terms, tmp_path / "results", None, data, True)
+    for task in page.summary["tasks"]:
+        assert task["verdicts"]["curvature"]["word"] == "helps"
+    for name, winner in page.summary["winners"].items():
+        assert winner["settings"] == {"lam": 1, "tau": BEST}
+        assert winner["val"] == pytest.approx(0.5 + BALL.get(name, 0) / 100)
+        test = 0.5 + BALL.get(name, 0) / 100
+        assert winner["test"][metrics[0]][0] == pytest.approx(test, abs=0.005)
+    text = text_of(page)
+    assert "Each geometry runs with 5 seeds at the tau that val chose among 3 values." in text
+    assert "Other class splits" not in text
+    assert page.summary["folder"] == "lineage_verdict"
+    assert re.search(r"\]\(\.\./lineage/README\.md\)\.", text)
+
+
+def test_a_search_in_rounds_leads_to_its_own_pages(build: Build) -> None:
+    text = text_of(build())
+    assert "](../tune_winners/README.md), [the search](../tune_search/README.md)." in text
+
+
+def test_where_nothing_can_be_asked_there_is_a_page_without_a_figure(build: Build) -> None:
+    page = build(names=("euclidean", "hyperbolic_free"))
+    assert set(page.files) == {"README.md"}
+    assert "it was not asked whether curvature helps, as chord, power," in first_sentence(page)
+    assert "figure.png" not in text_of(page)

@@ -80,6 +80,7 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
 
 
 CELL = "--seeds 0 --data data --out out"
+VERDICT = "--control c --results results --data data --summary verdict.json --out out"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,26 @@ CELL = "--seeds 0 --data data --out out"
             "report",
             "--control c --results results --data data --metrics m.json --out reports",
             "data/card.json: not found",
+        ),
+        (
+            "verdict",
+            f"--study kernel --own kernel.grocerystore {VERDICT}",
+            "command line: --study: found kernel, expected one of tune, datasets, lineage",
+        ),
+        (
+            "verdict",
+            f"--study tune --own tune.glyphs {VERDICT}",
+            "command line: found no --settings, expected those of the search",
+        ),
+        (
+            "verdict",
+            f"--study lineage --own lineage.wordnet {VERDICT}",
+            "data/card.json: not found",
+        ),
+        (
+            "front",
+            "--control c",
+            "command line: the following arguments are required: --verdicts, --bench, --out",
         ),
         (
             "evaluate",

@@ -39,6 +39,7 @@ from geomix.config.tuning import Tuned, Verdict
 from geomix.errors import InputError
 
 TUNED = ("tune", "datasets")  # the sections whose geometries are tuned
+JUDGED = (*TUNED, "lineage")  # those that have a verdict
 
 
 class DownloadParams(Section):
@@ -190,6 +191,18 @@ def find_tuned(params: StudyParams, key: str) -> Tuned:
     return studies[key]
 
 
+def find_judged(params: StudyParams, key: str) -> Study:
+    """Return the study that a verdict is about.
+
+    Raises:
+        InputError: If a key of params.yaml names none of them.
+    """
+    if key not in JUDGED:
+        expected = ", ".join(JUDGED)
+        raise InputError(f"command line: --study: found {key}, expected one of {expected}")
+    return list_studies(params)[key]
+
+
 class SettleParams(CellParams):
     """What the settings of a system are laid over."""
 
@@ -227,3 +240,19 @@ class SummaryParams(Section):
     report: Report
     geometry: dict[Name, Geometry]
     study: dict[Name, Study]
+
+
+class VerdictParams(Tasked):
+    """What a verdict is judged by."""
+
+    geometry: dict[Name, Geometry]
+    verdict: Verdict
+
+
+class FrontParams(Section):
+    """What the first page is about."""
+
+    dataset: Dataset
+    tune: Tuned
+    datasets: Tuned
+    lineage: Datasets

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from typing_extensions import TypeAliasType
 
-from geomix.config.base import Dataset, NonNegative, Number, Section, Seed
+from geomix.config.base import Dataset, Number, Positive, Section, Seed
 from geomix.config.sections import Ball, Geometry, Power
 from geomix.config.studies import Sets, Study, flatten
 
@@ -151,4 +151,4 @@ class Verdict(Section):
     """
 
     metric: Literal["map_at_r", "recall_at_1"]
-    margin: NonNegative
+    margin: Positive

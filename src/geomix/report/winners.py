@@ -1,4 +1,4 @@
-"""The winners of a search, as a verdict needs them: cells at fresh seeds, val scores, settings."""
+"""What val chose for each geometry, as a verdict needs it: cells, val scores, settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from geomix.config.sections import Geometry
+from geomix.config.studies import Study
 from geomix.data.packed import EARLIER
 from geomix.errors import InputError
 from geomix.files import read_json
+from geomix.report.choices import choose
 from geomix.report.kinds import add_kinds, mark_curved
 from geomix.report.lineage import CONSTANTS, SEARCHED
 from geomix.report.results import BASELINES, Results, over_seeds, own, read_results, stack_queries
@@ -21,10 +23,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Winners:
-    """The tuned geometries.
+    """The geometries, each at what val chose.
 
     Attributes:
-        results: Of their cells.
+        results: Of their cells, and perhaps of others.
         cells: By geometry, in order of the seeds, which are the same for all.
         rows: Mean test rows by geometry, with `kind` and `use` of `add_kinds`.
         val: By geometry the val score that chose it.
@@ -54,7 +56,7 @@ def read_winners(
     metrics: Sequence[str],
     geometries: Mapping[str, Geometry],
 ) -> Winners:
-    """Read the winners of a search.
+    """Read the winners of a search in rounds.
 
     Args:
         results: What evaluate wrote of their cells.
@@ -67,22 +69,73 @@ def read_winners(
         InputError: If a file or a geometry is missing, or geometries have different seeds.
     """
     found = read_results(results)
-    rows = own(found.metrics, "test").sort_values("seed", kind="stable")
-    cells = {name: rows.loc[rows["geometry"] == name, "cell"].tolist() for name in names}
-    _check_seeds(results, {name: rows.loc[rows["geometry"] == name, "seed"] for name in names})
-    means = over_seeds(rows[rows["geometry"].isin(list(names))], ["geometry"], metrics)
-    described = add_kinds(mark_curved(means), geometries)
-    by_name = {row["geometry"]: row for row in described.to_dict("records")}
+    cells, rows = _describe(results, own(found.metrics, "test"), names, metrics, geometries)
     return Winners(
         results=found,
         cells=cells,
-        rows={name: by_name[name] for name in names},
+        rows=rows,
         val={name: _read_score(settings / name / "winner" / "history.csv") for name in names},
         settings={
             name: read_json(settings / name / "winner" / "winner.json")["settings"]
             for name in names
         },
     )
+
+
+def choose_winners(
+    results: Path,
+    study: Study,
+    score: str,
+    metrics: Sequence[str],
+    geometries: Mapping[str, Geometry],
+) -> Winners:
+    """Choose the winners of a grid: of each geometry the values with the highest mean val score.
+
+    Args:
+        results: What evaluate wrote of all cells.
+        study: What varies.
+        score: The column that chooses.
+        metrics: Columns that are scores.
+        geometries: Their spaces by name.
+
+    Raises:
+        InputError: As `read_winners` does.
+    """
+    found, axes = read_results(results), list(study.axes)
+    keys = ["geometry", *axes]
+    best = choose(over_seeds(own(found.metrics, "val"), keys, [score]), axes, score)
+    chosen = own(found.metrics, "test").merge(best[keys], on=keys)
+    cells, rows = _describe(results, chosen, study.geometries, metrics, geometries)
+    by_name = best.set_index("geometry")
+    values = by_name[axes].to_dict("index")
+    return Winners(
+        results=found,
+        cells=cells,
+        rows=rows,
+        val=by_name[score].to_dict(),
+        settings={name: {**study.fixed, **values[name]} for name in study.geometries},
+    )
+
+
+def _describe(
+    folder: Path,
+    tests: pd.DataFrame,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    geometries: Mapping[str, Geometry],
+) -> tuple[dict[str, list[str]], dict[str, Row]]:
+    """Return cells and mean rows of winners by geometry, from their test rows.
+
+    Raises:
+        InputError: If a geometry is missing, or geometries have different seeds.
+    """
+    ordered = tests.sort_values("seed", kind="stable")
+    by_name = {name: ordered[ordered["geometry"] == name] for name in names}
+    _check_seeds(folder, {name: rows["seed"] for name, rows in by_name.items()})
+    means = over_seeds(pd.concat(by_name.values()), ["geometry"], metrics)
+    rows = add_kinds(mark_curved(means), geometries).to_dict("records")
+    cells = {name: of["cell"].tolist() for name, of in by_name.items()}
+    return cells, {row["geometry"]: row for row in rows}
 
 
 def _check_seeds(folder: Path, seeds: Mapping[str, pd.Series]) -> None:

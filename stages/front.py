@@ -1,0 +1,39 @@
+"""Write the first page: reports/verdicts -> reports/README.md."""
+
+if __package__ != "stages":
+    raise SystemExit(
+        "error: start this stage from the root of the repository: python -m stages.front"
+    )
+
+from pathlib import Path
+
+from geomix.config.read import load
+from geomix.config.stages import JUDGED, FrontParams
+from stages import Arguments, run
+
+
+def main() -> None:
+    """Build the first page, then write it."""
+    params = load(FrontParams)
+    arguments = Arguments()
+    arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
+    arguments.add_argument("--verdicts", type=Path, required=True, help="a file for each search")
+    arguments.add_argument("--bench", type=Path, required=True, help="tables of the benchmarks")
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
+
+    from geomix.report.calibration import open_uncalibrated
+    from geomix.report.front import Search, build_front
+    from geomix.report.render import write_files
+
+    searches = [
+        Search(section, dataset)
+        for section in JUDGED
+        for dataset in getattr(params, section).of.sets
+    ]
+    files = build_front(searches, given.verdicts, given.control, given.bench, params.dataset)
+    write_files(open_uncalibrated(files, given.control, given.out), given.out)
+
+
+if __name__ == "__main__":
+    run(main)
