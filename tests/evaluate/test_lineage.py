@@ -17,7 +17,7 @@ from geomix.evaluate import cells
 from geomix.evaluate.acted import describe_acted, describe_points, spread_degrees
 from geomix.evaluate.lineage import build_family
 from geomix.evaluate.score import score_study
-from geomix.geometry.geometry import Geometry, cosine, geometry_from
+from geomix.geometry.geometry import Geometry, geometry_from
 from tests.evaluate.conftest import GEOMETRIES, build_tree, draw_vectors, write_raw, write_trained
 
 Names = tuple[str, ...]
@@ -192,18 +192,33 @@ def test_every_metric_is_its_definition(tmp_path: Path, geometry: str, split: st
     write_trained(tmp_path / "runs" / "cell", vectors, "lineage", geometry)
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
     own = geometry_from({"tau": 1.0, "spaces": GEOMETRIES[geometry]})
-    for vector, similarity, space in (
-        ("head", "own", own),
-        ("head", "cosine", cosine()),
-        ("backbone", "cosine", cosine()),
-    ):
-        parts = [vectors[f"{part}_{vector}"] for part in ("train", split)]
-        train, held_out = paths_of(packed, "train"), paths_of(packed, split)
-        expected = scores_by_definition(train, held_out, compare_points(space, parts))
-        assert not math.isnan(known_mean(expected["same_node"]))
-        assert any(math.isnan(value) for value in expected["leaf_ancestors"])
-        assert any(math.isnan(value) for value in expected["same_node"])
-        compare(tmp_path / "out", ("cell", split, vector, similarity), expected)
+    parts = [vectors[f"{part}_head"] for part in ("train", split)]
+    train, held_out = paths_of(packed, "train"), paths_of(packed, split)
+    expected = scores_by_definition(train, held_out, compare_points(own, parts))
+    assert not math.isnan(known_mean(expected["same_node"]))
+    assert any(math.isnan(value) for value in expected["leaf_ancestors"])
+    assert any(math.isnan(value) for value in expected["same_node"])
+    compare(tmp_path / "out", ("cell", split, "head", "own"), expected)
+
+
+def test_of_many_samples_some_evenly_spaced_are_queries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = build_tree()
+    write_trained(tmp_path / "runs" / "cell", draw_vectors(packed, ("head",)), "lineage", "flat")
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "all", "study")
+    monkeypatch.setattr("geomix.evaluate.lineage.QUERIES", 4)
+    score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "some", "study")
+    every, some = (np.load(tmp_path / name / "per_query.npz") for name in ("all", "some"))
+    key = "cell/test/head/own/map_lineage"
+    step = -(-len(every[key]) // 4)
+    assert step > 1
+    assert some[key][::step] == pytest.approx(every[key][::step], nan_ok=True)
+    assert np.isnan(np.delete(some[key], np.arange(0, len(some[key]), step))).all()
+    row = read_metrics(tmp_path / "some").loc["cell", "test", "head", "own"]
+    assert row["map_lineage"] == pytest.approx(np.nanmean(some[key]))
+    inner = "cell/test/head/own/inner_leaves"
+    assert some[inner] == pytest.approx(every[inner], nan_ok=True)
 
 
 def test_neighbours_are_rows_of_train_and_then_of_the_split(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from geomix.retrieval.search import nearest
 
 KEPT = ("leaf_ancestors", "inner_leaves", "map_lineage")  # of each query
 DIRECTIONS = ("leaf_ancestors", "inner_leaves")  # whose mean is lineage_score
+QUERIES = 512  # held-out samples, evenly spaced, that are ranked against the whole gallery
 DIGITS = 12  # of a similarity, relative to the largest: what differs in later ones is equal
 CONSTANTS = ("depth", "descendants")  # rankings that ignore the query
 Values = dict[str, np.ndarray]
@@ -209,21 +210,33 @@ def score_inner(rank: Rank, family: Family) -> np.ndarray:
 
 
 def score_ranking(rank: Rank, family: Family) -> Values:
-    """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5)."""
+    """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5).
+
+    Of more than 512 held-out samples as many, evenly spaced, are queries. The others have NaN,
+    and -1 for neighbours.
+    """
+    held_out = family.rows[family.start :]
+    queries = held_out[:: -(-len(held_out) // QUERIES)]
     blocks = []
-    for block in split_rows(family.rows[family.start :], len(family.gallery)):
+    for block in split_rows(queries, len(family.gallery)):
         ranked = rank(block, 0)
         values = score_held_out(ranked, family.gallery[block], family.gallery)
         blocks.append(values | {"neighbours": ranked.lists[:, :PICTURED]})
-    joined = {name: np.concatenate([values[name] for values in blocks]) for name in blocks[0]}
-    return joined | {"inner_leaves": score_inner(rank, family)}
+    joined = {"inner_leaves": score_inner(rank, family)}
+    for name in blocks[0]:
+        found = np.concatenate([values[name] for values in blocks])
+        missing = -1 if name == "neighbours" else np.nan
+        joined[name] = np.full((len(held_out), *found.shape[1:]), missing, found.dtype)
+        joined[name][queries - family.start] = found
+    return joined
 
 
 def score_lineages(cell: Cell, packed: Packed) -> Scored:
     """Search and score one cell.
 
-    Queries are the split's samples, and items its whole gallery, unless said. MAP is the mean over
-    queries of average precision; queries for which a metric is not defined are left out.
+    Queries are the split's samples, at most 512 of them, and items its whole gallery, unless
+    said. MAP is the mean over queries of average precision; queries for which a metric is not
+    defined are left out. A trained head is searched by its own similarity alone.
 
         leaf_ancestors    MAP; relevant are items whose node is a proper ancestor of the query's
         inner_leaves      MAP; queries are train's samples of inner nodes, items the split's samples
@@ -251,6 +264,8 @@ def score_lineages(cell: Cell, packed: Packed) -> Scored:
     for split in SCORED:
         family = build_family(packed, split)
         for search in searches_of(cell, split):
+            if cell.geometry and search.similarity != "own":
+                continue  # whole rankings take long
             sides = [read_points(cell, packed, part, search.vector) for part in ("train", split)]
             points = torch.cat(sides)
             values = score_ranking(rank_points(points, search.geometry), family)
