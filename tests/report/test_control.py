@@ -196,7 +196,7 @@ def test_repeats_that_differ_are_counted() -> None:
     assert compare_repeats(make_repeats(hits), classes).share == 0
     hits[:3] = 1  # one of the ten pairs of groups has all of these on one side
     repeats = compare_repeats(make_repeats(hits), classes)
-    assert (repeats.draws, repeats.differ, repeats.crossed) == (10, 1, 1)
+    assert (repeats.draws, repeats.differ) == (10, 1)
     assert (repeats.share, repeats.largest) == (0.1, 1)
     with pytest.raises(InputError, match="found 5 seeds of flat_free, expected at least 6"):
         compare_repeats(make_repeats(hits[:5]), classes)

@@ -16,7 +16,6 @@ from geomix.config.studies import Control, Study
 from geomix.data.packed import open_packed
 from geomix.errors import InputError
 from geomix.files import read_json
-from geomix.report.crossed import measure_gap
 from geomix.report.doses import draw_doses
 from geomix.report.intervals import paired_difference
 from geomix.report.page import write_csv
@@ -61,7 +60,6 @@ class Repeats:
         seeds: How many there are.
         draws: Pairs of groups.
         differ: How many of these the interval of the pages calls different.
-        crossed: How many the crossed interval does.
         largest: The largest difference between two groups.
     """
 
@@ -69,18 +67,12 @@ class Repeats:
     seeds: int
     draws: int
     differ: int
-    crossed: int
     largest: float
 
     @property
     def share(self) -> float:
         """The share of draws that differ."""
         return self.differ / self.draws
-
-    @property
-    def crossed_share(self) -> float:
-        """Likewise by the crossed interval."""
-        return self.crossed / self.draws
 
 
 def build_control(results: Path, aa: Path, data: Path, control: Control) -> dict[str, bytes]:
@@ -284,15 +276,12 @@ def compare_repeats(results: Results, classes: np.ndarray) -> Repeats:
         raise InputError(f"params.yaml: study.aa.run.seeds: {found}")
     hits = stack_queries(results, cells)
     pairs = draw_groups(len(cells))
-    differ = crossed = 0
-    largest = 0.0
+    differ, largest = 0, 0.0
     for first, second in pairs:
-        a, b = hits[list(first)], hits[list(second)]
-        difference, gap = paired_difference(a, b, classes), measure_gap(a, b, classes)
+        difference = paired_difference(hits[list(first)], hits[list(second)], classes)
         differ += difference.verdict != "no difference found"
-        crossed += bool(gap.low > 0 or gap.high < 0)
         largest = max(largest, abs(difference.mean))
-    return Repeats(geometry, len(cells), len(pairs), differ, crossed, largest)
+    return Repeats(geometry, len(cells), len(pairs), differ, largest)
 
 
 def draw_groups(seeds: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

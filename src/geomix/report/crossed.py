@@ -21,8 +21,7 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from geomix.report.intervals import LEVEL
-
+LEVEL = 0.95  # of the intervals
 ALPHA = (1 - LEVEL) / 2  # of each side
 FOLD = 3.0  # standard deviations that differ more are not pooled
 ALONE = 0.25  # chance at which the variance of a gap is too large for the pooled one
