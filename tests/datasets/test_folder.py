@@ -450,7 +450,7 @@ def test_links_are_followed_but_not_in_circles(
     assert manifest["links"] == [
         *("dog/deep/back", "dog/gone.jpg", "owl/deep/back", "owl/gone.jpg"),
     ]
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().err == (
         "folder: 8 images of 3 classes read; not read: 2 broken link, 2 link that leads back "
         "(dog/deep/back, dog/gone.jpg, owl/deep/back, owl/gone.jpg)\n"
     )
@@ -463,7 +463,7 @@ def test_what_was_not_read_is_one_line_by_suffix(
     folder = write(tmp_path / "own", ["cat/1.jpg", "dog/1.jpg", *others])
     save_folder(folder, None, tmp_path / "raw")
     line = "folder: 2 images of 2 classes read; not read: 2 .heic, 1 .txt, 1 hidden, 1 no suffix\n"
-    assert capsys.readouterr().out == line
+    assert capsys.readouterr().err == line
 
 
 def test_formats_that_can_be_read_are_images(tmp_path: Path) -> None:

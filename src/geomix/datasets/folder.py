@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -374,7 +375,7 @@ def write_folder(folder: Path, params: DownloadParams) -> dict[str, Any]:
     write_zip(folder / "images.zip", path, dict(zip(rows["path"], files, strict=True)))
     rows.to_csv(folder / "table.csv", index=False)
     classes = rows["label"].nunique()
-    print("".join(_summarise(len(rows), classes, found)))
+    print("".join(_summarise(len(rows), classes, found)), file=sys.stderr)
     return {
         "images": len(rows),
         "classes": classes,

@@ -4,6 +4,7 @@ Images are images.npy, or images.bin and offsets.npy; vectors are vectors.npy.
 """
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -112,7 +113,7 @@ def pack(
         write_json(
             folder / "card.json", card | {key: what for key, what in further.items() if what}
         )
-    print(summarise(dataset, len(samples), unit, listing.ignored, facts))
+    print(summarise(dataset, len(samples), unit, listing.ignored, facts), file=sys.stderr)
 
 
 def summarise(
