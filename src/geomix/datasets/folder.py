@@ -109,6 +109,7 @@ def search_folder(path: Path) -> Found:
     """
 
     def refuse(error: OSError) -> None:
+        """Refuse a folder that cannot be read."""
         found = f"a folder that cannot be read ({error.strerror})"
         raise InputError(f"{error.filename}: found {found}, expected one that can")
 

@@ -227,6 +227,7 @@ def _find_separator(text: str) -> str:
     """Return the separator by which the header has most names with a meaning."""
 
     def count(separator: str) -> int:
+        """Count the names with a meaning where this separates them."""
         header = next(csv.reader(text.splitlines()[:1], delimiter=separator), [])
         return sum(clean(name).casefold() in KNOWN for name in header)
 

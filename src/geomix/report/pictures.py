@@ -109,7 +109,7 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     columns = max(len(items) for _, items in rows)
     names = [_fit_name(name) for name, _ in rows]
     widest = max(measure_text(line, NAMED) for name in names for line in name.split("\n"))
-    margin = max(MARGIN_LEFT, widest / 72 + 0.2)
+    margin = max(MARGIN_LEFT, widest / 72 + 0.5)  # 0.3 of it between the name and the images
     inches = (WIDE_CELL / 72 * columns + margin, 0.95 * len(rows))
     figure, axes = plt.subplots(
         len(rows),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from geomix.config.sections import Geometry
 from geomix.config.studies import Study
+from geomix.config.tuning import has_key
 from geomix.data.packed import EARLIER
 from geomix.errors import InputError
 from geomix.files import read_json
@@ -113,7 +114,14 @@ def choose_winners(
         cells=cells,
         rows=rows,
         val=by_name[score].to_dict(),
-        settings={name: {**study.fixed, **values[name]} for name in study.geometries},
+        settings={
+            name: {
+                key: value
+                for key, value in {**study.fixed, **values[name]}.items()
+                if has_key(key, name, geometries[name])
+            }
+            for name in study.geometries
+        },
     )
 
 
