@@ -1,5 +1,5 @@
-# make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on several
-# data sets. make adopt SECTION=tune GEOMETRY=dot: a winner's settings into params.yaml. make lineage: hierarchies.
+# make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on others.
+# make lineage: the same on hierarchies. make adopt GEOMETRY=dot: a winner's settings into params.yaml.
 # make further: tau with curvature, dimensions. make kernel: photographs. make systems: the literature's systems.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
@@ -35,19 +35,19 @@ define RUN
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
-# Tuning in phases, of which each needs the one before.
-PHASES = '(fold|split|baselines|propose_1)@.*' 'trials@.*-1-[0-9]+' 'propose_2@.*' 'trials@.*-2-[0-9]+' 'propose_3@.*' \
-	'trials@.*-3-[0-9]+' 'choose@.*' 'winners(_split)?@.*' 'evaluate.*'
+# Tuning in phases, of which each needs the one before; the data sets stand between @ and what follows.
+PHASES = 'divide@' 'baselines@' 'propose_1@-.*' 'trials@-.*-1' 'propose_2@-.*' 'trials@-.*-2' 'propose_3@-.*' 'trials@-.*-3' \
+	'choose@-.*' 'winners@-.*' 'evaluate(_baselines)?@'
 define TUNE
 	python -m stages.mend
-	dvc repro $(FIRST)
-	@stages=$$(dvc stage list --name-only $(FLOW)); \
+	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(SETS))
+	@stages=$$(dvc stage list --name-only flows/tune/dvc.yaml); sets=$$(tr ' ' '|' <<< '$(strip $(SETS))'); \
 	for phase in $(PHASES); do \
-		names=$$(grep -E "(^|:)$$phase$$" <<< "$$stages"); \
+		names=$$(grep -E "(^|:)$${phase/@/@($$sets)}$$" <<< "$$stages"); \
 		echo "$$(wc -l <<< "$$names") stages: $$phase"; \
 		$(EACH) <<< "$$names"; \
 	done
-	dvc repro $(FLOW)
+	dvc repro $(foreach set,$(SETS),$(patsubst %,flows/tune/dvc.yaml:%@$(set),page_search page verdict))
 	$(FRONT)
 endef
 # The first page, over all verdicts.
@@ -67,16 +67,12 @@ repro: install
 	@sed '/^## /,$$d' reports/$(call PARAM,v['dataset'])/README.md
 	@echo "Open reports/$(call PARAM,v['dataset'])/README.md"
 
-tune datasets: FLOW = flows/$@/dvc.yaml
-tune datasets: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['$@']['of']['sets']))
-tune datasets: install
+# tune: the data set of the default flow; lineage: those whose relevance is lineage; datasets: all others.
+tune: SETS = $(call PARAM,v['dataset'])
+datasets: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s != v['dataset'] and 'relevance' not in v['tune']['own'][s]))
+lineage: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if 'relevance' in v['tune']['own'][s]))
+tune datasets lineage: install
 	$(TUNE)
-
-lineage: FLOW = flows/lineage/dvc.yaml
-lineage: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['lineage']['of']['sets']))
-lineage: install
-	$(RUN)
-	$(FRONT)
 
 kernel: FLOW = flows/kernel/dvc.yaml
 kernel: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['kernel']['of']['sets']))
@@ -100,7 +96,7 @@ systems: install
 	@echo "Open reports/<dataset>/systems/README.md"
 
 adopt: install
-	python -m stages.adopt --study $(SECTION) --geometry $(GEOMETRY) $(addprefix --dataset ,$(DATASET))
+	python -m stages.adopt --geometry $(GEOMETRY) $(addprefix --dataset ,$(DATASET))
 
 preset: install
 	python -m stages.preset $(NAME)

@@ -1,4 +1,4 @@
-"""Adopt a winner: its settings -> params.yaml. `make adopt SECTION=tune GEOMETRY=power`."""
+"""Adopt a winner: its settings -> params.yaml. `make adopt GEOMETRY=power`."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,28 +8,28 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import ProposeParams, find_geometry, find_tuned
+from geomix.config.stages import AdoptParams, find_dataset, find_geometry
 from stages import Arguments, run
 
 
 def main() -> None:
     """Change params.yaml and say how."""
-    params = load(ProposeParams)
+    params = load(AdoptParams)
     arguments = Arguments()
-    arguments.add_argument("--study", required=True, help="tune, datasets or lineage")
     arguments.add_argument("--geometry", required=True)
-    arguments.add_argument("--dataset", help="needed where the study has several")
+    arguments.add_argument(
+        "--dataset", help="on which it won; that of params.yaml if none is named"
+    )
     given = arguments.parse_args()
-    study = find_tuned(params, given.study)
+    dataset = find_dataset(params.tune, given.dataset or params.dataset)
     find_geometry(params, given.geometry)
 
-    from geomix.config.adopt import adopt_winner, choose_dataset
+    from geomix.config.adopt import adopt_winner
     from geomix.files import read_json
 
-    dataset = choose_dataset(given.study, study, given.dataset)
-    place = Path("runs", dataset, f"{given.study}_settings", given.geometry, "winner")
+    place = Path("runs", dataset, "tune_settings", given.geometry, "winner")
     settings = read_json(place / "winner.json")["settings"]
-    print(adopt_winner(Path("params.yaml"), study, dataset, settings))
+    print(adopt_winner(Path("params.yaml"), params.tune, dataset, settings))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,16 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import ProposeParams, find_geometry, find_tuned
+from geomix.config.stages import ProposeParams, find_dataset, find_geometry
 from geomix.errors import InputError
 from stages import Arguments, run
 
 
 def main() -> None:
     """Write settings: of the first round from a table, of others by a sampler that knows all."""
-    params = load(ProposeParams)
+    load(ProposeParams)
     arguments = Arguments()
-    arguments.add_argument("--study", required=True, help="tune, datasets or lineage")
+    arguments.add_argument("--dataset", required=True)
     arguments.add_argument("--geometry", required=True)
     arguments.add_argument("--round", type=int, required=True)
     arguments.add_argument("--before", type=Path, help="settings of the round before")
@@ -28,13 +28,13 @@ def main() -> None:
     if given.round > 1 and None in (given.before, given.runs, given.data):
         expected = "--before, --runs and --data beside it"
         raise InputError(f"command line: --round: found {given.round}, expected {expected}")
-    study = find_tuned(params, given.study)
-    ranges = study.ranges(given.geometry, find_geometry(params, given.geometry))
-    budget = study.budget
+    params = load(ProposeParams, own=f"tune.{given.dataset}")
+    tuned, metric = params.tune, params.verdict.metric
+    ranges = tuned.ranges(given.geometry, find_geometry(params, given.geometry))
+    budget = tuned.budget[find_dataset(tuned, given.dataset)]
 
     import torch
 
-    from geomix.evaluate.score import remove_strays
     from geomix.evaluate.validation import score_trials
     from geomix.tune.propose import propose
     from geomix.tune.rounds import FIRST, extend_history, list_trials, write_round
@@ -42,14 +42,13 @@ def main() -> None:
 
     torch.set_num_threads(1)  # sums of floats depend on their number
     if given.round == FIRST:
-        history, settings = [], draw_table(ranges, budget.trials, budget.seed)
+        history, settings = [], draw_table(ranges, budget.trials, tuned.seed)
     else:
-        remove_strays(given.runs, list(map(str, budget.folds)))
-        trials, metric = list_trials(given.before), params.verdict.metric
+        trials = list_trials(given.before)
         scores = score_trials(given.runs, given.data, budget.folds, trials, metric)
         history = extend_history(given.before, scores, ranges)
-        settings = propose(ranges, history, budget.trials, budget.seed + given.round)
-    write_round(given.out, given.geometry, settings, study.fixed, history, ranges)
+        settings = propose(ranges, history, budget.trials, tuned.seed + given.round)
+    write_round(given.out, given.geometry, settings, history, ranges)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from geomix.config.base import VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
-from geomix.config.stages import list_own, list_studies, list_tuned
+from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
-from geomix.config.tuning import COLUMNS, Tuned
+from geomix.config.tuning import COLUMNS
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
@@ -109,28 +109,24 @@ def _study_mistakes(params: Params) -> Mistakes:
 
 
 def _tuning_mistakes(params: Params) -> Mistakes:
-    """Find searches that lack a temperature, collide with what is held, or repeat a split."""
-    for name, study in list_tuned(params).items():
-        yield from _space_mistakes(name, study, params)
-        if params.split.seed in study.budget.splits:
+    """Find data sets without a budget, a split that is there already, or a senseless search."""
+    tuned = params.tune
+    if unset := [name for name in tuned.of.sets if name not in tuned.budget]:
+        expected = f"names under tune.budget: {', '.join(tuned.budget)}"
+        yield "tune.of.sets", f"found {', '.join(unset)}, expected {expected}"
+    for name, budget in tuned.budget.items():
+        if params.split.seed in budget.splits:
             expected = "seeds other than split.seed"
-            yield f"{name}.budget.splits", f"found {params.split.seed}, expected {expected}"
-
-
-def _space_mistakes(name: str, study: Tuned, params: Params) -> Mistakes:
-    """Find what is wrong with the keys that a study searches."""
-    searched = study.searched
-    if "tau" not in {**searched, **study.fixed}:
-        yield f"{name}.search", "found no tau, expected it here or under pinned"
-    if held := [key for key in searched if key in study.fixed]:
-        found = f"{', '.join(held)} here and under pinned"
-        yield f"{name}.search", f"found {found}, expected each key searched or held"
+            yield f"tune.budget.{name}.splits", f"found {params.split.seed}, expected {expected}"
+    searched = tuned.searched
+    if "tau" not in searched:
+        yield "tune.search", "found no tau, expected it among what is searched"
     if len(searched) > COLUMNS:
-        yield f"{name}.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
+        yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):
         expected = f"names under geometry: {', '.join(params.geometry)}"
-        yield f"{name}.search.geometry", f"found {', '.join(unknown)}, expected {expected}"
+        yield "tune.search.geometry", f"found {', '.join(unknown)}, expected {expected}"
 
 
 def _system_mistakes(params: Params) -> Mistakes:

@@ -20,7 +20,7 @@ from ruamel.yaml.error import YAMLError
 from geomix.config.base import Section
 from geomix.config.checks import list_mistakes
 from geomix.config.params import Params
-from geomix.config.stages import list_own, list_studies, list_tuned
+from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import nest
 from geomix.config.tuning import Range
 from geomix.errors import InputError
@@ -107,8 +107,8 @@ def load(
     Args:
         part: Its fields are top-level keys of params.yaml.
         overlays: Nested settings laid over the file, the last one uppermost.
-        own: A section and a data set, such as datasets.omniglot, whose settings under
-            `datasets.own`, and what `datasets` pins, are laid over the file before these.
+        own: A section and a data set, such as tune.omniglot, whose settings under
+            `tune.own`, and what the section pins, are laid over the file before these.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Raises:
@@ -172,16 +172,11 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
 def _search_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the ends of ranges and in the values that tuning chooses among."""
     mistakes: dict[str, str] = {}
-    checked: dict[str, list[str]] = {}  # sections search alike: each value is parsed once
-    for name, study in list_tuned(params).items():
-        for key, values in study.searched.items():
-            ends = [values.low, values.high] if isinstance(values, Range) else values.among
-            for value in ends:
-                setting = f"{key}: {value!r}"
-                if setting not in checked:
-                    checked[setting] = list(_parse(lay_over(raw, nest({key: value})))[1].values())
-                for what in checked[setting][:1]:
-                    mistakes.setdefault(f"{name}.search.{key}", what)
+    for key, values in params.tune.searched.items():
+        ends = [values.low, values.high] if isinstance(values, Range) else values.among
+        for value in ends:
+            for what in list(_parse(lay_over(raw, nest({key: value})))[1].values())[:1]:
+                mistakes.setdefault(f"tune.search.{key}", what)
     return mistakes
 
 

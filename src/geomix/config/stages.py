@@ -38,9 +38,6 @@ from geomix.config.studies import Baselines, Control, Datasets, Evaluated, Repor
 from geomix.config.tuning import Tuned, Verdict
 from geomix.errors import InputError
 
-TUNED = ("tune", "datasets")  # the sections whose geometries are tuned
-JUDGED = (*TUNED, "lineage")  # those that have a verdict
-
 
 class DownloadParams(Section):
     """Where the user's data and mirrors are."""
@@ -112,8 +109,6 @@ class StudyParams(Section):
     control: Control
     baselines: Baselines
     tune: Tuned
-    datasets: Tuned
-    lineage: Datasets
     kernel: Datasets
     systems: Systems
 
@@ -130,21 +125,14 @@ def list_studies(params: StudyParams) -> dict[str, Study]:
         **{f"study.{name}": study for name, study in params.study.items()},
         **{f"further.{name}": study for name, study in params.further.items()},
         **{f"control.{name}": study for name, study in params.control.parts.items()},
-        **list_tuned(params),
-        "lineage": params.lineage,
+        **{f"tune.{name}": params.tune.winners(name) for name in params.tune.budget},
         "kernel": params.kernel,
     }
 
 
-def list_tuned(params: StudyParams) -> dict[str, Tuned]:
-    """Return the studies of tuned geometries by their keys in params.yaml."""
-    return {name: getattr(params, name) for name in TUNED}
-
-
 def list_own(params: StudyParams) -> dict[str, dict[Dataset, dict[str, Any]]]:
     """Return by section what each of its data sets lays over params.yaml."""
-    sections = *TUNED, "lineage", "kernel", "control"
-    return {name: getattr(params, name).own for name in sections}
+    return {name: getattr(params, name).own for name in ("tune", "kernel", "control")}
 
 
 def find_study(params: StudyParams, key: str) -> Evaluated:
@@ -160,10 +148,24 @@ def find_study(params: StudyParams, key: str) -> Evaluated:
     return runs[key]
 
 
-class ProposeParams(TuneParams):
+class ProposeParams(Section):
     """What trials are proposed from."""
 
     geometry: dict[Name, Geometry]
+    tune: Tuned
+    verdict: Verdict
+
+
+class AdoptParams(ProposeParams):
+    """Which winner is adopted."""
+
+    dataset: Dataset
+
+
+class WinnerParams(Section):
+    """Which winners are evaluated."""
+
+    tune: Tuned
 
 
 def find_geometry(params: ProposeParams, name: str) -> Geometry:
@@ -178,29 +180,29 @@ def find_geometry(params: ProposeParams, name: str) -> Geometry:
     return params.geometry[name]
 
 
-def find_tuned(params: StudyParams, key: str) -> Tuned:
-    """Return the study of tuned geometries that a key of params.yaml names.
+def find_dataset(tuned: Tuned, name: str) -> Dataset:
+    """Return the data set of that name whose geometries are tuned.
 
     Raises:
-        InputError: If it names none.
+        InputError: If there is none.
     """
-    studies = list_tuned(params)
-    if key not in studies:
-        expected = ", ".join(studies)
-        raise InputError(f"command line: --study: found {key}, expected one of {expected}")
-    return studies[key]
+    for one in tuned.of.sets:
+        if one == name:
+            return one
+    expected = f"one of tune.of.sets: {', '.join(tuned.of.sets)}"
+    raise InputError(f"command line: found {name}, expected {expected}")
 
 
-def find_judged(params: StudyParams, key: str) -> Study:
-    """Return the study that a verdict is about.
+class TrialParams(TrainParams):
+    """What trials and winners are trained with."""
 
-    Raises:
-        InputError: If a key of params.yaml names none of them.
-    """
-    if key not in JUDGED:
-        expected = ", ".join(JUDGED)
-        raise InputError(f"command line: --study: found {key}, expected one of {expected}")
-    return list_studies(params)[key]
+    tune: Tuned
+
+
+class DivideParams(PreprocessParams):
+    """How a data set is divided for tuning."""
+
+    tune: Tuned
 
 
 class SettleParams(CellParams):
@@ -215,7 +217,7 @@ class PageParams(TrainParams):
     report: Report
 
 
-class SearchPageParams(TrainParams):
+class SearchPageParams(TrialParams):
     """What the page of a search says of its trials, and what chose."""
 
     verdict: Verdict
@@ -246,6 +248,7 @@ class VerdictParams(Tasked):
     """What a verdict is judged by."""
 
     geometry: dict[Name, Geometry]
+    tune: Tuned
     verdict: Verdict
 
 
@@ -254,5 +257,3 @@ class FrontParams(Section):
 
     dataset: Dataset
     tune: Tuned
-    datasets: Tuned
-    lineage: Datasets

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from geomix.config.base import Dataset, Name, Section, Seed, Share
 
@@ -51,18 +51,29 @@ def _as_text(group: Any) -> Any:
 SeedGroup = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d+(-\d+)?$")]
 
 
+def _each_seed_once(groups: list[str]) -> list[str]:
+    """Refuse groups that are empty, or share a seed."""
+    seeds = [seed for group in groups for seed in expand_group(group)]
+    if not all(expand_group(group) for group in groups) or len(set(seeds)) < len(seeds):
+        raise ValueError("rising groups that hold each seed once, such as [0-2, 3]")
+    return groups
+
+
+def _each_name_once(names: list[str]) -> list[str]:
+    """Refuse a name that is there twice."""
+    if len(set(names)) < len(names):
+        raise ValueError("each geometry once")
+    return names
+
+
+Groups = Annotated[list[SeedGroup], Field(min_length=1), AfterValidator(_each_seed_once)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_each_name_once)]
+
+
 class Seeded(Section):
     """What runs over seeds; the seeds of a group are trained in one process."""
 
-    seeds: Annotated[list[SeedGroup], Field(min_length=1)]
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_seed_once(cls, groups: list[str]) -> list[str]:
-        seeds = [seed for group in groups for seed in expand_group(group)]
-        if not all(expand_group(group) for group in groups) or len(set(seeds)) < len(seeds):
-            raise ValueError("rising groups that hold each seed once, such as [0-2, 3]")
-        return groups
+    seeds: Groups
 
     @property
     def seed_list(self) -> list[Seed]:
@@ -79,14 +90,7 @@ class Seeded(Section):
 class Run(Seeded):
     """Which geometries are trained, and over which seeds."""
 
-    geometries: Annotated[list[Name], Field(min_length=1)]
-
-    @field_validator("geometries")
-    @classmethod
-    def _each_geometry_once(cls, names: list[str]) -> list[str]:
-        if len(set(names)) < len(names):
-            raise ValueError("each geometry once")
-        return names
+    geometries: Names
 
 
 class Evaluated(Section):

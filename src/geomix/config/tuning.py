@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from typing_extensions import TypeAliasType
 
-from geomix.config.base import Dataset, Number, Positive, Section, Seed
+from geomix.config.base import Count, Dataset, Number, Positive, Section, Seed
 from geomix.config.sections import Ball, Geometry, Power
-from geomix.config.studies import Sets, Study, flatten
+from geomix.config.studies import Groups, Names, Run, Sets, Study, flatten
 
 TRIAL_SEED = 0  # of all trials
+PACKED = "packed"  # the folder of winners on the packed data, beside those on other splits
 FAILED = "failed.json"  # what is left of a trial whose training had to stop
 COLUMNS = 16  # of the table of the first round, and so the most keys that a geometry may tune
 
@@ -73,45 +74,42 @@ class Budget(Section):
 
     Attributes:
         trials: Settings in each of three rounds.
-        seed: Of the table and of the sampler.
-        folds: Which of the divisions of train and val score a trial; 0 is the packed one.
-        splits: Seeds of further class splits on which the winners are trained.
+        folds: Divisions of train and val that score a trial; the first is the packed one.
+        seeds: With which the winners are trained, in groups.
+        splits: Seeds of further class splits on which the winners are trained too.
     """
 
     trials: Annotated[int, Field(ge=2)]
-    seed: Seed
-    folds: Annotated[list[Seed], Field(min_length=1)]
+    folds: Count
+    seeds: Groups
     splits: list[Seed]
 
-    @field_validator("folds", "splits")
+    @field_validator("splits")
     @classmethod
-    def _each_number_once(cls, numbers: list[int]) -> list[int]:
-        if len(set(numbers)) < len(numbers):
-            raise ValueError("each number once")
-        return numbers
+    def _each_split_once(cls, splits: list[int]) -> list[int]:
+        if len(set(splits)) < len(splits):
+            raise ValueError("each seed once")
+        return splits
 
 
-class Tuned(Study):
-    """A study of tuned geometries: its cells are the winners of a search, at fresh seeds.
+class Tuned(Section):
+    """Geometries that are tuned on data sets, with the same number of trials each.
 
     Attributes:
         of: The data sets.
-        own: For each of them what is laid over params.yaml while it is trained on.
-        budget: What each geometry may spend.
+        geometries: Names under `geometry`.
+        seed: Of the table and of the sampler.
+        budget: For each data set what a geometry may spend there.
         search: What is tuned; each geometry tunes the keys that it has.
+        own: For each data set what is laid over params.yaml while it is trained on.
     """
 
     of: Sets
-    own: dict[Dataset, dict[str, Any]]
-    budget: Budget
+    geometries: Names
+    seed: Seed
+    budget: dict[Dataset, Budget]
     search: Search
-
-    @field_validator("over")
-    @classmethod
-    def _no_axis(cls, over: dict[str, Any]) -> dict[str, Any]:
-        if over:
-            raise ValueError("nothing: what varies stands under search")
-        return over
+    own: dict[Dataset, dict[str, Any]]
 
     @property
     def searched(self) -> Ranges:
@@ -126,6 +124,10 @@ class Tuned(Study):
             spaces: Of the geometry.
         """
         return {key: one for key, one in self.searched.items() if has_key(key, name, spaces)}
+
+    def winners(self, dataset: Dataset) -> Study:
+        """Return the winners on a data set as a study: at fresh seeds, and nothing varies."""
+        return Study(run=Run(geometries=self.geometries, seeds=self.budget[dataset].seeds))
 
 
 def has_key(key: str, name: str, spaces: Geometry) -> bool:

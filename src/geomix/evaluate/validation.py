@@ -14,7 +14,14 @@ from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.evaluate.cells import Cell, mean_known, read_cell, read_points, split_rows
 from geomix.evaluate.classes import build_protocol
-from geomix.evaluate.lineage import Family, Rank, build_family, rank_points, score_inner
+from geomix.evaluate.lineage import (
+    Family,
+    Rank,
+    any_ancestor,
+    build_family,
+    rank_points,
+    score_inner,
+)
 from geomix.evaluate.score import find_task
 from geomix.files import read_json
 from geomix.retrieval.hierarchy import average_precision
@@ -37,14 +44,14 @@ class Score(NamedTuple):
 
 
 def score_trials(
-    runs: Path, data: Path, folds: Sequence[int], trials: Sequence[str], metric: str
+    runs: Path, data: Path, folds: int, trials: Sequence[str], metric: str
 ) -> dict[str, Score]:
     """Score the trials of a round, each by its mean over folds.
 
     Args:
         runs: The folder of the round: of each fold a folder, in it one of each trial.
         data: The folder of the packed folds.
-        folds: Their numbers.
+        folds: How many there are.
         trials: Their names.
         metric: Of classes, map_at_r or recall_at_1; of lineages it is lineage_score.
 
@@ -55,7 +62,7 @@ def score_trials(
         InputError: If a cell is missing or does not fit the data set.
     """
     by_fold = []
-    for fold in folds:
+    for fold in range(folds):
         packed, folder = open_packed(data / str(fold)), runs / str(fold)
         by_fold.append({trial: score_trial(folder / trial, packed, metric) for trial in trials})
     return {trial: average_folds([scores[trial] for scores in by_fold]) for trial in trials}
@@ -69,6 +76,8 @@ def score_trial(folder: Path, packed: Packed, metric: str) -> Score:
     if task not in SCORES:
         expected = f"one of {', '.join(SCORES)}: nothing else is tuned"
         raise InputError(f"{folder}: task: found {task}, expected {expected}")
+    if task == "lineage" and not any_ancestor(packed):
+        task = "class"  # as `score_study` takes them
     return SCORES[task](cell, packed, metric)
 
 

@@ -18,7 +18,6 @@ def write_round(
     out: Path,
     geometry: str,
     settings: Sequence[Mapping[str, Any]],
-    held: Mapping[str, Any],
     history: Sequence[Trial],
     ranges: Ranges,
 ) -> None:
@@ -28,21 +27,18 @@ def write_round(
         out: The target folder.
         geometry: Its name.
         settings: Of each trial, what is searched, by dotted key.
-        held: What all trials share, by dotted key.
         history: All trials of the rounds before.
         ranges: What is searched.
     """
     with new_folder(out) as folder:
         for number, one in enumerate(settings):
             trial = f"{number:02d}"
-            content = {"geometry": geometry, "trial": trial, "settings": {**held, **one}}
+            content = {"geometry": geometry, "trial": trial, "settings": dict(one)}
             write_json(folder / f"{trial}.json", content)
         (folder / HISTORY).write_bytes(write_history(history, ranges))
 
 
-def write_winner(
-    out: Path, geometry: str, held: Mapping[str, Any], history: Sequence[Trial], ranges: Ranges
-) -> None:
+def write_winner(out: Path, geometry: str, history: Sequence[Trial], ranges: Ranges) -> None:
     """Write winner.json, the settings with the highest score, and history.csv, all trials.
 
     Raises:
@@ -50,7 +46,7 @@ def write_winner(
     """
     best = choose_best(history)
     with new_folder(out) as folder:
-        content = {"geometry": geometry, "settings": {**held, **best.settings}}
+        content = {"geometry": geometry, "settings": best.settings}
         write_json(folder / "winner.json", content)
         (folder / HISTORY).write_bytes(write_history(history, ranges))
 
