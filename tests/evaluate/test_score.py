@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
 from geomix.data.packed import Packed
 from geomix.errors import InputError
+from geomix.evaluate import classes
 from geomix.evaluate.acted import describe_acted, other_class
 from geomix.evaluate.choose import choose_values
 from geomix.evaluate.classes import choose_ranks
@@ -18,6 +20,7 @@ from geomix.evaluate.rounded import recall_rounded
 from geomix.evaluate.score import find_task, remove_strays, score_study
 from geomix.files import read_json, write_json
 from geomix.geometry.geometry import geometry_from
+from geomix.retrieval.search import nearest
 
 MACHINE = {"torch": "2", "device": "CPU"}
 BALL = [
@@ -137,6 +140,26 @@ def test_no_rank_is_above_the_length_of_the_gallery(packed: Packed, tmp_path: Pa
     ranks = [name for name in metrics if re.fullmatch(r"recall_at_\d+", name)]
     assert ranks == ["recall_at_1", "recall_at_10"]
     assert (metrics["recall_at_10"] > metrics["recall_at_1"]).all()
+
+
+def test_blocks_of_queries_score_as_all_at_once(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cell(tmp_path / "runs" / "bad", packed, BALL, 30.0)
+    outs = [tmp_path / "whole", tmp_path / "blocks"]
+    score_study(tmp_path / "runs", ["bad"], packed, outs[0], "study")
+    asked: list[int] = []
+
+    def search(queries: Tensor, *others: Any, **named: Any) -> np.ndarray:
+        asked.append(len(queries))
+        return nearest(queries, *others, **named)
+
+    monkeypatch.setattr(classes, "LISTS", 40)
+    monkeypatch.setattr(classes, "nearest", search)
+    score_study(tmp_path / "runs", ["bad"], packed, outs[1], "study")
+    assert max(asked) < len(packed.rows("test"))
+    for name in ("metrics.csv", "per_query.npz"):
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
 
 
 def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Score cells by classes: the relevant items of a query are those of its class."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from geomix.retrieval.search import nearest
 # The literature's ranks, where they are not RANKS.
 PUBLISHED_RANKS = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30)}
 KEPT = ("recall_at_1", "map_at_r")  # of each query
+LISTS = 2**24  # numbers in the lists of a block of queries
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,68 @@ class Protocol:
     ranks: tuple[int, ...]
     depth: int
 
-    def search(self, points: Tensor, geometry: Geometry, depth: int | None = None) -> np.ndarray:
-        """Return the rows in the gallery nearest to each query, (Q, depth), closest first."""
+    def measure(
+        self, points: Tensor, geometry: Geometry
+    ) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+        """Search and score, a block of queries at a time.
+
+        Lists are as long as the largest class, so that all of them at once may not fit memory.
+
+        Returns:
+            The rows in the gallery of the few nearest to each query, int32 (Q, PICTURED) at most;
+            and by level the metrics of each query, (Q,), NaN where it has none.
+        """
+        few, scores = [], []
+        for block in split_range(len(self.queries), LISTS // self.depth):
+            found = self.search(points, geometry, block=block)
+            few.append(found[:, :PICTURED].astype(np.int32))
+            scores.append(self.score(found, block=block))
+        return np.concatenate(few), join_scores(scores)
+
+    def search(
+        self,
+        points: Tensor,
+        geometry: Geometry,
+        depth: int | None = None,
+        block: slice = slice(None),
+    ) -> np.ndarray:
+        """Return the rows in the gallery nearest to queries, (q, depth), closest first."""
         k = self.depth if depth is None else depth
-        if self.excluded:
-            return nearest(points, points, geometry, k, exclude=np.arange(len(points)))
-        return nearest(points[self.queries], points[self.gallery], geometry, k)
+        rows = self.queries[block]
+        if not self.excluded:
+            return nearest(points[rows], points[self.gallery], geometry, k)
+        asked = points if len(rows) == len(points) else points[rows]
+        return nearest(asked, points, geometry, k, exclude=rows)
 
     def score(
-        self, found: np.ndarray, ranks: tuple[int, ...] | None = None
+        self,
+        found: np.ndarray,
+        ranks: tuple[int, ...] | None = None,
+        block: slice = slice(None),
     ) -> dict[str, dict[str, np.ndarray]]:
-        """Return by level the metrics of each query, (Q,), NaN where it has none."""
-        return score_levels(found, self.asked, self.there, self.excluded, ranks or self.ranks)
+        """Return by level the metrics of queries, (q,), NaN where one has none."""
+        asked = {level: classes[block] for level, classes in self.asked.items()}
+        return score_levels(found, asked, self.there, self.excluded, ranks or self.ranks)
+
+
+def split_range(count: int, step: int) -> Iterator[slice]:
+    """Split 0 ... count - 1 into parts of that many, at least one."""
+    for start in range(0, count, max(1, step)):
+        yield slice(start, start + max(1, step))
+
+
+def join_scores(
+    blocks: Sequence[dict[str, dict[str, np.ndarray]]],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Join the metrics of blocks of queries, by level those that all blocks have."""
+    return {
+        level: {
+            name: np.concatenate([block[level][name] for block in blocks])
+            for name in first
+            if all(name in block[level] for block in blocks)
+        }
+        for level, first in blocks[0].items()
+    }
 
 
 def build_protocol(packed: Packed, split: str) -> Protocol:
@@ -102,8 +154,7 @@ def score_classes(cell: Cell, packed: Packed) -> Scored:
         labels = packed.samples["label"].to_numpy()[packed.rows(split)]
         for search in searches_of(cell, split):
             points = read_points(cell, packed, split, search.vector)
-            found = protocol.search(points, search.geometry)
-            scores = protocol.score(found)
+            few, scores = protocol.measure(points, search.geometry)
             values = scores.pop("label")
             row: dict[str, Any] = {
                 "split": split,
@@ -120,6 +171,6 @@ def score_classes(cell: Cell, packed: Packed) -> Scored:
                 row |= describe_acted(search.geometry, points, other_class(labels), *sides)
                 row |= recall_rounded(search.geometry, points, labels, *sides)
             kept = {name: values[name].astype(np.float32) for name in KEPT}
-            kept["neighbours"] = found[:, :PICTURED].astype(np.int32)
+            kept["neighbours"] = few
             prefix = f"{split}/{search.vector}/{search.similarity}"
             yield row, {f"{prefix}/{name}": value for name, value in kept.items()}

@@ -98,7 +98,7 @@ def score_val_classes(cell: Cell, packed: Packed, metric: str) -> Score:
     assert cell.geometry
     protocol = build_protocol(packed, SPLIT)
     points = read_points(cell, packed, SPLIT, "head")
-    values = protocol.score(protocol.search(points, cell.geometry))["label"][metric]
+    values = protocol.measure(points, cell.geometry)[1]["label"][metric]
     return _score(values, protocol.asked["label"])
 
 
