@@ -35,19 +35,19 @@ define RUN
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
-# Tuning in phases, of which each needs the one before; the data sets stand between @ and what follows.
-PHASES = 'divide@' 'baselines@' 'propose_1@-.*' 'trials@-.*-1' 'propose_2@-.*' 'trials@-.*-2' 'propose_3@-.*' 'trials@-.*-3' \
-	'choose@-.*' 'winners@-.*' 'evaluate(_baselines)?@'
+# Tuning: each geometry of a data set is a chain of stages, and chains run side by side. The data set and the geometry stand
+# after the @. A chain begins where it was stopped.
+CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
+NAMES = $(foreach set,$(SETS),$(addprefix $(set)-,$(call PARAM,*v['tune']['geometries'])))
+AT = $(foreach set,$(SETS),$(patsubst %,flows/tune/dvc.yaml:%@$(set),$(1)))
 define TUNE
 	python -m stages.mend
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(SETS))
-	@stages=$$(dvc stage list --name-only flows/tune/dvc.yaml); sets=$$(tr ' ' '|' <<< '$(strip $(SETS))'); \
-	for phase in $(PHASES); do \
-		names=$$(grep -E "(^|:)$${phase/@/@($$sets)}$$" <<< "$$stages"); \
-		echo "$$(wc -l <<< "$$names") stages: $$phase"; \
-		$(EACH) <<< "$$names"; \
-	done
-	dvc repro $(foreach set,$(SETS),$(patsubst %,flows/tune/dvc.yaml:%@$(set),page_search page verdict))
+	dvc repro $(call AT,divide baselines)
+	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
+		for stage in $(CHAIN); do dvc --wait-for-lock repro -q -s "flows/tune/dvc.yaml:$${stage/@/@$$1}" 2>&1 || exit; done' bash
+	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
+	dvc repro $(call AT,page_search page verdict)
 	$(FRONT)
 endef
 # The first page, over all verdicts.

@@ -18,10 +18,9 @@ from geomix.report.results import SCORE
 from geomix.report.text import number
 
 NEAR = 0.5  # a baseline is drawn if it is at most this part of the range of the curves below them
-DODGE, WIDEST = (
-    0.45,
-    0.12,
-)  # how far geometries stand apart in all: of a step between values, of all
+# How far geometries stand apart in all, as a part of a step between values, and of the whole axis.
+DODGE, WIDEST = 0.45, 0.12
+TOLD_APART = 10  # points below the best that a map tells apart by colour
 TITLES = {"val": "val classes, which chose", "test": "test classes"}
 DASHES = ((0, (1, 3)), (0, (6, 4)))  # of baselines
 
@@ -131,6 +130,8 @@ def _add_legend(figure: Figure, columns: int) -> None:
 def draw_maps(found: Findings) -> bytes:
     """Draw R@1 over two axes: a map for each geometry and split; a frame marks what val chose.
 
+    All that is 10 points or more below the best has the darkest colour.
+
     Args:
         found: Of a study with two axes.
 
@@ -144,7 +145,8 @@ def draw_maps(found: Findings) -> bytes:
     figure, panels = plt.subplots(2, len(names), figsize=size, squeeze=False, layout="constrained")
     for line, (split, summary) in zip(panels, summaries.items(), strict=True):
         scores = 100 * summary.pivot(index=["geometry", down], columns=across, values=SCORE)
-        ends = {"vmin": scores.min(axis=None), "vmax": scores.max(axis=None)}
+        best, worst = scores.max(axis=None), scores.min(axis=None)
+        ends = {"vmin": max(worst, best - TOLD_APART), "vmax": best}
         for panel, name in zip(line, names, strict=True):
             table, chosen = scores.loc[name], found.chosen[name]
             image = panel.imshow(table, **ends, cmap="cividis", origin="lower", aspect="auto")
@@ -160,7 +162,8 @@ def draw_maps(found: Findings) -> bytes:
             panel.set_xticks(range(wide), map(number, table.columns))
             panel.set_yticks(range(high), map(number, table.index))
         line[0].set_ylabel(down)
-        figure.colorbar(image, ax=list(line), label="R@1, %")
+        extend = "min" if worst < best - TOLD_APART else "neither"
+        figure.colorbar(image, ax=list(line), label="R@1, %", extend=extend)
     return to_png(figure)
 
 

@@ -107,5 +107,12 @@ def _draw_controls(panel: Axes, controls: Sequence[Setting], colors: dict[int, s
             color=color,
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 1},
+            # from the left of the name, so that no leader crosses another name
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "linewidth": 0.7,
+                "shrinkA": 1,
+                "relpos": (0, 0.5),
+            },
         )
