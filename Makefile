@@ -69,8 +69,8 @@ repro: install
 
 # tune: the data set of the default flow; lineage: those whose relevance is lineage; datasets: all others.
 tune: SETS = $(call PARAM,v['dataset'])
-datasets: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s != v['dataset'] and 'relevance' not in v['tune']['own'][s]))
-lineage: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if 'relevance' in v['tune']['own'][s]))
+datasets: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s != v['dataset'] and v['tune']['own'][s].get('relevance') != 'lineage'))
+lineage: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if v['tune']['own'][s].get('relevance') == 'lineage'))
 tune datasets lineage: install
 	$(TUNE)
 

@@ -8,7 +8,7 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import JUDGED, FrontParams
+from geomix.config.stages import FrontParams
 from stages import Arguments, run
 
 
@@ -17,21 +17,16 @@ def main() -> None:
     params = load(FrontParams)
     arguments = Arguments()
     arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
-    arguments.add_argument("--verdicts", type=Path, required=True, help="a file for each search")
+    arguments.add_argument("--verdicts", type=Path, required=True, help="a file for each data set")
     arguments.add_argument("--bench", type=Path, required=True, help="tables of the benchmarks")
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
 
     from geomix.report.calibration import open_uncalibrated
-    from geomix.report.front import Search, build_front
+    from geomix.report.front import build_front
     from geomix.report.render import write_files
 
-    searches = [
-        Search(section, dataset)
-        for section in JUDGED
-        for dataset in getattr(params, section).of.sets
-    ]
-    files = build_front(searches, given.verdicts, given.control, given.bench, params.dataset)
+    files = build_front(params, given.verdicts, given.control, given.bench)
     write_files(open_uncalibrated(files, given.control, given.out), given.out)
 
 

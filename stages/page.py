@@ -10,6 +10,7 @@ from pathlib import Path
 from geomix.config.read import load
 from geomix.config.stages import PageParams, StudyParams, find_study
 from geomix.config.studies import Study
+from geomix.config.tuning import Tuning
 from geomix.errors import InputError
 from stages import Arguments, run
 
@@ -19,7 +20,7 @@ def main() -> None:
     load(PageParams)
     arguments = Arguments()
     arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
-    arguments.add_argument("--own", help="a data set of datasets.own, whose settings are taken")
+    arguments.add_argument("--own", help="tune.glyphs: what is laid over params.yaml")
     arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--baselines", type=Path, required=True)
@@ -41,7 +42,8 @@ def main() -> None:
     from geomix.report.results import scored_lineages
 
     build = build_lineage if scored_lineages(given.results) else build_page
-    name = given.study.removeprefix("study.").removeprefix("further.")
+    section, _, name = given.study.rpartition(".")
+    name = section if isinstance(study, Tuning) else name
     files = build(name, study, given.results, given.baselines, given.data, params)
     write_folder(open_uncalibrated(files, given.control, given.out), given.out)
 

@@ -1,4 +1,4 @@
-"""Report a search: its settings and history -> reports/<dataset>/<study>_search/ (page, figure)."""
+"""Report a search: its settings and history -> reports/<dataset>/tune_search/ (page, figure)."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,7 +8,7 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import SearchPageParams, StudyParams, find_tuned
+from geomix.config.stages import SearchPageParams, find_dataset
 from stages import Arguments, run
 
 
@@ -16,14 +16,14 @@ def main() -> None:
     """Build the page of a search, then write it."""
     load(SearchPageParams)
     arguments = Arguments()
-    arguments.add_argument("--study", required=True, help="tune, datasets or lineage")
-    arguments.add_argument("--own", help="tune.glyphs: what is laid over params.yaml")
+    arguments.add_argument("--own", required=True, help="tune.glyphs: what is laid over params")
     arguments.add_argument("--settings", type=Path, required=True, help="of the whole search")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    study = find_tuned(load(StudyParams), given.study)
     params = load(SearchPageParams, own=given.own)
+    tuned = params.tune
+    study = tuned.winners(find_dataset(tuned, given.own.removeprefix("tune.")))
 
     from geomix.data.packed import open_packed
     from geomix.report.render import write_folder
@@ -34,12 +34,12 @@ def main() -> None:
 
     searches = []
     for name in study.geometries:
-        ranges = study.ranges(name, params.geometry[name])
+        ranges = tuned.ranges(name, params.geometry[name])
         history = read_history(given.settings / name / "winner" / "history.csv", ranges)
         importance = measure_importance(ranges, history)
         trials = tabulate_trials(ranges, history)
         searches.append(Search(name, trials, place_winner(ranges, history), importance))
-    files = build_search(given.study, study, searches, open_packed(given.data), params)
+    files = build_search(study, searches, open_packed(given.data), params)
     write_folder(files, given.out)
 
 

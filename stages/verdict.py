@@ -1,4 +1,4 @@
-"""Judge a search: results/<section>/<dataset> -> reports/<dataset>/<section>/, reports/verdicts."""
+"""Judge a search: results/tune/<dataset> -> reports/<dataset>/tune/, reports/verdicts/."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -8,9 +8,7 @@ if __package__ != "stages":
 from pathlib import Path
 
 from geomix.config.read import load
-from geomix.config.stages import StudyParams, VerdictParams, find_judged
-from geomix.config.tuning import Tuned
-from geomix.errors import InputError
+from geomix.config.stages import VerdictParams, find_dataset
 from stages import Arguments, run
 
 
@@ -18,19 +16,16 @@ def main() -> None:
     """Build the page of a verdict and its summary, then write both."""
     load(VerdictParams)
     arguments = Arguments()
-    arguments.add_argument("--study", required=True, help="tune, datasets or lineage")
-    arguments.add_argument("--own", required=True, help="one of its data sets, as tune.glyphs")
+    arguments.add_argument("--own", required=True, help="tune.glyphs: what is laid over params")
     arguments.add_argument("--control", type=Path, required=True, help="what calibration found")
     arguments.add_argument("--results", type=Path, required=True)
-    arguments.add_argument("--settings", type=Path, help="what a search in rounds chose")
+    arguments.add_argument("--settings", type=Path, required=True, help="what the search chose")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--summary", type=Path, required=True, help="for the first page")
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    study = find_judged(load(StudyParams), given.study)
-    if isinstance(study, Tuned) and given.settings is None:
-        raise InputError("command line: found no --settings, expected those of the search")
     params = load(VerdictParams, own=given.own)
+    dataset = find_dataset(params.tune, given.own.removeprefix("tune."))
 
     from geomix.files import write_json
     from geomix.report.calibration import calibrated, open_uncalibrated
@@ -38,8 +33,7 @@ def main() -> None:
     from geomix.report.verdict_page import Terms, build_verdict
 
     terms = Terms(
-        section=given.study,
-        study=study,
+        study=params.tune.winners(dataset),
         geometries=params.geometry,
         trained=params.task,
         metric=params.verdict.metric,

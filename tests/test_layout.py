@@ -19,7 +19,8 @@ from bench.page import PAGE, RESULTS, TABLES, write_page
 from geomix.config import stages as parts
 from geomix.config.base import Dataset
 from geomix.config.read import load, read_yaml
-from geomix.config.stages import TUNED, StudyParams, list_tuned
+from geomix.config.stages import StudyParams
+from geomix.config.tuning import ROUNDS
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOWS = {
@@ -159,7 +160,9 @@ def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
         listed = {key for key in listed if key.split(".")[0] != study[1].split(".")[0]}
     own = {key for key in listed if ".own." in key or key.endswith(".pinned")}
     assert {key.split(".")[0] for key in listed - own} == read
-    assert bool(own) == ("--own" in stage["cmd"] and not study)
+    source = ROOT / f"{module_of(stage).replace('.', '/')}.py"
+    lays = "--own" in stage["cmd"] or "own=f" in source.read_text()
+    assert bool(own) == (lays and not study and "tune" not in listed)
 
 
 @pytest.mark.parametrize("module", sorted({module_of(stage) for stage in STAGES.values()}))
@@ -239,38 +242,22 @@ def test_evaluate_names_the_cells_that_train_writes() -> None:
         assert {cell.rpartition("/")[0] for cell in study.cells()} == below(
             f"runs/{dataset}/{name}"
         )
-    for name in ("lineage", "kernel"):
-        study = getattr(params, name)
-        for dataset in study.of.sets:
-            expected = {cell.rpartition("/")[0] for cell in study.cells()}
-            assert below(f"runs/{dataset}/{name}") == expected
-    for name, tuned in list_tuned(params).items():
-        expected = {cell.rpartition("/")[0] for cell in tuned.cells()}
-        folders = ["winners", *(f"splits/{split}" for split in tuned.budget.splits)]
-        for dataset, folder in product(tuned.of.sets, folders):
-            assert below(f"runs/{dataset}/{name}_{folder}") == expected
+    for dataset in params.kernel.of.sets:
+        expected = {cell.rpartition("/")[0] for cell in params.kernel.cells()}
+        assert below(f"runs/{dataset}/kernel") == expected
+    for dataset in params.tune.of.sets:
+        assert below(f"runs/{dataset}/tune_winners") == set(params.tune.geometries)
 
 
 def test_trials_lie_where_the_next_round_looks_for_them() -> None:
-    params = load(StudyParams, path=ROOT / "params.yaml")
-    for name, tuned in list_tuned(params).items():
-        for dataset in tuned.of.sets:
-            assert below(f"data/folds/{name}/{dataset}") == set(map(str, tuned.budget.folds))
-            assert below(f"data/splits/{name}/{dataset}") == set(map(str, tuned.budget.splits))
-            rounds = product(tuned.geometries, (1, 2, 3), tuned.budget.folds)
-            expected = {f"{geometry}-{number}/{fold}" for geometry, number, fold in rounds}
-            assert below(f"runs/{dataset}/{name}") == expected
-            settings = product(tuned.geometries, ("1", "2", "3", "winner"))
-            assert below(f"runs/{dataset}/{name}_settings") == set(map("/".join, settings))
-
-
-def test_the_flows_that_tune_are_the_same_but_for_their_names() -> None:
-    def body(name: str) -> str:
-        return FLOWS[name].read_text().partition("vars:")[2]
-
-    assert re.findall(r"(?<!geomix/)\btune(?=\b|_)", body("tune"))
-    for name in TUNED[1:]:
-        assert re.sub(r"(?<!geomix/)\btune(?=\b|_)", name, body("tune")) == body(name)
+    tuned = load(StudyParams, path=ROOT / "params.yaml").tune
+    assert below("data/folds") == below("data/splits") == set(tuned.of.sets)
+    rounds = [str(number + 1) for number in range(ROUNDS)]
+    for dataset in tuned.of.sets:
+        expected = set(map("-".join, product(tuned.geometries, rounds)))
+        assert below(f"runs/{dataset}/tune") == expected
+        settings = product(tuned.geometries, [*rounds, "winner"])
+        assert below(f"runs/{dataset}/tune_settings") == set(map("/".join, settings))
 
 
 def test_every_data_set_can_be_made_by_its_flow() -> None:

@@ -43,10 +43,6 @@ TINY: dict[str, Any] = {
         },
         "aa": {"run": {"geometries": ["flat"], "seeds": ["0-5"]}},
     },
-    "tune": {
-        "run": {"geometries": ["euclidean", "hyperbolic_free"], "seeds": ["10"]},
-        "budget": {"trials": 2, "folds": [0, 1], "splits": [1]},
-    },
     "systems": {
         "run": {"seeds": ["0"]},
         "names": ["euclidean", "euclidean_tuned", "hypvit", "infonce"],
@@ -72,7 +68,16 @@ WHOLE: dict[str, dict[str, Any]] = {
         }
     },
     "tune": {
-        "own": {"glyphs": {"backbone": {"stem": "conv"}, "batch": {"classes": 8, "images": 2}}}
+        "of": {"sets": ["glyphs", "wordnet"]},
+        "geometries": ["euclidean", "hyperbolic_free"],
+        "budget": {
+            "glyphs": {"trials": 2, "folds": 2, "seeds": ["10"], "splits": [1]},
+            "wordnet": {"trials": 2, "folds": 1, "seeds": ["10"], "splits": []},
+        },
+        "own": {
+            "glyphs": {"backbone": {"stem": "conv"}, "batch": {"classes": 8, "images": 2}},
+            "wordnet": {"relevance": "lineage", "backbone": {"name": "mlp"}},
+        },
     },
     "systems": {"common": {"epochs": 1}},
 }
@@ -224,41 +229,57 @@ def test_a_setting_on_the_command_line_is_that_of_params(clone: Path, tmp_path: 
     assert hash_file(one) == hash_file(other)
 
 
+TUNED = ("glyphs", "wordnet")  # by classes, and by lineages
+
+
 def list_tuning() -> set[str]:
-    """Return the stages of the flow that tunes."""
-    geometries, rounds, folds = ("euclidean", "hyperbolic_free"), (1, 2, 3), (0, 1)
-    trials = product(geometries, rounds, folds)
+    """Return the stages of the flow that tunes, and those of the data that only it needs."""
+    single = ("divide", "baselines", "evaluate", "evaluate_baselines")
+    pages = ("page", "page_search", "verdict")
+    of_each = [f"propose_{number}@{{}}" for number in (1, 2, 3)]
+    of_each += ["choose@{}", "winners@{}", *(f"trials@{{}}-{number}" for number in (1, 2, 3))]
+    pairs = list(map("-".join, product(TUNED, ("euclidean", "hyperbolic_free"))))
     return {
-        *(f"fold@glyphs-{fold}" for fold in folds),
-        *(f"{name}@glyphs-1" for name in ("split", "evaluate_split")),
-        *(f"propose_{number}@glyphs-{name}" for name, number in product(geometries, rounds)),
-        *(f"trials@glyphs-{name}-{number}-{fold}" for name, number, fold in trials),
-        *(f"choose@glyphs-{name}" for name in geometries),
-        *(f"winners@glyphs-{name}-10" for name in geometries),
-        *(f"winners_split@glyphs-{name}-10-1" for name in geometries),
-        *(f"{name}@glyphs" for name in ("baselines", "evaluate", "evaluate_baselines")),
-        *(f"{name}@glyphs" for name in ("page", "page_search", "verdict")),
+        *(f"{name}@{dataset}" for name, dataset in product((*single, *pages), TUNED)),
+        *(name.format(pair) for name, pair in product(of_each, pairs)),
+        *(f"flows/data/dvc.yaml:{name}@wordnet" for name in ("download", "preprocess")),
     }
 
 
 def test_tuning_runs_in_rounds_and_ends_in_winners(clone: Path) -> None:
     flow = "flows/tune/dvc.yaml"
     assert {name.removeprefix(f"{flow}:") for name in repro(clone, flow)} == list_tuning()
-    for name in ("euclidean", "hyperbolic_free"):
-        settings = clone / "runs/glyphs/tune_settings" / name
+    for dataset, name in product(TUNED, ("euclidean", "hyperbolic_free")):
+        settings = clone / f"runs/{dataset}/tune_settings/{name}"
         counts = [len((settings / str(n) / "history.csv").read_text().splitlines()) for n in "123"]
         assert counts == [1, 3, 5]  # a heading, and two trials of each round before
         history = pd.read_csv(settings / "winner/history.csv", keep_default_na=False)
         winner = json.loads((settings / "winner/winner.json").read_text())
         best = history.loc[history["score"].idxmax()]
         assert winner["settings"]["tau"] == best["tau"]
-        trained = clone / f"runs/glyphs/tune_winners/{name}-10/10/geometry.json"
+        trained = clone / f"runs/{dataset}/tune_winners/{name}/packed/10/geometry.json"
         assert json.loads(trained.read_text())["cell"]["tau"] == best["tau"]
-    for folder in ("winners", "baselines", "split-1"):
-        assert (clone / "results/tune/glyphs" / folder / "metrics.csv").is_file()
-    for folder in ("tune", "tune_search", "tune_winners"):
-        assert (clone / "reports/glyphs" / folder / "README.md").is_file()
     assert not repro(clone, flow)
+
+
+def test_classes_and_lineages_are_tuned_alike(clone: Path) -> None:
+    repro(clone, "flows/tune/dvc.yaml")
+
+    def list_names(folder: str) -> set[str]:
+        return {path.name for path in (clone / folder).iterdir()}
+
+    for dataset, folds, splits in (("glyphs", {"0", "1"}, {"1"}), ("wordnet", {"0"}, set())):
+        assert list_names(f"data/folds/{dataset}") == folds
+        assert list_names(f"runs/{dataset}/tune/euclidean-2") == folds
+        assert list_names(f"data/splits/{dataset}") == splits
+        for folder in ("runs/{}/tune_winners/euclidean", "results/tune/{}/winners"):
+            assert list_names(folder.format(dataset)) == {"packed", *splits}
+        for folder in ("tune", "tune_search", "tune_winners"):
+            page = (clone / "reports" / dataset / folder / "README.md").read_text()
+            assert "nan" not in page.partition("<details>")[0]
+    page = (clone / "reports/wordnet/tune_winners/README.md").read_text()
+    assert "from inner node to leaves" in page
+    assert "R@1" not in page
 
 
 def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
@@ -268,9 +289,15 @@ def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
     page = (clone / "reports/README.md").read_text()
     # A few steps calibrate nothing, which takes all answers back.
     assert page.splitlines()[2].startswith("**Not calibrated: the [calibration](control.md) did")
-    [row] = [line for line in page.splitlines() if line.startswith("| [glyphs, classes](glyphs")]
-    assert row.count("| not calibrated ") == 4
-    assert "Not judged yet: omniglot (`make datasets`)" in page
+    rows = [line for line in page.splitlines() if line.startswith("| [")]
+    assert [row.partition("]")[0] for row in rows] == [
+        "| [glyphs, classes",
+        "| [wordnet, leaf to ancestors",
+        "| [wordnet, inner node to leaves",
+    ]
+    for row in rows:
+        assert row.count("| not calibrated ") == 4
+    assert "Not judged yet" not in page
     assert not repro(clone, "-s", front)
 
 
@@ -282,8 +309,8 @@ def test_a_half_written_lock_costs_no_training(clone: Path) -> None:
     lock.write_text("")
     assert run(clone, "dvc", "repro", flow).returncode != 0
     assert run(clone, "python", "-m", "stages.mend").returncode == 0
-    written = ("page", "page_search", "verdict")  # pages are in no cache
-    assert repro(clone, flow) == {f"{flow}:{name}@glyphs" for name in written}
+    written = product(("page", "page_search", "verdict"), TUNED)  # pages are in no cache
+    assert repro(clone, flow) == {f"{flow}:{name}@{dataset}" for name, dataset in written}
     assert read_yaml(lock) == whole
 
 

@@ -57,27 +57,30 @@ def refusals(raw: dict[str, Any]) -> list[str]:
             "study.curvature.run.geometries: found round, expected names under geometry: euclid",
         ),
         (
-            "lineage.of.sets",
-            ["tree"],
-            "lineage.of.sets: found tree, expected names under lineage.own: wordnet",
-        ),
-        (
             "control.parts.flat.run.geometries",
             ["round"],
             "control.flat.run.geometries: found round, expected names under geometry: euclidean",
         ),
         (
-            "datasets.of.sets",
-            ["omniglot", "cub200"],
-            "datasets.of.sets: found cub200, expected names under datasets.own: omniglot",
+            "kernel.of.sets",
+            ["grocerystore", "cub200"],
+            "kernel.of.sets: found cub200, expected names under kernel.own: grocerystore",
         ),
-        ("tune.pinned", {"tau": 1}, "tune.search: found tau here and under pinned, expected each"),
-        ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
-        ("tune.budget.splits", [0, 1], "tune.budget.splits: found 0, expected seeds other than"),
         (
-            "datasets.run",
-            {"geometries": ["euclidean", "round"], "seeds": ["0"]},
-            "datasets.run.geometries: found round, expected names under geometry: euclidean",
+            "tune.geometries",
+            ["flat", "round"],
+            "tune.geometries: found round, expected names under geometry: euclidean",
+        ),
+        ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
+        (
+            "tune.search",
+            {"tau": {"low": 1, "high": 2}, "geometry": {"round": {"a": {"among": [1, 2]}}}},
+            "tune.search.geometry: found round, expected names under geometry: euclidean",
+        ),
+        (
+            "tune.budget.grocerystore.splits",
+            [2, 0],
+            "tune.budget.grocerystore.splits: found 0, expected seeds other than split.seed",
         ),
         ("report.answer", "round", "report.answer: found round, expected a name under study: comp"),
     ],
@@ -89,6 +92,20 @@ def test_what_does_not_go_together_is_one_line(
     with pytest.raises(InputError, match=message) as caught:
         validate(raw)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_each_data_set_that_is_tuned_needs_a_budget(raw: dict[str, Any]) -> None:
+    del raw["tune"]["budget"]["omniglot"]
+    [line] = refusals(raw)
+    found = "found none for omniglot, expected one for each of tune.of.sets"
+    assert line == f"params.yaml: tune.budget: {found}"
+
+
+def test_a_budget_may_wait_for_its_data_set(raw: dict[str, Any]) -> None:
+    raw["tune"]["of"]["sets"].remove("omniglot")
+    assert not refusals(raw)
+    del raw["tune"]["own"]["omniglot"]
+    assert not refusals(raw)
 
 
 def test_a_conv_stem_beside_weights_from_elsewhere_is_refused(raw: dict[str, Any]) -> None:
@@ -203,13 +220,13 @@ def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dat
 def test_every_key_that_names_a_backbone_is_listed(raw: dict[str, Any]) -> None:
     first = next(list_backbones(validate(raw)))
     assert first == ("backbone.name", "vit_tiny_patch16_224")
-    set_key(raw, "datasets.own.omniglot.backbone.name", "one")
+    set_key(raw, "tune.own.omniglot.backbone.name", "one")
     set_key(raw, "study.tau.pinned.backbone", {"name": "two"})
     set_key(raw, "study.aa.over", {"backbone": {"name": ["three", "four"]}})
     set_key(raw, "systems.common.backbone", {"name": "five"})
     found = list(list_backbones(validate(raw)))
     assert {
-        ("datasets.own.omniglot.backbone.name", "one"),
+        ("tune.own.omniglot.backbone.name", "one"),
         ("study.tau.pinned.backbone.name", "two"),
         ("study.aa.over.backbone.name", "three"),
         ("study.aa.over.backbone.name", "four"),

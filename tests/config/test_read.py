@@ -157,9 +157,9 @@ from tests.conftest import set_key
             "geometries: .*, expected each geometry once",
         ),
         (
-            "datasets.own.omniglot.epochs",
+            "tune.own.omniglot.epochs",
             0,
-            "datasets.own.omniglot.epochs: found 0, expected greater",
+            "tune.own.omniglot.epochs: found 0, expected greater",
         ),
     ],
 )
@@ -206,18 +206,18 @@ def test_a_misspelt_key_is_told_with_the_key_that_is_like_it(
 
 def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> None:
     path = root / "params.yaml"
-    top, own = load(CellParams, path=path), load(CellParams, own="datasets.omniglot", path=path)
-    assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 3)
+    top, own = load(CellParams, path=path), load(CellParams, own="tune.omniglot", path=path)
+    assert (own.backbone.stem, own.batch.classes, own.epochs) == ("conv", 64, 2)
     assert (own.augment.rotate, own.augment.noise) == (5, 0)
     assert (own.head, own.optim) == (top.head, top.optim)
-    wordnet = load(CellParams, own="lineage.wordnet", path=path)
-    assert (wordnet.relevance, wordnet.head.norm) == ("lineage", "none")
+    wordnet = load(CellParams, own="tune.wordnet", path=path)
+    assert (wordnet.relevance, wordnet.head.outputs) == ("lineage", 16)
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
-    message = "--own: found datasets.cub200, expected one of tune.glyphs, datasets.omnig"
+    message = "--own: found tune.cub200, expected one of tune.glyphs, tune.omniglot, "
     with pytest.raises(InputError, match=message):
-        load(CellParams, own="datasets.cub200", path=root / "params.yaml")
+        load(CellParams, own="tune.cub200", path=root / "params.yaml")
 
 
 def test_overlays_change_single_keys_but_replace_another_kind_as_a_whole(root: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_winner_lies_where_a_cell_of_a_study_does(tmp_path: Path) -> None:
 
 def test_what_a_trial_sets_wins_over_the_data_set(tmp_path: Path) -> None:
     write(tmp_path, "00", trial="00", settings=SETTINGS | {"relevance": "lineage", "epochs": 3})
-    [cell] = read_cells(None, tmp_path, {}, "lineage.wordnet")
+    [cell] = read_cells(None, tmp_path, {}, "tune.wordnet")
     assert (cell.params.epochs, cell.params.head.norm) == (3, "none")
     assert (cell.params.backbone.name, cell.params.head.outputs) == ("mlp", 16)
 

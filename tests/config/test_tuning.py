@@ -1,13 +1,12 @@
 """What is tuned: ranges and values, for each geometry those of the keys that it has."""
 
-from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from geomix.config.read import validate
-from geomix.config.stages import TUNED, find_tuned, list_tuned
-from geomix.config.tuning import Among, Range
+from geomix.config.stages import find_dataset
+from geomix.config.tuning import ROUNDS, Among, Range
 from geomix.errors import InputError
 from tests.conftest import set_key
 
@@ -61,22 +60,27 @@ def test_what_is_searched_is_typed_and_keeps_its_order_and_its_numbers(raw: dict
     assert list(searched) == ["tau", "curvature", "lam", "head.norm", CLIP]
 
 
-def test_all_tuned_studies_have_every_geometry_and_cells_of_the_winners(
+def test_the_winners_of_each_data_set_are_a_study_with_a_budget_of_its_own(
     raw: dict[str, Any],
 ) -> None:
-    studies = list_tuned(validate(raw))
-    assert set(studies) == set(TUNED)
-    for study in studies.values():
-        assert study.geometries == studies["tune"].geometries
-        assert study.axes == {}
-        assert study.cells()[:2] == ["euclidean-10-14/10", "euclidean-10-14/11"]
+    set_key(raw, "tune.budget.omniglot", {"trials": 4, "folds": 2, "seeds": ["7-8"], "splits": []})
+    tuned = validate(raw).tune
+    for name in tuned.of.sets:
+        study = tuned.winners(name)
+        assert study.geometries == tuned.geometries
+        assert study.axes == study.fixed == {}
+        assert study.search == tuned.search
+        assert study.trials == ROUNDS * tuned.budget[name].trials
+    found = tuned.winners("omniglot")
+    assert found.seeds == [7, 8]
+    assert found.own == raw["tune"]["own"]["omniglot"]
 
 
-def test_only_tuned_studies_are_found(raw: dict[str, Any]) -> None:
-    params = validate(raw)
-    assert find_tuned(params, "datasets") is params.datasets
-    with pytest.raises(InputError, match="--study: found systems, expected one of tune, datasets"):
-        find_tuned(params, "systems")
+def test_only_data_sets_that_are_tuned_are_found(raw: dict[str, Any]) -> None:
+    tuned = validate(raw).tune
+    assert find_dataset(tuned, "omniglot") == "omniglot"
+    with pytest.raises(InputError, match="found cub200, expected one of tune.of.sets: glyphs, om"):
+        find_dataset(tuned, "cub200")
 
 
 @pytest.mark.parametrize(
@@ -110,16 +114,18 @@ def test_only_tuned_studies_are_found(raw: dict[str, Any]) -> None:
             {"rate": {"low": 1, "high": 2}},
             "search.optim.rate: found an unknown key",
         ),
-        ("over", {"tau": [1]}, "over: found .*, expected nothing: what varies stands under search"),
-        ("budget.trials", 1, "budget.trials: found 1, expected greater than or equal to 2"),
-        ("budget.folds", [], "budget.folds: found .*, expected .*at least 1 item"),
-        ("budget.splits", [1, 1], "budget.splits: found .*, expected each number once"),
+        ("over", {"tau": [1]}, "over: found an unknown key"),
+        ("budget.glyphs.trials", 1, "budget.glyphs.trials: found 1, expected greater than or equ"),
+        ("budget.glyphs.trials", 101, "budget.glyphs.trials: found 101, expected less than or eq"),
+        ("budget.glyphs.folds", 0, "budget.glyphs.folds: found 0, expected greater than"),
+        ("budget.glyphs.folds", [0], "budget.glyphs.folds: found .*, expected a valid integer"),
+        ("budget.glyphs.seeds", [], "budget.glyphs.seeds: found .*, expected .*at least 1 item"),
+        ("budget.glyphs.splits", [1, 1], "budget.glyphs.splits: found .*, expected each seed once"),
     ],
 )
 def test_a_bad_search_is_told_with_key_value_and_expectation(
     raw: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
-    raw["tune"]["search"] = deepcopy(raw["tune"]["search"])  # other sections share it
     set_key(raw, f"tune.{key}", value)
     with pytest.raises(InputError, match=f"params.yaml: tune.{message}") as caught:
         validate(raw)

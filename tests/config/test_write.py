@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geomix.config.adopt import adopt_winner, choose_dataset
+from geomix.config.adopt import adopt_winner
 from geomix.config.read import load, read_yaml
 from geomix.config.stages import StudyParams
 from geomix.config.write import write_settings
@@ -13,7 +13,6 @@ from geomix.errors import InputError
 from tests.conftest import ROOT
 
 WINNER = {
-    "relevance": "class",
     "tau": 0.0312,
     "optim.learning_rate": 0.00123,
     "head.norm": "layer",
@@ -58,27 +57,15 @@ def test_a_winner_changes_its_own_keys_and_nothing_else(path: Path) -> None:
 
 
 def test_a_winner_on_vectors_brings_its_data_set_and_network(path: Path) -> None:
-    params = load(StudyParams, path=path)
-    study = params.tune.model_copy(update={"own": params.lineage.own})
-    adopt_winner(path, study, "wordnet", {"tau": 0.3, "relevance": "lineage"})
+    adopt_winner(path, load(StudyParams, path=path).tune, "wordnet", {"tau": 0.3})
     found = read_yaml(path)
     assert (found["dataset"], found["relevance"], found["epochs"]) == ("wordnet", "lineage", 150)
     assert (found["backbone"]["name"], found["backbone"]["width"]) == ("mlp", 256)
     assert found["backbone"]["patch"] == 8  # what the data set does not say stays
-    assert found["head"] == {"outputs": 16, "norm": "none"}
+    assert found["head"] == {"outputs": 16, "norm": "batch"}
 
 
 def test_a_mistake_writes_nothing(path: Path) -> None:
     with pytest.raises(InputError, match="tau: found -1, expected greater than 0"):
         write_settings(path, [{"tau": -1}])
     assert changed_lines(path) == []
-
-
-def test_the_data_set_is_the_only_one_or_the_one_named() -> None:
-    params = load(StudyParams, path=ROOT / "params.yaml")
-    assert choose_dataset("tune", params.tune, None) == "glyphs"
-    assert choose_dataset("datasets", params.datasets, "grocerystore") == "grocerystore"
-    for dataset, found in ((None, "nothing"), ("glyphs", "glyphs")):
-        message = f"--dataset: found {found}, expected one of datasets.of.sets: omniglot, grocery"
-        with pytest.raises(InputError, match=message):
-            choose_dataset("datasets", params.datasets, dataset)

@@ -11,7 +11,7 @@ from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.evaluate.cells import read_cell
 from geomix.evaluate.classes import score_classes
-from geomix.evaluate.lineage import score_lineages
+from geomix.evaluate.lineage import any_ancestor, score_lineages
 from geomix.evaluate.validation import (
     Score,
     average_folds,
@@ -97,16 +97,27 @@ def test_a_cell_of_lineages_scores_as_evaluate_scores_it_on_val(
     assert found.standard_error > 0
 
 
+def test_lineages_without_ancestors_score_as_classes(tmp_path: Path, kept_packed: Path) -> None:
+    packed = open_packed(kept_packed)
+    assert not any_ancestor(packed)
+    vectors = draw_vectors(packed, ("head",))
+    for task in ("class", "lineage"):
+        write_trained(tmp_path / task / "0", vectors, task)
+    scores = [score_trial(tmp_path / task, packed, "map_at_r") for task in ("class", "lineage")]
+    assert scores[0] == scores[1]
+    assert 0 < scores[0].mean < 1
+
+
 def test_a_trial_scores_by_its_mean_over_folds(tmp_path: Path) -> None:
     names = ["00", "01"]
-    for fold in (0, 2):
-        packed = open_packed(write_packed(tmp_path / "data" / str(fold)))
-        write_class_cells(tmp_path / "runs" / str(fold), packed, names if fold else names[::-1])
     data, runs = tmp_path / "data", tmp_path / "runs"
-    alone = {fold: score_trials(runs, data, [fold], names, "map_at_r") for fold in (0, 2)}
-    both = score_trials(runs, data, [0, 2], names, "map_at_r")
+    packed = [open_packed(write_packed(data / fold)) for fold in "01"]
+    for fold, order in enumerate((names[::-1], names)):
+        write_class_cells(runs / str(fold), packed[fold], order)
+    both = score_trials(runs, data, 2, names, "map_at_r")
+    assert score_trials(runs, data, 1, names, "map_at_r") != both
     for name in names:
-        scores = [alone[fold][name] for fold in (0, 2)]
+        scores = [score_trial(runs / str(at) / name, packed[at], "map_at_r") for at in (0, 1)]
         assert scores[0].mean != scores[1].mean
         assert both[name].mean == pytest.approx(sum(one.mean for one in scores) / 2)
         squares = sum(one.standard_error**2 for one in scores)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ import pandas as pd
 
 from geomix.config.read import load
 from geomix.config.sections import Geometry
-from geomix.config.stages import StudyParams, TrainParams
-from geomix.config.studies import Study
-from geomix.config.tuning import Tuned
+from geomix.config.stages import FrontParams, TrainParams
+from geomix.config.tuning import PACKED, Tuning
 from geomix.data.packed import Packed, open_packed
 from geomix.files import write_json
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
@@ -37,8 +35,7 @@ SCORE = 0.5  # of a geometry without a gain
 NONE = {"clipped_share": math.nan, "radius_mean": math.nan, "radius_sd": math.nan}
 FREE = {"clipped_share": 0.0, "radius_mean": 2.0, "radius_sd": 0.5}
 ONE = {"clipped_share": 0.0, "radius_mean": 2.3, "radius_sd": 0.0}
-TAUS = (0.03, 0.1, 0.3)  # of a grid
-BEST = 0.1  # where val is highest
+TAU = 0.1  # that val chose
 
 
 @dataclass(frozen=True)
@@ -77,42 +74,34 @@ class Made:
     def write(self, root: Path, packed: Packed, splits: Collection[int] = ()) -> None:
         """Write the folders `results` and `settings`."""
         groups = group_queries(packed, self.metrics)
-        for seed, split in enumerate(("winners", *(f"split-{number}" for number in splits))):
-            write_study(root / "results" / split, *self._winners(groups, seed, {BEST: 0}))
+        for seed, split in enumerate((PACKED, *map(str, splits))):
+            folder = root / "results" / "winners" / split
+            write_study(folder, *self._winners(groups, seed, split))
         write_study(root / "results" / "baselines", *self._baselines(groups))
         for name in self.names:
             folder = root / "settings" / name / "winner"
             folder.mkdir(parents=True)
-            settings = {"relevance": "class", "tau": 0.1, "head.norm": "batch"}
+            settings = {"tau": TAU, "head.norm": "batch"}
             settings |= {"curvature": 0.7} if name in CURVED else {}
             write_json(folder / "winner.json", {"geometry": name, "settings": settings})
             best = self._score_val(name)
             table = pd.DataFrame({"trial": [0, 1, 2], "score": [best - 0.1, best, math.nan]})
             table.to_csv(folder / "history.csv", index=False)
 
-    def write_grid(self, root: Path, packed: Packed) -> None:
-        """Write the folder `results` of a grid over tau; test alone would choose another tau."""
-        groups = group_queries(packed, self.metrics)
-        tests = {tau: 3 * (tau > BEST) - (tau < BEST) for tau in TAUS}  # above the best, in points
-        write_study(root / "results" / "cells", *self._winners(groups, 0, tests))
-        write_study(root / "results" / "baselines", *self._baselines(groups))
-
-    def _winners(
-        self, groups: Mapping[str, np.ndarray], seed: int, tests: Mapping[float, float]
-    ) -> tuple[Any, Any]:
-        """Return the rows of the metrics, and the values of each query, at each tau."""
+    def _winners(self, groups: Mapping[str, np.ndarray], seed: int, split: str) -> tuple[Any, Any]:
+        """Return the rows of the metrics, and the values of each query."""
         random, rows, arrays = np.random.default_rng(seed), [], {}
-        for name, (tau, above) in product(self.names, tests.items()):
+        for name in self.names:
             values = {metric: self._draw(name, of, random) for metric, of in groups.items()}
             for number in range(self.seeds):
-                cell = f"{name}-{tau}-10-14/{10 + number}"
-                row = {"cell": cell, "geometry": name, "seed": 10 + number, "tau": tau}
+                cell = f"{name}/{split}/{10 + number}"
+                row = {"cell": cell, "geometry": name, "seed": 10 + number, "tau": TAU}
                 row |= {"vector": "head", "similarity": "own"} | self._describe(name)
-                scores = {metric: of[number] + above / 100 for metric, of in values.items()}
+                scores = {metric: of[number] for metric, of in values.items()}
                 means = {metric: np.nanmean(of) for metric, of in scores.items()}
                 rows.append(row | {"split": "test"} | means)
                 rows.append(row | {"split": "test", "similarity": "cosine"} | means)
-                val = self._score_val(name) - abs(math.log(tau / BEST)) / 10
+                val = self._score_val(name)
                 rows.append(row | {"split": "val"} | dict.fromkeys([*groups, LINEAGE_SCORE], val))
                 for metric, of in scores.items():
                     arrays[f"{cell}/test/head/own/{metric}"] = of.astype(np.float32)
@@ -200,15 +189,9 @@ def write_tree(folder: Path) -> Packed:
     return open_packed(folder)
 
 
-def tuned_study(names: Collection[str], splits: Collection[int] = ()) -> Tuned:
-    """Return a study of tuned geometries as params.yaml has it."""
-    study = load(StudyParams, path=ROOT / "params.yaml").tune
+def tuned_study(names: Collection[str], **budget: Any) -> Tuning:
+    """Return the search on glyphs as params.yaml has it, with some of its budget changed."""
+    study = load(FrontParams, path=ROOT / "params.yaml").tune.winners("glyphs")
     run = study.run.model_copy(update={"geometries": list(names)})
-    budget = study.budget.model_copy(update={"splits": list(splits)})
-    return study.model_copy(update={"run": run, "budget": budget})
-
-
-def grid_study(names: Collection[str]) -> Study:
-    """Return a study over tau."""
-    run = {"geometries": list(names), "seeds": ["10-14"]}
-    return Study.model_validate({"run": run, "over": {"tau": list(TAUS)}, "pinned": {"lam": 1}})
+    spent = study.budget.model_copy(update={"splits": []} | budget)
+    return study.model_copy(update={"run": run, "budget": spent})

@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from geomix.config.read import load
+from geomix.config.stages import FrontParams
+from geomix.config.studies import Sets
 from geomix.data.packed import open_packed
 from geomix.files import write_json
-from geomix.report.front import Search, build_front
+from geomix.report.front import build_front
 from geomix.report.lineage import DIRECTIONS
 from geomix.report.speeds import read_speeds
 from geomix.report.verdict import MEANINGS
@@ -20,7 +23,7 @@ from tests.conftest import ROOT, write_packed
 from tests.report.made_winners import NAMES, SPACES, Made, tuned_study, write_tree
 
 BENCH = ROOT / "bench" / "results"
-SEARCHES = [Search("tune", "glyphs"), Search("datasets", "omniglot"), Search("lineage", "wordnet")]
+SETS = ["glyphs", "omniglot", "wordnet"]
 BALL = {"hyperbolic_free": 5, "hybrid_free": 10}
 KINDS: dict[str, Made] = {
     "helps": Made(gains=BALL),
@@ -44,7 +47,7 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         data = tree if made.lineages else classes
         made.write(root / f"{number}", open_packed(data))
         trained: Any = "lineage" if made.lineages else "class"
-        terms = Terms("tune", tuned_study(made.names), SPACES, trained, "map_at_r", 1)
+        terms = Terms(tuned_study(made.names), SPACES, trained, "map_at_r", 1)
         folders = root / f"{number}" / "results", root / f"{number}" / "settings"
         found[name] = build_verdict(terms, *folders, data, True).summary
     return found
@@ -55,15 +58,17 @@ Build = Callable[..., str]
 
 @pytest.fixture
 def build(tmp_path: Path, summaries: dict[str, Any]) -> Build:
-    """Return what builds the page from verdicts of these kinds, one for each search."""
+    """Return what builds the page from verdicts of these kinds, one for each data set."""
+    params = load(FrontParams, path=ROOT / "params.yaml")
+    tuned = params.tune.model_copy(update={"of": Sets.model_validate({"sets": SETS})})
+    params = params.model_copy(update={"tune": tuned})
 
     def build(*kinds: str, outcome: str = "yes") -> str:
         control = tmp_path / "control.csv"
         pd.DataFrame({"outcome": ["yes", outcome]}).to_csv(control, index=False)
-        for search, kind in zip(SEARCHES, kinds, strict=False):
-            name = {"dataset": search.dataset, "folder": search.section}
-            write_json(tmp_path / search.file, summaries[kind] | name)
-        return build_front(SEARCHES, tmp_path, control, BENCH, "glyphs")["README.md"].decode()
+        for name, kind in zip(SETS, kinds, strict=False):
+            write_json(tmp_path / f"{name}.json", summaries[kind] | {"dataset": name})
+        return build_front(params, tmp_path, control, BENCH)["README.md"].decode()
 
     return build
 
@@ -107,9 +112,9 @@ def test_each_task_has_a_row_that_leads_to_its_page(build: Build) -> None:
     links = [re.search(r"\[(.*)\]\((.*)\)", row) for row in rows]
     assert [(link[1], link[2]) for link in links if link] == [
         ("glyphs, classes", "glyphs/tune/README.md"),
-        ("omniglot, classes", "omniglot/datasets/README.md"),
-        ("wordnet, leaf to ancestors", "wordnet/lineage/README.md"),
-        ("wordnet, inner node to leaves", "wordnet/lineage/README.md"),
+        ("omniglot, classes", "omniglot/tune/README.md"),
+        ("wordnet, leaf to ancestors", "wordnet/tune/README.md"),
+        ("wordnet, inner node to leaves", "wordnet/tune/README.md"),
     ]
     words = [[cell.strip() for cell in row.split("|")[2:6]] for row in rows]
     same = "equal within the margin"

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from geomix.config.stages import PageParams
-from geomix.config.tuning import Tuned
 from geomix.data.packed import open_packed
 from geomix.errors import InputError
 from geomix.report import page as module
@@ -21,6 +20,7 @@ from geomix.report.render import write_folder
 from geomix.report.results import Results, own, read_results
 from geomix.report.text import figures, percent
 from tests.report.conftest import SPACES, STUDIES
+from tests.report.made_winners import tuned_study
 
 Build = Callable[[str], dict[str, bytes]]
 
@@ -186,19 +186,10 @@ def test_a_page_that_cannot_be_built_leaves_the_old_one(
 def test_a_page_of_winners_says_that_each_was_tuned(
     kept_results: Path, kept_packed: Path, params: PageParams
 ) -> None:
-    tuned = Tuned.model_validate(
-        {
-            "run": {"geometries": list(SPACES), "seeds": ["0-1"]},
-            "pinned": {"relevance": "class"},
-            "of": {"sets": ["glyphs"]},
-            "own": {"glyphs": {}},
-            "budget": {"trials": 2, "seed": 0, "folds": [0], "splits": []},
-            "search": {"tau": {"low": 0.1, "high": 1}},
-        }
-    )
     folders = kept_results / "compare", kept_results / "baselines", kept_packed
-    page = build_page("tune", tuned, *folders, params)["README.md"].decode()
+    page = build_page("tune", tuned_study(list(SPACES)), *folders, params)["README.md"].decode()
+    assert page.startswith("# patterns, tuned: euclidean, flat, hyperbolic and hybrid\n")
     assert "see [the search](../tune_search/README.md)" in page
     assert "One set of settings" not in page
     # tau is the same in all cells here, but it was tuned
-    assert "Held fixed, in the geometries that have them: relevance class." in page
+    assert "Held fixed" not in page

@@ -2,18 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from geomix.config.read import load
-from geomix.config.stages import SearchPageParams, StudyParams
-from geomix.config.tuning import Range, Ranges, Tuned
+from geomix.config.stages import SearchPageParams
+from geomix.config.tuning import Range, Ranges
 from geomix.data.packed import open_packed
 from geomix.report.search import Search, build_search
 from geomix.tune.history import Trial
 from geomix.tune.summary import place_winner, tabulate_trials
 from tests.conftest import ROOT
+from tests.report.made_winners import tuned_study
 
 RANGES: Ranges = {
     "tau": Range(low=0.01, high=1, log=True),
@@ -45,11 +45,7 @@ SEARCHES = [
 ]
 
 
-def tuned(**budget: Any) -> Tuned:
-    study = load(StudyParams, path=ROOT / "params.yaml").tune
-    run = study.run.model_copy(update={"geometries": ["euclidean", "power"]})
-    spent = study.budget.model_copy(update={"trials": 2} | budget)
-    return study.model_copy(update={"run": run, "budget": spent})
+STUDY = tuned_study(["euclidean", "power"], trials=2)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +55,7 @@ def params() -> SearchPageParams:
 
 @pytest.fixture(scope="module")
 def files(kept_packed: Path, params: SearchPageParams) -> dict[str, bytes]:
-    return build_search("tune", tuned(), SEARCHES, open_packed(kept_packed), params)
+    return build_search(STUDY, SEARCHES, open_packed(kept_packed), params)
 
 
 def rows_of(page: str, heading: str) -> list[list[str]]:
@@ -98,10 +94,18 @@ def test_the_tables_say_what_was_found_and_where(files: dict[str, bytes]) -> Non
 
 def test_folds_are_counted_and_told(kept_packed: Path, params: SearchPageParams) -> None:
     packed = open_packed(kept_packed)
-    files = build_search("tune", tuned(folds=[0, 1, 2]), SEARCHES, packed, params)
+    study = tuned_study(["euclidean", "power"], trials=2, folds=3)
+    files = build_search(study, SEARCHES, packed, params)
     page = files["README.md"].decode()
     assert "36 cells" in page
     assert "in each of 3 divisions of train and val" in page
+
+
+def test_the_page_is_about_one_data_set_and_says_how_to_adopt(files: dict[str, bytes]) -> None:
+    page = files["README.md"].decode()
+    assert "`make adopt GEOMETRY=power DATASET=patterns`" in page
+    assert "budget: {trials: 2, folds: 1, " in page
+    assert "omniglot" not in page
 
 
 def test_the_table_of_trials_has_each_of_them(files: dict[str, bytes]) -> None:
@@ -117,6 +121,6 @@ def test_the_table_of_trials_has_each_of_them(files: dict[str, bytes]) -> None:
 def test_the_files_are_the_same_on_every_run(
     files: dict[str, bytes], kept_packed: Path, params: SearchPageParams
 ) -> None:
-    again = build_search("tune", tuned(), SEARCHES, open_packed(kept_packed), params)
+    again = build_search(STUDY, SEARCHES, open_packed(kept_packed), params)
     assert again == files
     assert files["figure.png"].startswith(b"\x89PNG")

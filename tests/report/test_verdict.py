@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from geomix.config.tuning import PACKED
 from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.report.contrasts import Need, contrast_controls
@@ -54,7 +55,7 @@ def ask(tmp_path: Path, classes: Packed, tree: Packed) -> Ask:
         metrics = one.metrics
         names = list(one.names)
         winners = read_winners(
-            root / "results" / "winners", root / "settings", names, metrics, SPACES
+            root / "results" / "winners" / PACKED, root / "settings", names, metrics, SPACES
         )
         baselines = read_results(root / "results" / "baselines")
         tasks = list_tasks(packed, "lineage" if one.lineages else "class", metrics[0])
@@ -174,7 +175,7 @@ def test_a_missing_geometry_is_named_and_other_questions_are_asked(ask: Ask) -> 
 def test_equal_evidence_gets_equal_verdicts(ask: Ask, tmp_path: Path, classes: Packed) -> None:
     made = Made(gains={"dot": 0.9, "power": 0.9, "chord": 0, "euclidean": 0}, noise=1.5)
     made.write(tmp_path, classes)
-    folder = tmp_path / "results" / "winners"
+    folder = tmp_path / "results" / "winners" / PACKED
     copied = {"flat_free": "dot", "power": "dot", "chord": "euclidean"}  # cell by cell
     with np.load(folder / "per_query.npz") as arrays:
         content = dict(arrays)
@@ -208,7 +209,7 @@ def test_contrasts_are_those_of_the_queries_and_corrected_by_holm(ask: Ask) -> N
 def test_seeds_are_pooled_over_all_winners(tmp_path: Path, classes: Packed) -> None:
     made = Made(gains=BALL, seeds=10)
     made.write(tmp_path, classes)
-    folder = tmp_path / "results" / "winners"
+    folder = tmp_path / "results" / "winners" / PACKED
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
     (task,) = list_tasks(classes, "class", "map_at_r")
     found = judge(task, winners, read_results(folder.with_name("baselines")), MARGIN, True)
@@ -297,7 +298,7 @@ def test_what_cannot_be_judged_is_refused_in_one_line(
 ) -> None:
     made = Made()
     made.write(tmp_path, classes)
-    folder, settings = tmp_path / "results" / "winners", tmp_path / "settings"
+    folder, settings = tmp_path / "results" / "winners" / PACKED, tmp_path / "settings"
     with pytest.raises(InputError, match="found distances, expected classes or lineages"):
         list_tasks(classes, "distances", "map_at_r")
     names = [*NAMES, "hybrid"]
@@ -321,7 +322,7 @@ def test_one_test_class_is_refused(tmp_path: Path) -> None:
     packed = open_packed(write_packed(tmp_path / "packed", classes=3))
     made = Made()
     made.write(tmp_path, packed)
-    folder = tmp_path / "results" / "winners"
+    folder = tmp_path / "results" / "winners" / PACKED
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
     (task,) = list_tasks(packed, "class", "map_at_r")
     with pytest.raises(InputError, match="MAP@R in 1 of the test classes, expected 2 or more"):

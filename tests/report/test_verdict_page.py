@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from geomix.data.packed import open_packed
 from geomix.files import read_json, write_json
@@ -17,7 +18,7 @@ from geomix.report.render import _environment
 from geomix.report.verdict import MEANINGS
 from geomix.report.verdict_page import Terms, VerdictPage, build_verdict
 from tests.conftest import write_packed
-from tests.report.made_winners import BEST, NAMES, SPACES, Made, grid_study, tuned_study, write_tree
+from tests.report.made_winners import NAMES, SPACES, Made, tuned_study, write_tree
 
 SPLITS = (1, 2)
 BALL = {"hyperbolic_free": 5, "hybrid_free": 10}
@@ -58,8 +59,7 @@ def build(tmp_path: Path, folders: dict[bool, Path]) -> Build:
         data = folders[one.lineages]
         one.write(root, open_packed(data), SPLITS)
         terms = Terms(
-            section="tune",
-            study=tuned_study(one.names, SPLITS),
+            study=tuned_study(one.names, splits=list(SPLITS)),
             geometries=SPACES,
             trained="lineage" if one.lineages else "class",
             metric=one.metrics[0],
@@ -152,7 +152,7 @@ def test_other_splits_have_the_gain_over_the_best_control_there(
     text = text_of(build(gains=BALL))
     rows = [line for line in text.splitlines() if re.match(r"\| (the tuned one|1|2) ", line)]
     assert len(rows) == 3
-    table = pd.read_csv(tmp_path / "0/results/split-2/metrics.csv")
+    table = pd.read_csv(tmp_path / "0/results/winners/2/metrics.csv")
     means = table[table["similarity"] == "own"].groupby("geometry")["map_at_r"].mean()
     best = means[["euclidean", "chord", "power", "flat_free", "dot"]].max()
     assert f"| {100 * (means['hyperbolic_free'] - best):+.1f} " in rows[2]
@@ -166,12 +166,7 @@ def test_settings_and_use_stand_beside_the_scores(build: Build) -> None:
     assert "tau 0.1, norm batch, curvature 0.7" in row
     assert "could not act" in row
     winner = page.summary["winners"]["hybrid_free"]
-    assert winner["settings"] == {
-        "relevance": "class",
-        "tau": 0.1,
-        "head.norm": "batch",
-        "curvature": 0.7,
-    }
+    assert winner["settings"] == {"tau": 0.1, "head.norm": "batch", "curvature": 0.7}
     assert winner["val"] == pytest.approx(0.6)
     assert winner["test"]["map_at_r"] == pytest.approx([0.6, 0], abs=0.01)
 
@@ -202,38 +197,38 @@ def test_a_search_without_further_splits_has_no_table_of_them(
     tmp_path: Path, folders: dict[bool, Path]
 ) -> None:
     Made().write(tmp_path, open_packed(folders[False]))
-    terms = Terms("tune", tuned_study(NAMES), SPACES, "class", "map_at_r", 0.5)
+    terms = Terms(tuned_study(NAMES), SPACES, "class", "map_at_r", 0.5)
     page = build_verdict(terms, tmp_path / "results", tmp_path / "settings", folders[False], True)
     assert "Other class splits" not in text_of(page)
     assert "matters from 0.5 points on" in text_of(page)
 
 
-@pytest.mark.parametrize("metrics", [("map_at_r",), tuple(DIRECTIONS)])
-def test_a_grid_is_judged_at_what_val_chose(
-    tmp_path: Path, folders: dict[bool, Path], metrics: tuple[str, ...]
+def test_lineages_without_ancestors_are_judged_as_the_classes_they_were_scored_as(
+    tmp_path: Path, folders: dict[bool, Path]
 ) -> None:
-    made = Made(gains=BALL, metrics=metrics)
-    data = folders[made.lineages]
-    made.write_grid(tmp_path, open_packed(data))
-    trained: Any = "lineage" if made.lineages else "class"
-    terms = Terms("lineage", grid_study(NAMES), SPACES, trained, "map_at_r", 1)
-    page = build_verdict(terms, tmp_path / "results", None, data, True)
-    for task in page.summary["tasks"]:
-        assert task["verdicts"]["curvature"]["word"] == "helps"
-    for name, winner in page.summary["winners"].items():
-        weighted = any(space.weight == "lam" for space in SPACES[name].values())
-        assert winner["settings"] == ({"lam": 1} if weighted else {}) | {"tau": BEST}
-        assert winner["val"] == pytest.approx(0.5 + BALL.get(name, 0) / 100)
-        test = 0.5 + BALL.get(name, 0) / 100
-        assert winner["test"][metrics[0]][0] == pytest.approx(test, abs=0.005)
-    text = text_of(page)
-    assert "Each geometry runs with 5 seeds at the tau that val chose among 3 values." in text
-    assert "Other class splits" not in text
-    assert page.summary["folder"] == "lineage_verdict"
-    assert re.search(r"\]\(\.\./lineage/README\.md\)\.", text)
+    Made(gains=BALL).write(tmp_path, open_packed(folders[False]))
+    terms = Terms(tuned_study(NAMES), SPACES, "lineage", "map_at_r", 1)
+    page = build_verdict(terms, tmp_path / "results", tmp_path / "settings", folders[False], True)
+    assert [task["name"] for task in page.summary["tasks"]] == ["classes"]
 
 
-def test_a_search_in_rounds_leads_to_its_own_pages(build: Build) -> None:
+def test_the_provenance_is_that_of_the_data_set_alone(build: Build) -> None:
+    settings = text_of(build()).partition("```yaml\n")[2].partition("```")[0]
+    found = YAML(typ="safe").load(settings)
+    assert found["tune"]["run"]["geometries"] == list(NAMES)
+    assert found["tune"]["budget"] == {
+        "trials": 8,
+        "folds": 1,
+        "seeds": ["10-14"],
+        "splits": list(SPLITS),
+    }
+    assert found["tune"]["search"]["tau"] == {"low": 0.01, "high": 3, "log": True}
+    assert found["tune"]["own"] == {}
+    assert found["verdict"] == {"metric": "map_at_r", "margin": 1}
+    assert "omniglot" not in settings
+
+
+def test_a_verdict_leads_to_the_winners_and_the_search(build: Build) -> None:
     text = text_of(build())
     assert "](../tune_winners/README.md), [the search](../tune_search/README.md)." in text
 

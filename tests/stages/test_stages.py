@@ -80,7 +80,7 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
 
 
 CELL = "--seeds 0 --data data --out out"
-VERDICT = "--control c --results results --data data --summary verdict.json --out out"
+VERDICT = "--control c --results r --settings s --data data --summary v.json --out out"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ VERDICT = "--control c --results results --data data --summary verdict.json --ou
         ("train", f"--settings settings/hcl {CELL}", "settings/hcl: not found; expected it from"),
         (
             "train",
-            f"--geometry flat --own datasets.cub200 --tau 0.1 {CELL}",
-            "--own: found datasets.cub200, expected one of tune.glyphs, datasets.omniglot",
+            f"--geometry flat --own tune.cub200 --tau 0.1 {CELL}",
+            "--own: found tune.cub200, expected one of tune.glyphs, tune.omniglot",
         ),
         (
             "settle",
@@ -129,17 +129,12 @@ VERDICT = "--control c --results results --data data --summary verdict.json --ou
         ),
         (
             "verdict",
-            f"--study kernel --own kernel.grocerystore {VERDICT}",
-            "command line: --study: found kernel, expected one of tune, datasets, lineage",
+            f"--own kernel.grocerystore {VERDICT}",
+            "command line: found kernel.grocerystore, expected one of tune.of.sets: glyphs, omnig",
         ),
         (
             "verdict",
-            f"--study tune --own tune.glyphs {VERDICT}",
-            "command line: found no --settings, expected those of the search",
-        ),
-        (
-            "verdict",
-            f"--study lineage --own lineage.wordnet {VERDICT}",
+            f"--own tune.wordnet {VERDICT}",
             "data/card.json: not found",
         ),
         (
@@ -154,39 +149,54 @@ VERDICT = "--control c --results results --data data --summary verdict.json --ou
         ),
         ("trials", "--own tune.glyphs --settings none --data data --out out", "none: not found"),
         (
-            "propose",
-            "--study study.tau --geometry flat --round 1 --out out",
-            "command line: --study: found study.tau, expected one of tune, datasets",
+            "divide",
+            "--dataset cub200 --raw raw --folds folds --splits splits",
+            "command line: found cub200, expected one of tune.of.sets: glyphs, omniglot",
+        ),
+        (
+            "winners",
+            "--own tune.glyphs --settings none --data data --splits splits --out out",
+            "none: not found",
+        ),
+        (
+            "evaluate_winners",
+            "--dataset cub200 --runs runs --data data --splits splits --out out",
+            "command line: found cub200, expected one of tune.of.sets: glyphs, omniglot",
         ),
         (
             "propose",
-            "--study tune --geometry round --round 1 --out out",
+            "--dataset cub200 --geometry flat --round 1 --out out",
+            "--own: found tune.cub200, expected one of tune.glyphs, tune.omniglot",
+        ),
+        (
+            "propose",
+            "--dataset glyphs --geometry round --round 1 --out out",
             "command line: --geometry: found round, expected one of euclidean, flat",
         ),
         (
             "propose",
-            "--study tune --geometry flat --round 2 --out out",
+            "--dataset glyphs --geometry flat --round 2 --out out",
             "command line: --round: found 2, expected --before, --runs and --data beside it",
         ),
         (
             "choose",
-            "--study tune --geometry flat --before none --runs runs --data data --out out",
+            "--dataset glyphs --geometry flat --before none --runs runs --data data --out out",
             "none: not found; expected it from an earlier stage",
         ),
         (
             "page_search",
-            "--study tune --settings none --data data --out out",
+            "--own tune.glyphs --settings none --data data --out out",
             "none/euclidean/winner/history.csv: not found; expected it from an earlier stage",
         ),
         (
             "adopt",
-            "--study tune --geometry power",
+            "--geometry power",
             "runs/glyphs/tune_settings/power/winner/winner.json: not found; expected it from",
         ),
         (
             "adopt",
-            "--study datasets --geometry power",
-            "--dataset: found nothing, expected one of datasets.of.sets: omniglot, grocerystore",
+            "--geometry power --dataset cub200",
+            "command line: found cub200, expected one of tune.of.sets: glyphs, omniglot, grocery",
         ),
         ("preset", "cub-resnet", "preset: found 'cub-resnet', expected <data>-<system>"),
     ],

@@ -7,7 +7,7 @@ from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
-from geomix.config.tuning import COLUMNS
+from geomix.config.tuning import COLUMNS, Tuning
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
@@ -93,11 +93,16 @@ def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
 
 def _study_mistakes(params: Params) -> Mistakes:
     """Find studies of a geometry that is not there, and a data set without settings."""
-    for key, study in list_studies(params).items():
-        unknown = [name for name in study.geometries if name not in params.geometry]
-        if unknown:
+    named = {
+        f"{key}.run.geometries": study.geometries
+        for key, study in list_studies(params).items()
+        if not isinstance(study, Tuning)
+    }
+    named["tune.geometries"] = params.tune.geometries
+    for key, names in named.items():
+        if unknown := [name for name in names if name not in params.geometry]:
             expected = f"names under geometry: {', '.join(params.geometry)}"
-            yield f"{key}.run.geometries", f"found {', '.join(unknown)}, expected {expected}"
+            yield key, f"found {', '.join(unknown)}, expected {expected}"
     for section, own in list_own(params).items():
         unset = [name for name in getattr(params, section).of.sets if name not in own]
         if unset:
@@ -112,8 +117,8 @@ def _tuning_mistakes(params: Params) -> Mistakes:
     """Find data sets without a budget, a split that is there already, or a senseless search."""
     tuned = params.tune
     if unset := [name for name in tuned.of.sets if name not in tuned.budget]:
-        expected = f"names under tune.budget: {', '.join(tuned.budget)}"
-        yield "tune.of.sets", f"found {', '.join(unset)}, expected {expected}"
+        expected = "one for each of tune.of.sets"
+        yield "tune.budget", f"found none for {', '.join(unset)}, expected {expected}"
     for name, budget in tuned.budget.items():
         if params.split.seed in budget.splits:
             expected = "seeds other than split.seed"

@@ -11,6 +11,7 @@ from geomix.config.sections import Ball, Geometry, Power
 from geomix.config.studies import Groups, Names, Run, Sets, Study, flatten
 
 TRIAL_SEED = 0  # of all trials
+ROUNDS = 3  # of trials
 PACKED = "packed"  # the folder of winners on the packed data, beside those on other splits
 FAILED = "failed.json"  # what is left of a trial whose training had to stop
 COLUMNS = 16  # of the table of the first round, and so the most keys that a geometry may tune
@@ -79,7 +80,7 @@ class Budget(Section):
         splits: Seeds of further class splits on which the winners are trained too.
     """
 
-    trials: Annotated[int, Field(ge=2)]
+    trials: Annotated[int, Field(ge=2, le=100)]  # numbers of two digits
     folds: Count
     seeds: Groups
     splits: list[Seed]
@@ -90,6 +91,27 @@ class Budget(Section):
         if len(set(splits)) < len(splits):
             raise ValueError("each seed once")
         return splits
+
+
+class Tuning(Study):
+    """The search on one data set, as a study: its cells are the winners, and nothing varies.
+
+    Attributes:
+        seed: Of the table and of the sampler.
+        budget: What a geometry may spend.
+        search: What is tuned.
+        own: What is laid over params.yaml.
+    """
+
+    seed: Seed
+    budget: Budget
+    search: Search
+    own: dict[str, Any]
+
+    @property
+    def trials(self) -> int:
+        """Trials of each geometry in all rounds."""
+        return ROUNDS * self.budget.trials
 
 
 class Tuned(Section):
@@ -125,9 +147,16 @@ class Tuned(Section):
         """
         return {key: one for key, one in self.searched.items() if has_key(key, name, spaces)}
 
-    def winners(self, dataset: Dataset) -> Study:
-        """Return the winners on a data set as a study: at fresh seeds, and nothing varies."""
-        return Study(run=Run(geometries=self.geometries, seeds=self.budget[dataset].seeds))
+    def winners(self, dataset: Dataset) -> Tuning:
+        """Return the winners on a data set as a study, at fresh seeds."""
+        budget = self.budget[dataset]
+        return Tuning(
+            run=Run(geometries=self.geometries, seeds=budget.seeds),
+            seed=self.seed,
+            budget=budget,
+            search=self.search,
+            own=self.own.get(dataset, {}),
+        )
 
 
 def has_key(key: str, name: str, spaces: Geometry) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from geomix.config.sections import Geometry
 from geomix.config.studies import Study
-from geomix.config.tuning import Tuned
+from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, Packed
 from geomix.report.choices import Place, choose, place_choices
 from geomix.report.intervals import Difference, paired_difference
@@ -285,9 +285,9 @@ def find(
 
 
 def list_fixed(metrics: pd.DataFrame, study: Study) -> Row:
-    """Return the settings of the cells that do not vary: of tuned ones those that are pinned."""
-    if isinstance(study, Tuned):
-        return study.fixed
+    """Return the settings of the cells that do not vary; each winner of a search has its own."""
+    if isinstance(study, Tuning):
+        return {}
     settings = [key for key in list_settings(metrics) if key not in study.axes]
     values = {key: metrics[key].dropna().unique() for key in settings}
     return {key: found[0] for key, found in values.items() if len(found) == 1}

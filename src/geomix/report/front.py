@@ -1,10 +1,10 @@
 """The first page: the verdict on each data set and task, at which settings, at what cost."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomix.config.stages import FrontParams
 from geomix.files import read_json
 from geomix.report.calibration import calibrated
 from geomix.report.questions import QUESTIONS
@@ -16,51 +16,32 @@ Summary = dict[str, Any]  # as `verdict_page.summarise` writes it
 NO_VERDICT = "not calibrated"
 
 
-@dataclass(frozen=True)
-class Search:
-    """A search whose verdict the page reports.
-
-    Attributes:
-        section: Of params.yaml.
-        dataset: One of its data sets.
-    """
-
-    section: str
-    dataset: str
-
-    @property
-    def file(self) -> str:
-        """The name of its summary."""
-        return f"{self.section}-{self.dataset}.json"
-
-
 def build_front(
-    searches: Sequence[Search], verdicts: Path, control: Path, bench: Path, dataset: str
+    params: FrontParams, verdicts: Path, control: Path, bench: Path
 ) -> dict[str, bytes]:
     """Build the first page.
 
     Args:
-        searches: All that params.yaml names, in order; those that were not run have no summary.
-        verdicts: The folder of the summaries.
+        params: The data sets in their order, and that of the default flow, whose page is linked.
+        verdicts: The folder of the summaries; a data set that was not judged has none.
         control: What calibration found.
         bench: The folder of the benchmarks' tables.
-        dataset: Of the default flow, whose page is linked.
 
     Returns:
         Content by file name.
     """
-    done = [one for one in searches if (verdicts / one.file).is_file()]
-    summaries = [read_json(verdicts / one.file) for one in done]
+    files = {name: verdicts / f"{name}.json" for name in params.tune.of.sets}
+    summaries = [read_json(path) for path in files.values() if path.is_file()]
     if not calibrated(control):
         summaries = [withdraw(one) for one in summaries]
     rows = list(list_rows(summaries))
     page = render(
         "front",
-        dataset=dataset,
+        dataset=params.dataset,
         rows=rows,
         counts=count_answers(rows),
         summaries=summaries,
-        waiting=[one for one in searches if one not in done],
+        waiting={name: find_command(params, name) for name in files if not files[name].is_file()},
         meanings=MEANINGS,
         speeds=read_speeds(bench),
         shape=SHAPE,
@@ -68,6 +49,14 @@ def build_front(
         geometries=list_geometries(summaries),
     )
     return {"README.md": page}
+
+
+def find_command(params: FrontParams, dataset: str) -> str:
+    """Return the target of the Makefile that tunes on a data set."""
+    if dataset == params.dataset:
+        return "tune"
+    lineages = params.tune.own[dataset].get("relevance") == "lineage"
+    return "lineage" if lineages else "datasets"
 
 
 def withdraw(summary: Summary) -> Summary:

@@ -14,7 +14,7 @@ import pandas as pd
 from geomix.config.sections import Geometry
 from geomix.config.stages import PageParams
 from geomix.config.studies import Study
-from geomix.config.tuning import Tuned
+from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.choices import Place, choose, place_choices
@@ -273,7 +273,7 @@ def build_lineage(
         budget=find_budget(
             packed, params, measured.metrics["cell"].nunique(), study.axes, study.fixed
         ),
-        tuned=isinstance(study, Tuned),
+        tuned=isinstance(study, Tuning),
         origin=describe_origin(
             packed,
             [measured, raw],

@@ -8,7 +8,7 @@ import pandas as pd
 
 from geomix.config.stages import PageParams
 from geomix.config.studies import Study
-from geomix.config.tuning import Tuned
+from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, Packed, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.curves import draw_curves, draw_maps
@@ -73,7 +73,7 @@ def build_page(
         stand_ins=find_stand_ins(packed.samples["label"].unique()),
         seed=seed,
         budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
-        tuned=isinstance(study, Tuned),
+        tuned=isinstance(study, Tuning),
         origin=origin,
     )
     files = {

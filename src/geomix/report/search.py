@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from geomix.config.stages import SearchPageParams
-from geomix.config.tuning import Tuned
+from geomix.config.studies import flatten
+from geomix.config.tuning import Tuning
 from geomix.data.packed import Packed
 from geomix.report.budget import find_budget
 from geomix.report.figures import look_of, to_png
@@ -96,13 +97,12 @@ class Search:
 
 
 def build_search(
-    name: str, study: Tuned, searches: Sequence[Search], packed: Packed, params: SearchPageParams
+    study: Tuning, searches: Sequence[Search], packed: Packed, params: SearchPageParams
 ) -> dict[str, bytes]:
     """Build the page of a search, its figure and its table.
 
     Args:
-        name: Of the study.
-        study: What was searched.
+        study: What was searched, and with what budget.
         searches: One for each geometry.
         packed: The data set.
         params: What trained the trials, and what chose.
@@ -112,24 +112,21 @@ def build_search(
     """
     metric = params.verdict.metric if params.task == "class" else "lineage_score"
     geometries = {key: params.geometry[key] for key in study.geometries}
-    trainings = sum(len(one.trials) for one in searches) * len(study.budget.folds)
+    trainings = sum(len(one.trials) for one in searches) * study.budget.folds
     page = render(
         "search",
-        name=name,
         dataset=packed.card["dataset"],
         metric=SCORES[metric],
         lineages=params.task == "lineage",
         searches=searches,
         best=max(searches, key=lambda one: one.score),
         edges=[(one, place) for one in searches for place in one.edges],
-        rounds=int(max(one.trials["round"].max() for one in searches)),
         study=study,
-        budget=find_budget(packed, params, trainings, study.searched, study.fixed),
+        budget=find_budget(packed, params, trainings, flatten(study.search)),
         origin=describe_origin(
             packed,
             [],
-            params.model_copy(update={"geometry": geometries}),
-            study={name: study.model_dump(exclude_defaults=True, warnings=False)},
+            params.model_copy(update={"geometry": geometries, "tune": study}),
         ),
     )
     return {

@@ -1,4 +1,4 @@
-"""The page that decides, for one data set: reports/<dataset>/<section>/, and its summary.
+"""The page that decides, for one data set: reports/<dataset>/tune/, and its summary.
 
 The summary, a JSON file, has all that the first page and the sentences of this one say.
 """
@@ -13,19 +13,17 @@ import pandas as pd
 
 from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
-from geomix.config.studies import Study
-from geomix.config.tuning import Tuned
+from geomix.config.tuning import PACKED, Tuning
 from geomix.data.packed import open_packed
 from geomix.report.contrasts import Contrast, find_smallest
 from geomix.report.crossed import Gap
 from geomix.report.gaps import draw_gaps
-from geomix.report.lineage import LINEAGE_SCORE
 from geomix.report.page import write_csv
 from geomix.report.render import describe_origin, render
-from geomix.report.results import own, read_metrics, read_results
+from geomix.report.results import own, read_metrics, read_results, scored_lineages
 from geomix.report.tasks import Task, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
-from geomix.report.winners import Winners, choose_winners, read_winners
+from geomix.report.winners import Winners, read_winners
 
 Row = dict[str, Any]
 
@@ -35,42 +33,18 @@ class Terms:
     """What a verdict is about, as params.yaml says beforehand.
 
     Attributes:
-        section: Of params.yaml, such as tune.
-        study: What was trained: geometries tuned in rounds, or over a grid.
+        study: The search and its winners.
         geometries: Spaces by name.
         trained: What the cells were trained for.
         metric: Of classes; of lineages it is average precision.
         margin: The smallest difference that matters, in points of the metric in percent.
     """
 
-    section: str
-    study: Study
+    study: Tuning
     geometries: Mapping[str, Geometry]
     trained: Trained
     metric: str
     margin: float
-
-    @property
-    def tuned(self) -> bool:
-        """Whether geometries were tuned in rounds."""
-        return isinstance(self.study, Tuned)
-
-    @property
-    def folder(self) -> str:
-        """The folder of the page; that of the section is taken by the page of a grid."""
-        return self.section if self.tuned else f"{self.section}_verdict"
-
-    @property
-    def splits(self) -> list[int]:
-        """Numbers of further class splits on which the winners were trained."""
-        return self.study.budget.splits if isinstance(self.study, Tuned) else []
-
-    @property
-    def links(self) -> dict[str, str]:
-        """Folders of further pages beside this one, by what they have."""
-        if not self.tuned:
-            return {"all metrics at every value": self.section}
-        return {"all metrics": f"{self.section}_winners", "the search": f"{self.section}_search"}
 
 
 @dataclass(frozen=True)
@@ -87,14 +61,14 @@ class VerdictPage:
 
 
 def build_verdict(
-    terms: Terms, results: Path, settings: Path | None, data: Path, calibrated: bool
+    terms: Terms, results: Path, settings: Path, data: Path, calibrated: bool
 ) -> VerdictPage:
     """Build the page of a verdict, its figure and table, and its summary.
 
     Args:
         terms: What it is about.
-        results: The folder with `baselines`, and `winners` and `split-<n>`, or `cells` of a grid.
-        settings: What the search in rounds chose, a folder for each geometry.
+        results: The folder with `baselines`, and `winners` with a folder for each split.
+        settings: What the search chose, a folder for each geometry.
         data: The packed data set.
         calibrated: Whether the calibration came out.
 
@@ -102,8 +76,11 @@ def build_verdict(
         InputError: If a result is missing, or too little is there for an interval.
     """
     packed, baselines = open_packed(data), read_results(results / "baselines")
-    tasks = list_tasks(packed, terms.trained, terms.metric)
-    winners = find_winners(terms, results, settings, [task.metric for task in tasks])
+    scored = results / "winners" / PACKED
+    classes = terms.trained == "lineage" and not scored_lineages(scored)  # no ancestor there
+    tasks = list_tasks(packed, "class" if classes else terms.trained, terms.metric)
+    metrics = [task.metric for task in tasks]
+    winners = read_winners(scored, settings, terms.study.geometries, metrics, terms.geometries)
     found = [judge(task, winners, baselines, terms.margin / 100, calibrated) for task in tasks]
     summary = summarise(terms, packed.card["dataset"], winners, found)
     asked = any(verdict.contrast for one in found for verdict in one.verdicts)
@@ -113,7 +90,7 @@ def build_verdict(
         asked=asked,
         rows=list(winners.rows.values()),
         below=join_below(found),
-        splits=read_splits(results, terms.splits, found) if asked else {},
+        splits=read_splits(results / "winners", terms.study.budget.splits, found) if asked else {},
         meanings=MEANINGS,
         origin=describe_origin(packed, [winners.results, baselines], **describe(terms)),
     )
@@ -124,29 +101,12 @@ def build_verdict(
     return VerdictPage(files, summary)
 
 
-def find_winners(
-    terms: Terms, results: Path, settings: Path | None, metrics: Sequence[str]
-) -> Winners:
-    """Find what val chose for each geometry, by the rounds of the search or over a grid."""
-    if not terms.tuned:
-        score = LINEAGE_SCORE if terms.trained == "lineage" else terms.metric
-        return choose_winners(results / "cells", terms.study, score, metrics, terms.geometries)
-    if settings is None:
-        raise ValueError("find_winners: found no settings, expected those of the search")
-    names = terms.study.geometries
-    return read_winners(results / "winners", settings, names, metrics, terms.geometries)
-
-
 def summarise(terms: Terms, dataset: str, winners: Winners, found: Sequence[Judgement]) -> Row:
     """Return what the sentences of a page say, in plain numbers and words; None where NaN."""
     return plain(
         {
             "dataset": dataset,
-            "section": terms.section,
-            "tuned": terms.tuned,
-            "axes": {key: len(values) for key, values in terms.study.axes.items()},
-            "folder": terms.folder,
-            "links": terms.links,
+            "trials": terms.study.trials,
             "margin": terms.margin,
             "seeds": winners.seeds,
             "best": max(winners.val, key=lambda name: winners.val[name]),
@@ -205,7 +165,7 @@ def list_ends(found: Contrast | Gap) -> Row:
 def describe(terms: Terms) -> Row:
     """Return the terms as they stand in the provenance of the page."""
     study = terms.study.model_dump(exclude_defaults=True, warnings=False)
-    return {terms.section: study, "verdict": {"metric": terms.metric, "margin": terms.margin}}
+    return {"tune": study, "verdict": {"metric": terms.metric, "margin": terms.margin}}
 
 
 def plain(value: Any) -> Any:
@@ -234,7 +194,7 @@ def read_splits(
     """Read how the winners did on other class splits.
 
     Args:
-        results: The folder with `winners` and `split-<n>`.
+        results: The folder of the winners, with a folder for each split.
         splits: Their numbers.
         found: The tasks.
 
@@ -244,7 +204,7 @@ def read_splits(
     """
     if not splits:
         return {}
-    folders = {"tuned": "winners"} | {str(number): f"split-{number}" for number in splits}
+    folders = {"tuned": PACKED} | {str(number): str(number) for number in splits}
     tables = {name: read_metrics(results / folder) for name, folder in folders.items()}
     return {
         one.task.metric: {

@@ -9,12 +9,9 @@ import numpy as np
 import pandas as pd
 
 from geomix.config.sections import Geometry
-from geomix.config.studies import Study
-from geomix.config.tuning import has_key
 from geomix.data.packed import EARLIER
 from geomix.errors import InputError
 from geomix.files import read_json
-from geomix.report.choices import choose
 from geomix.report.kinds import add_kinds, mark_curved
 from geomix.report.lineage import CONSTANTS, SEARCHED
 from geomix.report.results import BASELINES, Results, over_seeds, own, read_results, stack_queries
@@ -27,7 +24,7 @@ class Winners:
     """The geometries, each at what val chose.
 
     Attributes:
-        results: Of their cells, and perhaps of others.
+        results: Of their cells.
         cells: By geometry, in order of the seeds, which are the same for all.
         rows: Mean test rows by geometry, with `kind` and `use` of `add_kinds`.
         val: By geometry the val score that chose it.
@@ -57,7 +54,7 @@ def read_winners(
     metrics: Sequence[str],
     geometries: Mapping[str, Geometry],
 ) -> Winners:
-    """Read the winners of a search in rounds.
+    """Read the winners of a search.
 
     Args:
         results: What evaluate wrote of their cells.
@@ -79,48 +76,6 @@ def read_winners(
         settings={
             name: read_json(settings / name / "winner" / "winner.json")["settings"]
             for name in names
-        },
-    )
-
-
-def choose_winners(
-    results: Path,
-    study: Study,
-    score: str,
-    metrics: Sequence[str],
-    geometries: Mapping[str, Geometry],
-) -> Winners:
-    """Choose the winners of a grid: of each geometry the values with the highest mean val score.
-
-    Args:
-        results: What evaluate wrote of all cells.
-        study: What varies.
-        score: The column that chooses.
-        metrics: Columns that are scores.
-        geometries: Their spaces by name.
-
-    Raises:
-        InputError: As `read_winners` does.
-    """
-    found, axes = read_results(results), list(study.axes)
-    keys = ["geometry", *axes]
-    best = choose(over_seeds(own(found.metrics, "val"), keys, [score]), axes, score)
-    chosen = own(found.metrics, "test").merge(best[keys], on=keys)
-    cells, rows = _describe(results, chosen, study.geometries, metrics, geometries)
-    by_name = best.set_index("geometry")
-    values = by_name[axes].to_dict("index")
-    return Winners(
-        results=found,
-        cells=cells,
-        rows=rows,
-        val=by_name[score].to_dict(),
-        settings={
-            name: {
-                key: value
-                for key, value in {**study.fixed, **values[name]}.items()
-                if has_key(key, name, geometries[name])
-            }
-            for name in study.geometries
         },
     )
 
