@@ -10,6 +10,7 @@ from geomix.errors import InputError
 from tests.conftest import set_key
 
 STILL = {"rotate": 0, "zoom": 0, "shear": 0, "shift": 0, "noise": 0}
+TAU = {"low": 1, "high": 2}
 SEEN = "expected a change above 0, crop.area below 1 or crop.flip between 0 and 1"
 
 
@@ -74,7 +75,7 @@ def refusals(raw: dict[str, Any]) -> list[str]:
         ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
         (
             "tune.search",
-            {"tau": {"low": 1, "high": 2}, "geometry": {"round": {"a": {"among": [1, 2]}}}},
+            {"tau": TAU, "geometry": {"round": {"distance": {"scale": {"among": [1, 2]}}}}},
             "tune.search.geometry: found round, expected names under geometry: euclidean",
         ),
         (

@@ -173,6 +173,9 @@ def _search_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the ends of ranges and in the values that tuning chooses among."""
     mistakes: dict[str, str] = {}
     for key, values in params.tune.searched.items():
+        section, _, name = key.partition(".")
+        if section == "geometry" and name.partition(".")[0] not in params.geometry:
+            continue  # `list_mistakes` tells it
         ends = [values.low, values.high] if isinstance(values, Range) else values.among
         for value in ends:
             for what in list(_parse(lay_over(raw, nest({key: value})))[1].values())[:1]:
