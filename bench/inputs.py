@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-from geomix.geometry.geometry import Geometry
+from bench import ROOT
+from geomix.config.read import load
+from geomix.config.stages import ProposeParams
+from geomix.geometry.geometry import Geometry, build_geometry
 from geomix.geometry.spaces import Ball, Flat, Sphere
 from geomix.losses.table import Table
 
@@ -80,3 +83,18 @@ def hybrid(scale: float) -> Geometry:
     """
     weight = LAM * TAU_SPHERE_HYBRID / TAU_BALL
     return Geometry([Sphere(), Ball(CURVATURE, scale, RADIUS)], [1.0, weight], TAU_SPHERE_HYBRID)
+
+
+def tuned(dimensions: int) -> dict[str, Geometry]:
+    """Return the geometries that params.yaml tunes, by name, for embeddings of D dimensions."""
+    params = load(ProposeParams, path=ROOT / "params.yaml")
+    return {
+        name: build_geometry(
+            params.geometry[name],
+            tau=TAU_BALL,
+            curvature=CURVATURE,
+            lam=LAM,
+            dimensions=dimensions,
+        )
+        for name in params.tune.geometries
+    }

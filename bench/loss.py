@@ -180,6 +180,7 @@ def cases(quick: bool) -> list[Case]:
     found = [pairwise_case(name, *shape) for shape in shapes for name in PAIRWISE]
     found += [case for shape in shapes for case in (supervised_case(*shape), proxy_case(*shape))]
     found.append(pairs_case(*((5, 2) if quick else (100, 2))))
+    found.append(geometry_case(*shapes[0]))
     if quick:  # a process for each takes seconds
         found = [replace(case, memory=case is found[0]) for case in found]
     counts, widths = ([6, 12], [8, 16]) if quick else ([225, 450, 900, 1800], [32, 128, 512])
@@ -196,6 +197,24 @@ def pairwise_case(name: str, classes: int, views: int) -> Case:
     base = Implementation(RELEASED, theirs(system, classes, views))
     title = f"{name}, {views} views x {classes} classes"
     return Case("pairwise", title, (mine, base), (Ratio(RELEASED, "geomix", differ),))
+
+
+def geometry_case(classes: int, views: int) -> Case:
+    """Compare our pairwise cross-entropy in all geometries that are tuned with the first."""
+    geometries = inputs.tuned(DIMENSIONS)
+    first, *others = geometries
+
+    def choose(name: str) -> Callable[[int], Geometry]:
+        """Return what returns a geometry."""
+        return lambda dimensions: geometries[name]
+
+    parts = [
+        Implementation(name, ours(choose(name), pairwise_cross_entropy, classes, views))
+        for name in geometries
+    ]
+    ratios = tuple(Ratio(name, first) for name in others)
+    title = f"{views} views x {classes} classes"
+    return Case("geometries", title, tuple(parts), ratios, memory=False)
 
 
 def supervised_case(classes: int, views: int) -> Case:

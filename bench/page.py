@@ -25,7 +25,7 @@ PAGE = Path("reports/speed")
 COLUMNS = [
     *("table", "case", "implementation", "baseline", "ratio", "seconds", "baseline_seconds"),
     *("memory_ratio", "extra_mib", "baseline_extra_mib", "peak_mib", "rounds", "difference"),
-    *("pairs", "n", "d", "sample", "least_seconds"),
+    *("pairs", "n", "d", "sample", "least_seconds", "item_bytes"),
 ]
 # Headings of the page, with the columns of the CSVs whose figures stand below them.
 HEADINGS = {
@@ -38,6 +38,7 @@ HEADINGS = {
     "differ by": ["difference"],
     "pairs": ["pairs"],
     "lists": ["sample"],
+    "bytes of an item": ["item_bytes"],
 }
 DIFFERENCES = {"accuracy": "largest relative error", "check": "lists that differ"}
 TITLE = "# Speed and memory\n"

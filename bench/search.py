@@ -26,6 +26,7 @@ from bench.measure import (
     Case,
     Implementation,
     Ratio,
+    Row,
     Size,
 )
 from geomix.geometry.geometry import Geometry
@@ -43,6 +44,11 @@ FAISS, PRODUCT = "faiss hyperbolic", "matrix product"
 BLOCK = 1000  # rows of the yardstick's products at a time
 
 
+def find_geometry(name: str) -> Geometry:
+    """Return a geometry of the tables, or one that params.yaml tunes."""
+    return GEOMETRIES[name]() if name in GEOMETRIES else inputs.tuned(DIMENSIONS)[name]
+
+
 def draw(size: Size, items: int, classes: int) -> Tensor:
     """Draw the embeddings of a gallery."""
     count = 100 if size == "tiny" else items
@@ -53,7 +59,7 @@ def ours(name: str, items: int, classes: int, k: int) -> Callable[[Size], Call]:
     """Return what builds a call of our search: the k nearest others of each item."""
 
     def build(size: Size) -> Call:
-        embeddings, geometry = draw(size, items, classes), GEOMETRIES[name]()
+        embeddings, geometry = draw(size, items, classes), find_geometry(name)
         count = len(embeddings)
         itself, length = np.arange(count), min(k, count - 1)
         return lambda: nearest(embeddings, embeddings, geometry, length, exclude=itself)
@@ -175,6 +181,33 @@ def gallery_case(items: int, classes: int, k: int, rows: int, sample: int) -> Ca
     return Case("gallery", title, tuple(parts), ratios, size=(("n", items), ("sample", sample)))
 
 
+def geometry_case(items: int, classes: int, k: int) -> Case:
+    """Compare our search in all geometries that are tuned with the first."""
+    first, *others = names = list(inputs.tuned(DIMENSIONS))
+    parts = tuple(Implementation(name, ours(name, items, classes, k)) for name in names)
+    ratios = tuple(Ratio(name, first) for name in others)
+    title = f"{items:,} x {DIMENSIONS}, first {k}"
+    return Case("geometries", title, parts, ratios, memory=False, size=(("n", items),))
+
+
+def index_rows() -> list[Row]:
+    """Return the size of what an index keeps of an item, in each geometry that is tuned.
+
+    A geometry of one space keeps the float32 vector that it is lifted to for the first pass. A sum
+    of spaces is no inner product, and keeps the embedding as it is stored.
+    """
+    embeddings = draw("tiny", 100, 10)
+    rows: list[Row] = []
+    for name, geometry in inputs.tuned(DIMENSIONS).items():
+        kept, form = embeddings, "as stored"
+        if len(geometry.parts) == 1:
+            (points,), (space, _) = geometry.place(embeddings), geometry.parts[0]
+            kept, form = space.as_inner_product(points)[1], "lifted"
+        size = 4 * kept.shape[1]
+        rows.append({"table": "index", "case": form, "implementation": name, "item_bytes": size})
+    return rows
+
+
 def large_case(items: int, classes: int, k: int, runs: int, sample: int) -> Case:
     """Weigh and time whole processes that search a large gallery."""
     parts = tuple(checked(name, items, classes, k, sample) for name in (HYPERBOLIC, COSINE))
@@ -200,17 +233,17 @@ def cases(quick: bool) -> list[Case]:
     """Return the cases."""
     if quick:
         small = replace(gallery_case(300, 10, 8, 20, 20), memory=False)
-        return [small, large_case(400, 40, 20, 1, 5)] + [
-            growth_case(items, 8, 20) for items in (100, 200)
-        ]
-    found = [gallery_case(5924, 100, 32, 300, 200), large_case(60502, 11316, 1000, 3, 20)]
+        found = [small, geometry_case(200, 10, 8), large_case(400, 40, 20, 1, 5)]
+        return found + [growth_case(items, 8, 20) for items in (100, 200)]
+    found = [gallery_case(5924, 100, 32, 300, 200), geometry_case(5924, 100, 32)]
+    found.append(large_case(60502, 11316, 1000, 3, 20))
     return found + [growth_case(items, 64, 100) for items in (2500, 5000, 10000, 20000)]
 
 
 def main() -> None:
     """Measure and write."""
     options = parse_options()
-    run_benchmark("search", cases(options.quick), options)
+    run_benchmark("search", cases(options.quick), options, index_rows)
 
 
 if __name__ == "__main__":

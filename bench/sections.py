@@ -30,6 +30,12 @@ too. The peer computes the cosine; a row of another geometry shows what that cos
 peer's NT-Xent lists all pairs of a positive and a negative, which takes more than 20 GB for a batch
 of 900 with 9 views, so it is measured on a small batch only.""",
         ),
+        "geometries": Section(
+            "Loss: the geometries that are tuned",
+            """\
+Pairwise cross-entropy with its gradient, dimensions 128, in each geometry that `make tune` tunes,
+over the first.""",
+        ),
         "accuracy": Section(
             "Loss: largest relative error of a distance",
             """\
@@ -67,9 +73,20 @@ or gradients: `cluster` compares samples with centroids, `doubly_contrastive` wi
 The nearest others of each item, exactly and in a fixed order. The released formula computes a row
 of distances at a time, in float32. Its time is taken on some of the rows and scaled by their
 number; its memory is that of all rows. faiss is its flat index on the inner products that order as
-the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come. These
-rows are of a search that scored all candidates in float64; the present one scores only near-ties
-so.""",
+the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come.""",
+        ),
+        "geometries": Section(
+            "Search: the geometries that are tuned",
+            """\
+The nearest others of each item, exactly and in a fixed order, in each geometry that `make tune`
+tunes, over the first.""",
+        ),
+        "index": Section(
+            "Search: the size of an index",
+            """\
+Bytes that an index keeps of an item, dimensions 128, in float32. Lifted is the vector whose inner
+product orders as the geometry does. A sum of spaces has none: it keeps the embedding as it is
+stored.""",
         ),
         "check": Section(
             "Search: lists against the definition",
@@ -96,7 +113,7 @@ largest. The released formula is timed on some of the rows and scaled.""",
 From embeddings to R@1, R-precision, MAP@R and MRR. The peer gets normalised embeddings, and
 searches by Euclidean distance. With lists of max R (`k="max_bin_count"`) it computes the same
 numbers as we do. By default it ranks the whole gallery: its MRR is then that of the whole ranking,
-and is not compared. These rows are of the same earlier search.""",
+and is not compared.""",
         ),
     },
     "images": {

@@ -1,6 +1,6 @@
-"""What a geometry costs, from the tables of the benchmarks: a step, the loss, a search.
+"""What a geometry costs, from the tables of the benchmarks: the loss, a search, an index.
 
-What was not measured is NaN. No benchmark says how large an index is.
+What was not measured is NaN.
 """
 
 import math
@@ -15,34 +15,20 @@ GALLERY = "5,924 x 128, first 32"  # that is searched
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a geometry, NaN where nothing was measured.
+    """What a geometry costs; NaN where nothing was measured.
 
     Attributes:
-        loss: Of the pairwise loss with its gradient.
-        step: Of a training step.
-        search: Of the nearest others of each item of a gallery.
+        loss: Seconds of the pairwise loss with its gradient.
+        search: Seconds of the nearest others of each item of a gallery.
+        item: Bytes that an index keeps of an item.
+        form: Of what: of the vector that is `lifted` for a search by inner product, or of the
+            embedding `as stored`.
     """
 
     loss: float = math.nan
-    step: float = math.nan
     search: float = math.nan
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a geometry is called in the benchmarks; nothing where it is not measured."""
-
-    loss: str | None = None
-    step: str | None = None
-    search: str | None = None
-
-
-CASES = {
-    "euclidean": Case("cosine", "cosine", "geomix cosine"),
-    "flat_free": Case("flat"),
-    "hyperbolic_free": Case("hyperbolic, free radii", "hyperbolic", "geomix hyperbolic"),
-    "hybrid_free": Case("hybrid", search="geomix hybrid"),
-}
+    item: float = math.nan
+    form: str = "-"
 
 
 def read_speeds(folder: Path) -> dict[str, Speed]:
@@ -51,33 +37,32 @@ def read_speeds(folder: Path) -> dict[str, Speed]:
     Args:
         folder: Of the benchmarks' tables; those that are missing measure nothing.
     """
-    losses, negatives, searches = (
-        _read_table(folder / f"{name}.csv") for name in ("loss", "negatives", "search")
-    )
+    losses = _read_seconds(folder / "loss.csv", SHAPE)
+    searches = _read_seconds(folder / "search.csv", GALLERY)
+    index = _read_table(folder / "search.csv", "index").set_index("implementation")
+    names = dict.fromkeys([*losses, *searches, *index.index])
     return {
         name: Speed(
-            loss=_find(losses, "pairwise", f"{case.loss}, {SHAPE}", "geomix"),
-            step=_find(negatives, "steps", f"{case.step}, ", "uniform"),
-            search=_find(searches, "gallery", GALLERY, case.search),
+            loss=losses.get(name, math.nan),
+            search=searches.get(name, math.nan),
+            item=float(index["item_bytes"].get(name, math.nan)),
+            form=str(index["case"].get(name, "-")),
         )
-        for name, case in CASES.items()
+        for name in names
     }
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table of the benchmarks, with a row for each time that is in it."""
-    columns = ["table", "case", "implementation", "seconds"]
-    if not path.is_file():
-        return pd.DataFrame(columns=columns)
-    table = pd.read_csv(path)
-    # A row compares an implementation with a baseline, and has the seconds of both.
-    others = {"baseline": "implementation", "baseline_seconds": "seconds"}
-    baselines = table.drop(columns=["implementation", "seconds"]).rename(columns=others)
-    return pd.concat([table[columns], baselines[columns]], ignore_index=True)
+def _read_seconds(path: Path, case: str) -> dict[str, float]:
+    """Read the seconds of each geometry; a row has those of one and of what it is compared with."""
+    table = _read_table(path, "geometries")
+    table = table[table["case"] == case]
+    seconds = dict(zip(table["baseline"], table["baseline_seconds"], strict=True))
+    return seconds | dict(zip(table["implementation"], table["seconds"], strict=True))
 
 
-def _find(table: pd.DataFrame, name: str, case: str, implementation: str | None) -> float:
-    """Return the seconds of an implementation in the first case that begins so; NaN if none."""
-    chosen = table["case"].astype(str).str.startswith(case) & (table["table"] == name)
-    seconds = table.loc[chosen & (table["implementation"] == implementation), "seconds"]
-    return float(seconds.iloc[0]) if len(seconds) else math.nan
+def _read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read the rows of a table, none where there is no file."""
+    columns = ["table", "case", "implementation", "baseline", "seconds", "baseline_seconds"]
+    found = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=columns)
+    found = found.reindex(columns=[*columns, "item_bytes"])
+    return found[found["table"] == name]
