@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from geomix.config.studies import Study
 from geomix.report.findings import Findings
+from geomix.report.results import Results
 from geomix.report.summary import build_summary
-from tests.report.conftest import GEOMETRIES, STUDIES
+from tests.report.conftest import GEOMETRIES, STUDIES, make_study
+from tests.report.made_lineages import BEST, REACHED, TAUS, make_baselines, make_results
+from tests.report.made_winners import SPACES, write_study
 
 
 @pytest.fixture
@@ -35,3 +39,54 @@ def test_the_page_answers_and_leads_to_all_others(files: dict[str, bytes]) -> No
         assert f"({name}/README.md)" in page
     assert "(dataset/README.md)" in page
     assert "nan" not in page.partition("<details>")[0]
+
+
+LINEAGES: dict[str, Study] = {
+    "compare": make_study(list(REACHED), "0-2"),
+    "tau": make_study(list(REACHED), "0-2", tau=TAUS),
+    "aa": make_study(["flat_free"], "0-2"),
+}
+
+
+@pytest.fixture
+def lineages(tmp_path: Path, kept_packed: Path) -> dict[str, bytes]:
+    """Return the files of the page of lineages."""
+
+    def write(name: str, results: Results) -> None:
+        write_study(tmp_path / name, results.metrics.to_dict("records"), {})
+
+    write("tau", make_results())
+    write("compare", make_results(taus=[BEST]))
+    write("aa", make_results({"flat_free": REACHED["flat_free"]}, taus=[BEST]))
+    write("baselines", make_baselines())
+    return build_summary(tmp_path, kept_packed, LINEAGES, "tau", SPACES)
+
+
+def test_the_page_of_lineages_answers_in_both_directions(lineages: dict[str, bytes]) -> None:
+    page = lineages["README.md"].decode()
+    assert page.splitlines()[2] == (
+        "**On patterns, curved hyperbolic_free leads in neither direction: 81.2 % against 87.2 of"
+        " dot (leaf to ancestors), 61.0 % against 73.9 of euclidean (inner node to leaves).**"
+    )
+    for words in ("R@1", "MAP@R", "nan"):
+        assert words not in page.partition("<details>")[0]
+    for name in ("tau", "compare"):
+        assert f"({name}/README.md)" in page
+    assert "(tau/figure.png)" in page
+    assert "(aa/README.md)" not in page  # one geometry answers nothing
+    widths = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
+    assert max(widths) <= 7
+
+
+def test_numbers_of_lineages_are_both_directions_and_their_mean(
+    lineages: dict[str, bytes],
+) -> None:
+    numbers = json.loads(lineages["metrics.json"])
+    assert list(numbers) == ["tau", "compare", "aa"]
+    found = numbers["tau"]["dot"]
+    assert found["tau"] == BEST
+    up, down = REACHED["dot"]
+    assert found["test_leaf_ancestors"] == pytest.approx(up)
+    assert found["test_inner_leaves"] == pytest.approx(down)
+    assert found["test_lineage_score"] == pytest.approx((up + down) / 2)
+    assert "tau" not in numbers["compare"]["dot"]

@@ -11,6 +11,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from geomix.config.sections import Geometry
@@ -230,38 +231,16 @@ def find(
     """
     axes, metrics = list(study.axes), results.metrics
     keys = ["geometry", *axes]
-    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     summaries = {split: mark_curved(over_seeds(own(metrics, split), keys)) for split in SCORED}
-    ordered = own(metrics, "test").sort_values("seed").groupby(keys)["cell"].agg(list)
-
-    def cells_of(row: Row) -> list[str]:
-        """Return the cells of a geometry at given values, in order of their seeds."""
-        place = tuple(row[key] for key in keys)
-        return list(ordered[place if axes else place[0]])
-
-    def compare(first: Row, second: Row) -> Difference:
-        """Return the difference in test recall at 1, first minus second."""
-        hits = [stack_queries(results, cells_of(row)) for row in (first, second)]
-        return paired_difference(hits[0], hits[1], classes)
-
     best = choose(summaries["val"], axes)
     chosen = describe_rows(summaries["test"], best, keys, geometries)
     flat = _choose_limits(summaries["val"], axes)
     limits = describe_rows(summaries["test"], flat, keys, geometries)
-    differences = {(b, a): compare(chosen[b], chosen[a]) for a, b in combinations(chosen, 2)}
-    from_limits = {
-        one: None if cells_of(row) == cells_of(chosen[one]) else compare(chosen[one], row)
-        for one, row in limits.items()
-    }
+    cells = _group_cells(results, keys, packed)
+    differences = {(b, a): cells.compare(chosen[b], chosen[a]) for a, b in combinations(chosen, 2)}
+    from_limits = {name: cells.compare_limit(chosen[name], row) for name, row in limits.items()}
     answer = _answer(chosen, best.set_index("geometry")[SCORE], differences, from_limits)
-    steps = []
-    for row in summaries["test"].to_dict("records") if len(axes) == 1 else ():
-        if control := _find_control(row, answer, limits, next(iter(chosen))):
-            difference = compare(row, {**row, **control})
-            bounds = {"mean": difference.mean, "low": difference.low, "high": difference.high}
-            steps.append(
-                {key: row[key] for key in keys} | {"control": control["geometry"]} | bounds
-            )
+    tests = summaries["test"]
     return Findings(
         name=name,
         axes=axes,
@@ -270,18 +249,70 @@ def find(
         summaries=summaries,
         baselines={split: average_baselines(baselines, split) for split in SCORED},
         chosen=chosen,
-        cells={one: cells_of(row) for one, row in chosen.items()},
+        cells={one: cells.list_of(row) for one, row in chosen.items()},
         places=list(place_choices(summaries["val"], best, axes)),
         differences=differences,
         limits=from_limits,
         limit_rows=limits,
-        bends=[
-            _bend(rows, axes, limits)
-            for _, rows in summaries["test"].groupby("geometry", sort=False)
-        ],
-        steps=pd.DataFrame(steps),
+        bends=[_bend(rows, axes, limits) for _, rows in tests.groupby("geometry", sort=False)],
+        steps=_list_steps(tests, answer, limits, cells) if len(axes) == 1 else pd.DataFrame(),
         answer=answer,
     )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of a study, compared by test recall at 1.
+
+    Attributes:
+        results: Of the cells.
+        keys: The columns that tell settings apart: geometry and axes.
+        places: The cells of each setting in order of their seeds, by the values of the keys.
+        classes: The class of each test query, (Q,).
+    """
+
+    results: Results
+    keys: list[str]
+    places: Mapping[tuple[Any, ...], list[str]]
+    classes: np.ndarray
+
+    def list_of(self, row: Row) -> list[str]:
+        """Return the cells of a setting in order of their seeds."""
+        return list(self.places[tuple(row[key] for key in self.keys)])
+
+    def compare(self, first: Row, second: Row) -> Difference:
+        """Return the difference in test recall at 1, first minus second."""
+        hits = [stack_queries(self.results, self.list_of(row)) for row in (first, second)]
+        return paired_difference(hits[0], hits[1], self.classes)
+
+    def compare_limit(self, chosen: Row, limit: Row) -> Difference | None:
+        """Return the difference from the flat limit; none where that was chosen."""
+        same = self.list_of(chosen) == self.list_of(limit)
+        return None if same else self.compare(chosen, limit)
+
+
+def _group_cells(results: Results, keys: list[str], packed: Packed) -> _Cells:
+    """Group the cells of a study by setting."""
+    ordered = own(results.metrics, "test").sort_values("seed")
+    places = {
+        tuple(values): rows["cell"].tolist()
+        for values, rows in ordered.groupby(keys, sort=False, dropna=False)
+    }
+    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
+    return _Cells(results, keys, places, classes)
+
+
+def _list_steps(
+    tests: pd.DataFrame, answer: Answer, limits: dict[str, Row], cells: _Cells
+) -> pd.DataFrame:
+    """Return `Findings.steps`: along the only axis, each row beside what it is compared with."""
+    steps, first = [], str(tests["geometry"].iloc[0])
+    for row in tests.to_dict("records"):
+        if control := _find_control(row, answer, limits, first):
+            found = cells.compare(row, {**row, **control})
+            step = {key: row[key] for key in cells.keys} | {"control": control["geometry"]}
+            steps.append(step | {"mean": found.mean, "low": found.low, "high": found.high})
+    return pd.DataFrame(steps)
 
 
 def list_fixed(metrics: pd.DataFrame, study: Study) -> Row:

@@ -1,7 +1,7 @@
 """The page of the default flow: the answer, then what each study found and where its page is."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ from geomix.config.sections import Geometry
 from geomix.config.studies import Study
 from geomix.data.packed import open_packed
 from geomix.report.findings import Findings, find
+from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE, LineageFindings, find_lineages
 from geomix.report.render import describe_origin, render
-from geomix.report.results import SCORE, read_results
+from geomix.report.results import SCORE, read_results, scored_lineages
 
 
 def build_summary(
@@ -23,7 +24,8 @@ def build_summary(
     """Build the page, and the few numbers that `dvc exp show` and `dvc metrics diff` print.
 
     Args:
-        results: The folder with one folder for each study and one for the baselines.
+        results: The folder with one folder for each study and one for the baselines; of classes, or
+            of lineages, whose score is the mean of both directions.
         data: The packed data set.
         studies: All of them, by name.
         answer: The one that answers.
@@ -32,27 +34,78 @@ def build_summary(
     Returns:
         Content by file name.
     """
-    packed, baselines = open_packed(data), read_results(results / "baselines")
+    names = [answer, *(name for name in studies if name != answer)]
+    chosen = {name: studies[name] for name in names}
+    build = _build_lineages if scored_lineages(results / answer) else _build_classes
+    return build(results, data, chosen, geometries)
+
+
+def _build_classes(
+    folder: Path,
+    data: Path,
+    studies: Mapping[str, Study],
+    geometries: Mapping[str, Geometry],
+) -> dict[str, bytes]:
+    """Build the page of classes; the first study answers."""
+    packed, baselines = open_packed(data), read_results(folder / "baselines")
+    results = {name: read_results(folder / name) for name in studies}
     found = {
-        name: find(name, study, read_results(results / name), baselines, packed, geometries)
+        name: find(name, study, results[name], baselines, packed, geometries)
         for name, study in studies.items()
     }
-    first = found.pop(answer)
+    first, *others = found.values()
     page = render(
         "summary",
         dataset=packed.card["dataset"],
         f=first,
-        others=[one for one in found.values() if one.answer.kind != "alone"],
-        origin=describe_origin(packed, [first.results, *(one.results for one in found.values())]),
+        others=[one for one in others if one.answer.kind != "alone"],
+        origin=describe_origin(packed, list(results.values())),
     )
-    numbers = {one.name: list_numbers(one) for one in (first, *found.values())}
+    return {"README.md": page, "metrics.json": write_numbers(found, [SCORE])}
+
+
+def _build_lineages(
+    folder: Path,
+    data: Path,
+    studies: Mapping[str, Study],
+    geometries: Mapping[str, Geometry],
+) -> dict[str, bytes]:
+    """Build the page of lineages; the first study answers."""
+    packed, baselines = open_packed(data), read_results(folder / "baselines")
+    results = {name: read_results(folder / name) for name in studies}
+    found = {
+        name: find_lineages(name, study, results[name], baselines, geometries)
+        for name, study in studies.items()
+    }
+    first, *others = found.values()
+    page = render(
+        "lineage_summary",
+        dataset=packed.card["dataset"],
+        f=first,
+        others=[one for one in others if len(one.chosen) > 1],
+        directions=DIRECTIONS,
+        origin=describe_origin(packed, list(results.values())),
+    )
+    numbers = write_numbers(found, [*DIRECTIONS, LINEAGE_SCORE])
+    return {"README.md": page, "metrics.json": numbers}
+
+
+def write_numbers(found: Mapping[str, Findings | LineageFindings], metrics: Iterable[str]) -> bytes:
+    """Write, by study and geometry, the values that val chose and test scores there, as JSON."""
+    numbers = {
+        name: {
+            geometry: _list_numbers(row, one.axes, metrics) for geometry, row in one.chosen.items()
+        }
+        for name, one in found.items()
+    }
     text = json.dumps(numbers, indent=2, default=lambda value: value.item()) + "\n"
-    return {"README.md": page, "metrics.json": text.encode()}
+    return text.encode()
 
 
-def list_numbers(found: Findings) -> dict[str, dict[str, Any]]:
-    """Return by geometry the values that validation chose and test recall at 1 there."""
-    return {
-        name: {axis: row[axis] for axis in found.axes} | {f"test_{SCORE}": round(row[SCORE], 6)}
-        for name, row in found.chosen.items()
+def _list_numbers(
+    row: Mapping[str, Any], axes: Iterable[str], metrics: Iterable[str]
+) -> dict[str, Any]:
+    """Return the values of the axes, and the scores with six decimals."""
+    return {axis: row[axis] for axis in axes} | {
+        f"test_{metric}": round(row[metric], 6) for metric in metrics
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.config.stages import SystemsPageParams
-from geomix.data.packed import open_packed
+from geomix.data.packed import Packed, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.changes import RULES, list_changes
 from geomix.report.costs import Cost, find_noise, read_costs
@@ -252,50 +252,31 @@ def build_systems(
         Content by file name.
     """
     packed, raw, found = open_packed(data), read_results(baselines), read_results(results)
-    labels = packed.samples["label"].to_numpy()
     references = dict(params.systems.references)
     groups = {
         kind: [read_system(settled, name, kind) for name in names]
         for kind, names in list_systems(found.metrics).items()
     }
     known = read_costs(costs, f"given/{references['given']}")
+    classes = packed.samples["label"].to_numpy()[packed.queries("test")]
     tables = {
-        kind: compare_table(found, group, references[kind], known, labels[packed.queries("test")])
+        kind: compare_table(found, group, references[kind], known, classes)
         for kind, group in groups.items()
     }
-    systems = [one for group in groups.values() for one in group]
     below = average_baselines(raw, "test")
     page = render(
         "systems",
         dataset=packed.card["dataset"],
         tables=list(tables.values()),
-        borrowed=[
-            row
-            for base in systems
-            if base.key == f"hidden/{references['hidden']}" and "given" in tables
-            for row in borrow_rows(tables["given"], groups["given"], base)
-        ],
-        known={one.system: one for one in systems},
-        edges=find_edges(systems, params.study),
-        unit_fed={
-            one.system: tables[one.labels].means.loc[one.system, "rank_correlation"]
-            for one in systems
-            if is_unit_fed(one, params.geometry)
-        },
-        corrections=list_corrections(groups.get("given", ())),
-        correcting=[RULES[rule].removeprefix("after ") for rule in CORRECTIONS],
-        priors=find_priors(
-            groups.get("hidden", ()),
-            labels[packed.rows("train")],
-            tables["hidden"].list_names("lower") if "hidden" in tables else (),
-        ),
-        noise=find_noise(known, systems),
+        borrowed=list_borrowed(tables, groups, references),
+        noise=find_noise(known, [one for group in groups.values() for one in group]),
         baselines=below.to_dict("records"),
         untrained={kind: find_untrained(table.means, below) for kind, table in tables.items()},
         ensembles=list_ensembles(found.metrics),
         trees=read_trees(results),
         budget=find_budget(packed, params, count_trained(found.metrics)),
         origin=describe_origin(packed, [found, raw], params),
+        **describe_systems(tables, groups, packed, params),
     )
     return {
         "README.md": page,
@@ -304,6 +285,55 @@ def build_systems(
             {kind: table.means for kind, table in tables.items()},
             below.set_index("geometry")[SCORE].to_dict(),
         ),
+    }
+
+
+def list_borrowed(
+    tables: Mapping[str, Table],
+    groups: Mapping[str, Sequence[System]],
+    references: Mapping[str, str],
+) -> list[Row]:
+    """List the tuned rows with labels given, as the table with labels hidden shows them.
+
+    Args:
+        tables: By what training knew of labels.
+        groups: The systems of each table.
+        references: What the others are compared with, by table.
+    """
+    if "given" not in tables:
+        return []
+    bases = [one for one in groups.get("hidden", ()) if one.system == references["hidden"]]
+    return [row for base in bases for row in borrow_rows(tables["given"], groups["given"], base)]
+
+
+def describe_systems(
+    tables: Mapping[str, Table],
+    groups: Mapping[str, Sequence[System]],
+    packed: Packed,
+    params: SystemsPageParams,
+) -> dict[str, Any]:
+    """Return what remarks the page makes on systems, by the names in its template.
+
+    Args:
+        tables: By what training knew of labels.
+        groups: The systems of each table.
+        packed: The data set.
+        params: The geometries, and what the systems were tuned on.
+    """
+    systems = [one for group in groups.values() for one in group]
+    labels = packed.samples["label"].to_numpy()[packed.rows("train")]
+    lower = tables["hidden"].list_names("lower") if "hidden" in tables else ()
+    return {
+        "known": {one.system: one for one in systems},
+        "edges": find_edges(systems, params.study),
+        "unit_fed": {
+            one.system: tables[one.labels].means.loc[one.system, "rank_correlation"]
+            for one in systems
+            if is_unit_fed(one, params.geometry)
+        },
+        "corrections": list_corrections(groups.get("given", ())),
+        "correcting": [RULES[rule].removeprefix("after ") for rule in CORRECTIONS],
+        "priors": find_priors(groups.get("hidden", ()), labels, lower),
     }
 
 
