@@ -107,7 +107,7 @@ def test_where_classes_alone_are_too_few_more_seeds_do_not_decide() -> None:
     need = find_need(gap, 1.5)
     assert need == Need(0, step_by_step(gap, 1.5, False, True))
     assert need.classes > 10
-    assert need.words == f"no number of seeds decides, about {need.classes} more test classes"
+    assert need.words == f"about {need.classes:,} more test classes; no number of seeds is enough"
 
 
 def test_where_neither_is_enough_both_must_grow() -> None:
@@ -138,8 +138,8 @@ def test_the_need_at_the_ends() -> None:
         (Need(0, 0), "no more seeds or test classes"),
         (Need(1, 0), "about 1 more seed"),
         (Need(7, 0), "about 7 more seeds"),
-        (Need(0, 1), "no number of seeds decides, about 1 more test class"),
-        (Need(3, 12), "neither alone decides, about 3 more seeds and about 12 more test classes"),
+        (Need(0, 1), "about 1 more test class; no number of seeds is enough"),
+        (Need(3, 12), "about 3 more seeds together with about 12 more test classes"),
     ],
 )
 def test_words_of_a_need(need: Need, words: str) -> None:

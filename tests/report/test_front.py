@@ -1,6 +1,5 @@
 """The first page: a sentence, a row for each data set and task, what it means and what it costs."""
 
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +15,12 @@ from geomix.data.packed import open_packed
 from geomix.files import write_json
 from geomix.report.front import build_front
 from geomix.report.lineage import DIRECTIONS
-from geomix.report.speeds import read_speeds
 from geomix.report.verdict import MEANINGS
 from geomix.report.verdict_page import Terms, build_verdict
 from tests.conftest import ROOT, write_packed
 from tests.report.made_winners import NAMES, SPACES, Made, tuned_study, write_tree
+from tests.report.test_speeds import write_benchmarks
 
-BENCH = ROOT / "bench" / "results"
 SETS = ["glyphs", "omniglot", "wordnet"]
 BALL = {"hyperbolic_free": 5, "hybrid_free": 10}
 KINDS: dict[str, Made] = {
@@ -63,14 +61,20 @@ def build(tmp_path: Path, summaries: dict[str, Any]) -> Build:
     tuned = params.tune.model_copy(update={"of": Sets.model_validate({"sets": SETS})})
     params = params.model_copy(update={"tune": tuned})
 
-    def build(*kinds: str, outcome: str = "yes") -> str:
+    def build(*kinds: str, outcome: str = "yes", bench: Path = tmp_path) -> str:
         control = tmp_path / "control.csv"
         pd.DataFrame({"outcome": ["yes", outcome]}).to_csv(control, index=False)
         for name, kind in zip(SETS, kinds, strict=False):
             write_json(tmp_path / f"{name}.json", summaries[kind] | {"dataset": name})
-        return build_front(params, tmp_path, control, BENCH)["README.md"].decode()
+        return build_front(params, tmp_path, control, bench)["README.md"].decode()
 
     return build
+
+
+def read_words(row: str) -> list[str]:
+    """Return the verdicts of a row: on curvature, a free norm, the kernel and the hybrid."""
+    cells = [cell.strip() for cell in row.split("|")]
+    return [cells[2], *cells[5:8]]
 
 
 def first_sentence(page: str) -> str:
@@ -81,14 +85,13 @@ def first_sentence(page: str) -> str:
     ("kinds", "sentence"),
     [
         ((), "No verdict yet: no geometry has been tuned here (make tune)."),
-        (("helps", "hurts"), "Curvature helps in 1 of 2 tasks and hurts in 1."),
-        (("undecided", "one seed"), "Curvature helps in none of 2 tasks and has no answer in 2."),
-        (
-            ("equal", "hurts", "lineage"),
-            "Curvature helps in 2 of 4 tasks, hurts in 1 and changes nothing that matters in 1.",
-        ),
-        (("lineage", "equal", "not asked"), "Curvature helps in 2 of 4 tasks, changes nothing that"
-            " matters in 1 and has no answer in 1."),
+        (("helps", "hurts"), "Curved space helps in 1 of 2 tasks on 2 data sets and hurts in 1."),
+        (("undecided", "one seed"), "Curved space helps in none of 2 tasks on 2 data sets and gives"
+            " no clear answer in 2."),
+        (("equal", "hurts", "lineage"), "Curved space helps in 2 of 4 tasks on 3 data sets, hurts"
+            " in 1 and changes nothing that matters in 1."),
+        (("lineage", "equal", "not asked"), "Curved space helps in 2 of 4 tasks on 3 data sets,"
+            " changes nothing that matters in 1 and gives no clear answer in 1."),
     ],
 )  # fmt: skip
 def test_the_first_sentence_counts_the_answers(
@@ -116,7 +119,7 @@ def test_each_task_has_a_row_that_leads_to_its_page(build: Build) -> None:
         ("wordnet, leaf to ancestors", "wordnet/tune/README.md"),
         ("wordnet, inner node to leaves", "wordnet/tune/README.md"),
     ]
-    words = [[cell.strip() for cell in row.split("|")[2:6]] for row in rows]
+    words = [read_words(row) for row in rows]
     same = "equal within the margin"
     assert words[0] == ["helps", same, same, "helps"]
     assert words[1] == ["not asked", "not asked", same, "not asked"]
@@ -140,10 +143,11 @@ def test_what_was_not_run_is_named_with_its_command(build: Build) -> None:
 
 def test_a_failed_calibration_takes_all_answers_back(build: Build) -> None:
     page = build("helps", "hurts", "lineage", outcome="no")
-    assert first_sentence(page) == "Curvature helps in none of 4 tasks and has no answer in 4."
+    answer = "Curved space helps in none of 4 tasks on 3 data sets and gives no clear answer in 4."
+    assert first_sentence(page) == answer
     rows = [line for line in page.splitlines() if line.startswith("| [")]
     for row in rows:
-        assert [cell.strip() for cell in row.split("|")[2:6]] == ["not calibrated"] * 4
+        assert read_words(row) == ["not calibrated"] * 4
     assert "a calibration that comes out" in page
 
 
@@ -158,29 +162,14 @@ def test_every_verdict_is_explained_and_settings_stand_beside_what_would_decide(
     assert re.search(r"about \d+ more (seeds|test classes)", row)
 
 
-def test_costs_are_those_of_the_benchmarks(build: Build) -> None:
-    speeds = read_speeds(BENCH)
-    losses = pd.read_csv(BENCH / "loss.csv")
-    flat = losses[losses["case"] == "flat, 9 views x 100 classes"].iloc[0]
-    assert speeds["flat_free"].loss == flat["baseline_seconds"]
-    assert math.isnan(speeds["flat_free"].search)
-    searches = pd.read_csv(BENCH / "search.csv")
-    cosine = searches[searches["baseline"] == "geomix cosine"].iloc[0]
-    assert speeds["euclidean"].search == cosine["baseline_seconds"]
-    hybrid = searches[searches["implementation"] == "geomix hybrid"].iloc[0]
-    assert speeds["hybrid_free"].search == hybrid["seconds"]
-    steps = pd.read_csv(BENCH / "negatives.csv")
-    steps = steps[steps["table"] == "steps"]
-    step = steps[steps["case"] == "hyperbolic, 4 views x 32 classes"].iloc[0]
-    assert speeds["hyperbolic_free"].step == step["baseline_seconds"]
-    page = build("helps")
-    assert f"| flat_free       | {1000 * flat['baseline_seconds']:.3g} " in page
-    assert re.search(r"\| dot +\| - +\| - ", page)
-
-
-def test_costs_without_benchmarks_are_not_measured(tmp_path: Path) -> None:
-    speeds = read_speeds(tmp_path)
-    assert all(math.isnan(one.loss) and math.isnan(one.search) for one in speeds.values())
+def test_costs_are_those_of_the_benchmarks(build: Build, tmp_path: Path) -> None:
+    assert re.search(r"\| dot +\| - +\| - +\| - +\| - +\| - +\| - ", build("helps"))
+    write_benchmarks(tmp_path / "bench")
+    page = build("helps", bench=tmp_path / "bench")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    assert ["euclidean", "10", "1", "0.5", "1", "512", "lifted"] in rows
+    assert ["hyperbolic_free", "15", "1.5", "0.75", "1.5", "516", "lifted"] in rows
+    assert ["hybrid_free", "20", "2", "-", "-", "512", "as stored"] in rows
 
 
 def test_the_same_verdicts_give_the_same_bytes(build: Build) -> None:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from geomix.config.read import load
 from geomix.config.stages import SearchPageParams
@@ -104,7 +105,9 @@ def test_folds_are_counted_and_told(kept_packed: Path, params: SearchPageParams)
 def test_the_page_is_about_one_data_set_and_says_how_to_adopt(files: dict[str, bytes]) -> None:
     page = files["README.md"].decode()
     assert "`make adopt GEOMETRY=power DATASET=patterns`" in page
-    assert "budget: {trials: 2, folds: 1, " in page
+    settings = YAML(typ="safe").load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert settings["tune"]["budget"]["trials"] == 2
+    assert settings["tune"]["run"]["geometries"] == list(settings["geometry"])
     assert "omniglot" not in page
 
 

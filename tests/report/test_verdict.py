@@ -274,7 +274,7 @@ def test_queries_are_grouped_by_the_parent_of_their_node(tree: Packed) -> None:
     ("need", "remedy"),
     [
         (Need(4, 0), "about 4 more seeds"),
-        (Need(0, 9), "no number of seeds decides, about 9 more test classes"),
+        (Need(0, 9), "about 9 more test classes; no number of seeds is enough"),
         (Need(0, 0), "more seeds than would show the margin"),
     ],
 )

@@ -107,6 +107,27 @@ def test_sentences_of_lineages_are_short_whatever_both_directions_are(build: Bui
         assert " from leaf to ancestors" in both or (first == second and one.strip())
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "pattern"),
+    [
+        ("hurts", "not decidable", r"curvature hurts from leaf to ancestors \(.*\) and shows no"
+         r" clear effect from inner node to leaves \(.*\)\."),
+        ("not decidable", "not decidable", r"curvature shows no clear effect from leaf to ancestors"
+         r" \(.*\) or from inner node to leaves \(.*\)\."),
+        ("hurts", "hurts", r"curvature hurts from leaf to ancestors \(.*\) and from inner .*"),
+        ("could not act", "could not act", r"curvature could not act: all points of the tuned .*"),
+    ],
+)  # fmt: skip
+def test_what_holds_in_both_directions_is_said_once(
+    build: Build, first: str, second: str, pattern: str
+) -> None:
+    summary = build(**LINEAGES, gains=BALL).summary
+    up, down = (task["verdicts"]["curvature"] for task in summary["tasks"])
+    up["word"], down["word"] = first, second
+    words: Any = _environment().get_template("verdict_words.md.j2").module
+    assert re.fullmatch(f"On patterns, {pattern}", words.answer(summary).strip())
+
+
 def test_the_sentence_has_the_figures_of_the_table(build: Build) -> None:
     page = build(gains=BALL)
     one = page.summary["tasks"][0]["verdicts"]["curvature"]
@@ -135,8 +156,8 @@ def test_lineages_have_both_directions_apart_and_rankings_that_ignore_the_query(
     page = build(**LINEAGES, gains=BALL)
     text = text_of(page)
     assert re.match(
-        r"On patterns, curvature helps from leaf to ancestors \(\+\d.*\) and helps from inner node"
-        r" to leaves \(\+\d.*\)\.$",
+        r"On patterns, curvature helps from leaf to ancestors \(\+\d.*\) and from inner node to"
+        r" leaves \(\+\d.*\)\.$",
         first_sentence(page),
     )
     assert [task["metric"] for task in page.summary["tasks"]] == list(DIRECTIONS)
@@ -236,5 +257,5 @@ def test_a_verdict_leads_to_the_winners_and_the_search(build: Build) -> None:
 def test_where_nothing_can_be_asked_there_is_a_page_without_a_figure(build: Build) -> None:
     page = build(names=("euclidean", "hyperbolic_free"))
     assert set(page.files) == {"README.md"}
-    assert "it was not asked whether curvature helps, as chord, power," in first_sentence(page)
+    assert "whether curvature helps was not asked, as chord, power," in first_sentence(page)
     assert "figure.png" not in text_of(page)

@@ -41,13 +41,13 @@ class Need:
             unit: What one class is called.
             units: What several are called.
         """
-        seeds = f"about {self.seeds} more seed{'s' if self.seeds > 1 else ''}"
-        classes = f"about {self.classes} more {units if self.classes > 1 else unit}"
+        seeds = f"about {self.seeds:,} more seed{'s' if self.seeds > 1 else ''}"
+        classes = f"about {self.classes:,} more {units if self.classes > 1 else unit}"
         if self.classes == 0:
             return seeds if self.seeds else f"no more seeds or {units}"
         if self.seeds == 0:
-            return f"no number of seeds decides, {classes}"
-        return f"neither alone decides, {seeds} and {classes}"
+            return f"{classes}; no number of seeds is enough"
+        return f"{seeds} together with {classes}"
 
 
 @dataclass(frozen=True)

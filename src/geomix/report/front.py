@@ -9,7 +9,7 @@ from geomix.files import read_json
 from geomix.report.calibration import calibrated
 from geomix.report.questions import QUESTIONS
 from geomix.report.render import render
-from geomix.report.speeds import GALLERY, SHAPE, read_speeds
+from geomix.report.speeds import GALLERY, SHAPE, Speed, read_speeds
 from geomix.report.verdict import MEANINGS, REMEDIES
 
 Summary = dict[str, Any]  # as `verdict_page.summarise` writes it
@@ -44,6 +44,7 @@ def build_front(
         waiting={name: find_command(params, name) for name in files if not files[name].is_file()},
         meanings=MEANINGS,
         speeds=read_speeds(bench),
+        unmeasured=Speed(),
         shape=SHAPE,
         gallery=GALLERY,
         geometries=list_geometries(summaries),
