@@ -102,7 +102,8 @@ class Made:
                 rows.append(row | {"split": "test"} | means)
                 rows.append(row | {"split": "test", "similarity": "cosine"} | means)
                 val = self._score_val(name)
-                rows.append(row | {"split": "val"} | dict.fromkeys([*groups, LINEAGE_SCORE], val))
+                scored = [*groups, LINEAGE_SCORE] if self.lineages else [*groups]
+                rows.append(row | {"split": "val"} | dict.fromkeys(scored, val))
                 for metric, of in scores.items():
                     arrays[f"{cell}/test/head/own/{metric}"] = of.astype(np.float32)
         return rows, arrays
