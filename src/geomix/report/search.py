@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from geomix.config.stages import SearchPageParams
+from geomix.config.stages import SearchPageParams, TrainParams
 from geomix.config.studies import flatten
 from geomix.config.tuning import Tuning
 from geomix.data.packed import Packed
@@ -112,6 +112,7 @@ def build_search(
     """
     metric = params.verdict.metric if params.task == "class" else "lineage_score"
     geometries = {key: params.geometry[key] for key in study.geometries}
+    trained = {name: getattr(params, name) for name in TrainParams.model_fields}
     trainings = sum(len(one.trials) for one in searches) * study.budget.folds
     page = render(
         "search",
@@ -126,7 +127,9 @@ def build_search(
         origin=describe_origin(
             packed,
             [],
-            params.model_copy(update={"geometry": geometries, "tune": study}),
+            TrainParams.model_construct(**trained | {"geometry": geometries}),
+            tune=study.model_dump(exclude_defaults=True, warnings=False),
+            verdict=params.verdict.model_dump(),
         ),
     )
     return {
