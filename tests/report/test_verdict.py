@@ -179,8 +179,8 @@ def test_equal_evidence_gets_equal_verdicts(ask: Ask, tmp_path: Path, classes: P
     copied = {"flat_free": "dot", "power": "dot", "chord": "euclidean"}  # cell by cell
     with np.load(folder / "per_query.npz") as arrays:
         content = dict(arrays)
-    for name in [key for key in content if key.split("-")[0] in copied]:
-        geometry = name.split("-")[0]
+    for name in [key for key in content if key.split("/")[0] in copied]:
+        geometry = name.split("/")[0]
         content[name] = content[name.replace(geometry, copied[geometry], 1)]
     np.savez(folder / "per_query.npz", allow_pickle=False, **content)
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
@@ -212,7 +212,7 @@ def test_seeds_are_pooled_over_all_winners(tmp_path: Path, classes: Packed) -> N
     folder = tmp_path / "results" / "winners" / PACKED
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
     (task,) = list_tasks(classes, "class", "map_at_r")
-    found = judge(task, winners, read_results(folder.with_name("baselines")), MARGIN, True)
+    found = judge(task, winners, read_results(folder.parents[1] / "baselines"), MARGIN, True)
     values = {name: winners.stack(name, "map_at_r") for name in NAMES}
     means = np.stack([one.mean(axis=1) for one in values.values()])
     freedom = set()
@@ -326,7 +326,7 @@ def test_one_test_class_is_refused(tmp_path: Path) -> None:
     winners = read_winners(folder, tmp_path / "settings", NAMES, ["map_at_r"], SPACES)
     (task,) = list_tasks(packed, "class", "map_at_r")
     with pytest.raises(InputError, match="MAP@R in 1 of the test classes, expected 2 or more"):
-        judge(task, winners, read_results(folder.with_name("baselines")), MARGIN, True)
+        judge(task, winners, read_results(folder.parents[1] / "baselines"), MARGIN, True)
 
 
 def test_questions_name_geometries_that_there_are() -> None:

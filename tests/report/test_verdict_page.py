@@ -221,7 +221,7 @@ def test_a_search_without_further_splits_has_no_table_of_them(
     terms = Terms(tuned_study(NAMES), SPACES, "class", "map_at_r", 0.5)
     page = build_verdict(terms, tmp_path / "results", tmp_path / "settings", folders[False], True)
     assert "Other class splits" not in text_of(page)
-    assert "matters from 0.5 points on" in text_of(page)
+    assert "0.5 points do not matter" in text_of(page)
 
 
 def test_lineages_without_ancestors_are_judged_as_the_classes_they_were_scored_as(

@@ -125,7 +125,7 @@ VERDICT = "--control c --results r --settings s --data data --summary v.json --o
         (
             "report",
             "--control c --results results --data data --metrics m.json --out reports",
-            "data/card.json: not found",
+            "results/tau/metrics.csv: not found",
         ),
         (
             "verdict",

@@ -13,13 +13,11 @@ from geomix.tune.rounds import Score, extend_history, list_trials, write_round, 
 from geomix.tune.table import draw_table
 from tests.tune.conftest import score_of
 
-HELD = {"relevance": "class"}
-
 
 def write_first(folder: Path, ranges: Ranges, count: int = 3) -> dict[str, Score]:
     """Write a first round, and return scores of its trials."""
     settings = draw_table(ranges, count, 0)
-    write_round(folder, "power", settings, HELD, [], ranges)
+    write_round(folder, "power", settings, [], ranges)
     return {f"{at:02d}": (score_of(one), 0.02, "") for at, one in enumerate(settings)}
 
 
@@ -30,7 +28,7 @@ def test_a_file_has_the_geometry_the_number_and_all_settings(
     assert list_trials(tmp_path / "1") == ["00", "01", "02"]
     content = json.loads((tmp_path / "1" / "01.json").read_text())
     assert (content["geometry"], content["trial"]) == ("power", "01")
-    assert content["settings"] == {**HELD, **draw_table(ranges, 3, 0)[1]}
+    assert content["settings"] == draw_table(ranges, 3, 0)[1]
     assert read_history(tmp_path / "1" / "history.csv", ranges) == []
 
 
@@ -42,7 +40,7 @@ def test_the_history_grows_by_a_round(tmp_path: Path, ranges: Ranges) -> None:
     assert first[1].settings == draw_table(ranges, 3, 0)[1]
     assert first[1].score == pytest.approx(scores["01"][0], abs=1e-9)
     assert (first[2].failure, math.isnan(first[2].score)) == ("loss nan", True)
-    write_round(tmp_path / "2", "power", draw_table(ranges, 2, 1), HELD, first, ranges)
+    write_round(tmp_path / "2", "power", draw_table(ranges, 2, 1), first, ranges)
     second = extend_history(tmp_path / "2", {"00": (0.1, 0.1, ""), "01": (0.2, 0.1, "")}, ranges)
     assert str(second[:3]) == str(first)
     assert [(one.round, one.trial) for one in second[3:]] == [(2, "00"), (2, "01")]
@@ -51,10 +49,10 @@ def test_the_history_grows_by_a_round(tmp_path: Path, ranges: Ranges) -> None:
 def test_the_winner_has_no_number_and_the_whole_history(tmp_path: Path, ranges: Ranges) -> None:
     scores = write_first(tmp_path / "1", ranges)
     history = extend_history(tmp_path / "1", scores, ranges)
-    write_winner(tmp_path / "winner", "power", HELD, history, ranges)
+    write_winner(tmp_path / "winner", "power", history, ranges)
     best = max(scores, key=lambda trial: scores[trial][0])
     content = json.loads((tmp_path / "winner" / "winner.json").read_text())
-    settings = {**HELD, **draw_table(ranges, 3, 0)[int(best)]}
+    settings = draw_table(ranges, 3, 0)[int(best)]
     assert content == {"geometry": "power", "settings": settings}
     assert read_history(tmp_path / "winner" / "history.csv", ranges) == history
 

@@ -27,7 +27,7 @@ def adopt_winner(path: Path, tuned: Tuned, dataset: Dataset, settings: Mapping[s
     """
     merged: dict[str, Any] = read_yaml(path)
     overlays: tuple[Mapping[str, Any], ...]
-    overlays = {"dataset": dataset}, tuned.own[dataset], nest(settings)
+    overlays = {"dataset": dataset, "relevance": "class"}, tuned.own[dataset], nest(settings)
     for overlay in overlays:
         merged = lay_over(merged, overlay)
     # whole sections, so that none is taken for one of another kind

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from geomix.config.base import Dataset
 from geomix.config.stages import FrontParams
 from geomix.files import read_json
 from geomix.report.calibration import calibrated
@@ -52,7 +53,7 @@ def build_front(
     return {"README.md": page}
 
 
-def find_command(params: FrontParams, dataset: str) -> str:
+def find_command(params: FrontParams, dataset: Dataset) -> str:
     """Return the target of the Makefile that tunes on a data set."""
     if dataset == params.dataset:
         return "tune"
