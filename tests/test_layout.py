@@ -48,6 +48,7 @@ ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"losses", "network", "retrieval"},
     {"negatives", "regularisers", "datasets"},
     {"download", "preprocess", "train", "tune", "evaluate", "report"},
+    {"analyze"},  # takes from evaluate how cells are read, and how negatives are weighed
 )
 
 

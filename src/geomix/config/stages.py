@@ -113,6 +113,20 @@ class StudyParams(Section):
     systems: Systems
 
 
+class AnalyzeParams(Section):
+    """Whose embeddings are analyzed, and in batches of which shape."""
+
+    study: dict[Name, Study]
+    batch: Batch
+
+
+class NegativesPageParams(AnalyzeParams):
+    """What the page of negatives says of its cells, and how many anchors it shows."""
+
+    geometry: dict[Name, Geometry]
+    report: Report
+
+
 class TuneParams(StudyParams):
     """What is tuned, and what chooses."""
 

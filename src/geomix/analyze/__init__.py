@@ -1,0 +1,1 @@
+"""What stored embeddings say of geometries: negatives, radii, hierarchy. Nothing is trained."""
