@@ -101,7 +101,13 @@ DATA = {
     for stage in ("download", "preprocess")
     for dataset in ("glyphs", "tree", "grid")
 }
-STAGES = {"check", "page_control", "report"} | TRAINED | PAGES | EVALUATED | DATA
+STAGES = (
+    {"check", "analyze", "page_negatives", "page_control", "report"}
+    | TRAINED
+    | PAGES
+    | EVALUATED
+    | DATA
+)
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

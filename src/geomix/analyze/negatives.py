@@ -76,7 +76,6 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
     _write(folder, "weights", list(weigh_cells(trained, batches, target)))
     rankings = dict(rank_cells(trained, asked))
     _write(folder, "overlap", [*compare_cells(rankings), *compare_views(trained, asked, rankings)])
-    chosen = {setting.geometry: setting for setting in trained.chosen_settings()}
     hardest = {
         f"{key.geometry}/{key.seed}": rows[asked.items[one.hardest]]
         for key, one in rankings.items()
@@ -101,7 +100,8 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
             "items": len(asked.items),
             "ranked": len(range(len(asked.items))[asked.thinned]),
             "listed": int(next(iter(rankings.values())).hardest.shape[1]),
-            "chosen": {name: dict(setting.values) for name, setting in chosen.items()},
+            "chosen": {one.geometry: dict(one.values) for one in trained.chosen_settings()},
+            "machines": trained.machines(),
         },
     )
 

@@ -12,6 +12,7 @@ from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.evaluate.cells import Cell, read_cell, read_points
 from geomix.evaluate.score import find_task
+from geomix.files import read_json
 from geomix.geometry.geometry import Geometry
 
 TUNED = "tau"  # the study whose values validation chose
@@ -75,6 +76,17 @@ class Trained:
                 expected = f"expected {setting.geometry}: run evaluate again"
                 raise InputError(f"chosen.json: {found}, {expected}")
         return [one for one in settings if one.values == self.chosen[one.geometry]]
+
+    def machines(self) -> list[dict[str, str]]:
+        """Return what the cells were trained with, each machine once."""
+        found: list[dict[str, str]] = []
+        for study in self.runs:
+            for setting in self.settings(study):
+                for place in setting.places.values():
+                    machine = read_json(self.runs[study] / place / "geometry.json")["machine"]
+                    if machine not in found:
+                        found.append(machine)
+        return found
 
     def read(self, setting: Setting, seed: int) -> Cell:
         """Read a cell."""

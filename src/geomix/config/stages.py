@@ -120,9 +120,10 @@ class AnalyzeParams(Section):
     batch: Batch
 
 
-class NegativesPageParams(AnalyzeParams):
+class NegativesPageParams(Section):
     """What the page of negatives says of its cells, and how many anchors it shows."""
 
+    study: dict[Name, Study]
     geometry: dict[Name, Geometry]
     report: Report
 

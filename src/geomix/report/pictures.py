@@ -87,10 +87,15 @@ def draw_neighbours(
     for axis in axes.flat:
         axis.axis("off")
     for number, (line, (query, label)) in enumerate(zip(axes, queries, strict=True)):
-        _show(line[0], query, label)
+        show_picture(line[0], query, label)
         for group, name in enumerate(names):
             for place, (image, found) in enumerate(neighbours[name][number]):
-                _show(line[2 + group * (count + 1) + place], image, found, wrong=found != label)
+                show_picture(
+                    line[2 + group * (count + 1) + place],
+                    image,
+                    found,
+                    mark="" if found == label else "✗",
+                )
     axes[0, 0].set_title("query", fontsize=9, pad=8)
     for group, name in enumerate(names):
         axes[0, 2 + group * (count + 1) + count // 2].set_title(name, fontsize=9, pad=8)
@@ -124,7 +129,7 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
         place = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
         line[0].text(-0.35, 0.5, name, **place, fontsize=NAMED, parse_math=False)
         for axis, (image, caption) in zip(line, items, strict=False):
-            _show(axis, image, caption, width=WIDE_CELL - MARGIN)
+            show_picture(axis, image, caption, width=WIDE_CELL - MARGIN)
     return to_png(figure)
 
 
@@ -177,16 +182,25 @@ def _shorten(line: str, width: float, size: float) -> str:
     return shorter
 
 
-def _show(
-    axis: Axes, image: np.ndarray, caption: str, wrong: bool = False, width: float = CELL - MARGIN
+def show_picture(
+    axis: Axes, image: np.ndarray, caption: str, mark: str = "", width: float = CELL - MARGIN
 ) -> None:
+    """Draw an image with its caption below.
+
+    Args:
+        axis: Where.
+        image: uint8 (H, W, C).
+        caption: One line of text.
+        mark: A sign after the caption; with it the frame is thick.
+        width: Of the caption at most, in points.
+    """
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])
     grey = image.shape[2] == 1  # sides of 1 stay, so no squeeze
     axis.imshow(image[:, :, 0] if grey else image, cmap="gray", vmin=0, vmax=255)
-    text = drawable(caption.replace("\n", " ")) + ("\N{NO-BREAK SPACE}✗" if wrong else "")
+    text = drawable(caption.replace("\n", " ")) + (f"\N{NO-BREAK SPACE}{mark}" if mark else "")
     lines, size = fit_caption(text, width)
     axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
     for spine in axis.spines.values():
-        spine.set(linewidth=2.4 if wrong else 0.4, color="#D55E00" if wrong else "0.6")
+        spine.set(linewidth=2.4 if mark else 0.4, color="#D55E00" if mark else "0.6")

@@ -1,0 +1,123 @@
+"""The gallery of hard negatives: anchors, a positive of each, and its hardest by network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from geomix.data.packed import Packed
+from geomix.report.figures import drawable, to_png
+from geomix.report.pictures import CELL, PAD, Picture, read_pictures, show_picture
+
+SHOWN = 6  # negatives of an anchor
+ALONE = "◆"  # marks what one row alone has
+BESIDE = 2  # anchors in a line
+GAP = 0.4  # between groups of pictures, in widths of one
+LINE = 0.72  # inches of a row of pictures
+NAMES = 1.45  # inches of the names of rows
+
+
+@dataclass(frozen=True)
+class Block:
+    """An anchor and its hardest negatives.
+
+    Attributes:
+        anchor: Its picture.
+        positive: Another of its class.
+        rows: By network its hardest negatives, and whether no other network here has them among
+            its own.
+    """
+
+    anchor: Picture
+    positive: Picture
+    rows: Sequence[Sequence[tuple[Picture, bool]]]
+
+
+def build_blocks(
+    packed: Packed, anchors: np.ndarray, positives: np.ndarray, hardest: Sequence[np.ndarray]
+) -> list[Block]:
+    """Read the pictures of some anchors.
+
+    Args:
+        packed: The data set.
+        anchors: Rows of its table, (A,).
+        positives: Likewise, (A,).
+        hardest: For each network rows of the table, most similar first, (A, at least 1).
+    """
+    labels = packed.samples["label"].to_numpy()
+
+    def picture(rows: np.ndarray) -> list[tuple[np.ndarray, Any]]:
+        return list(zip(read_pictures(packed, rows), labels[rows], strict=True))
+
+    listed = [rows[:, :SHOWN] for rows in hardest]
+    blocks = []
+    for at, (anchor, positive) in enumerate(zip(picture(anchors), picture(positives), strict=True)):
+        rows = []
+        for number, one in enumerate(listed):
+            others = np.concatenate([other[at] for other in listed[:number] + listed[number + 1 :]])
+            rows.append(list(zip(picture(one[at]), ~np.isin(one[at], others), strict=True)))
+        blocks.append(Block(anchor, positive, rows))
+    return blocks
+
+
+def draw_hardest(names: Sequence[str], blocks: Sequence[Block]) -> bytes:
+    """Draw anchors two in a line, each with a row of negatives for each network.
+
+    A negative that one row alone has is framed and marked.
+
+    Args:
+        names: Of the networks.
+        blocks: At least one; of some networks more than one line.
+
+    Returns:
+        A PNG.
+    """
+    lines = -(-len(blocks) // BESIDE)
+    columns = min(BESIDE, len(blocks))
+    widths = [1, 1, GAP, *[1] * SHOWN]
+    one = len(widths)
+    every = [*widths, *(width for _ in range(columns - 1) for width in (GAP, *widths))]
+    figure, axes = plt.subplots(
+        lines * len(names),
+        len(every),
+        figsize=(NAMES + CELL / 72 * sum(every), LINE * lines * len(names) + 0.4),
+        width_ratios=every,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0, h_pad=0.02),
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, block in enumerate(blocks):
+        start = number % BESIDE * (one + 1)
+        top = number // BESIDE * len(names)
+        _draw_block(axes[top : top + len(names), start : start + one], block, number < BESIDE)
+        if not start:
+            for line, name in zip(axes[top:], names, strict=False):
+                _name_row(line[0], name)
+    return to_png(figure)
+
+
+def _draw_block(axes: np.ndarray, block: Block, headed: bool) -> None:
+    """Draw an anchor, its positive and its negatives into axes (rows, columns)."""
+    show_picture(axes[0, 0], *block.anchor)
+    show_picture(axes[0, 1], *block.positive)
+    for line, row in zip(axes, block.rows, strict=True):
+        for axis, (picture, alone) in zip(line[3:], row, strict=False):
+            show_picture(axis, *picture, mark=ALONE if alone else "")
+    if headed:
+        titles = {0: "anchor", 1: "positive", 3 + SHOWN // 2: "hardest negatives, hardest first"}
+        for column, title in titles.items():
+            place = "right" if column == 3 + SHOWN // 2 else "center"
+            axes[0, column].set_title(
+                title, fontsize=9, pad=8, loc="center" if column < 3 else place
+            )
+
+
+def _name_row(axis: Axes, name: str) -> None:
+    """Write the name of a row to its left."""
+    place = {"transform": axis.transAxes, "ha": "right", "va": "center"}
+    axis.text(-0.25, 0.5, drawable(name), **place, fontsize=9, parse_math=False)
