@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geomix.data.packed import Packed
 from geomix.report.figures import drawable, to_png
 from geomix.report.pictures import CELL, PAD, Picture, read_pictures, show_picture
 
+TITLES = ("anchor", "positive", "", "hardest", "2nd", "3rd", "4th", "5th", "6th")  # of columns
 SHOWN = 6  # negatives of an anchor
 ALONE = "◆"  # marks what one row alone has
 BESIDE = 2  # anchors in a line
 GAP = 0.4  # between groups of pictures, in widths of one
-LINE = 0.72  # inches of a row of pictures
+LINE = 0.66  # inches of a row of pictures
+HEAD = 0.3  # inches of the headings
 NAMES = 1.45  # inches of the names of rows
 
 
@@ -71,53 +72,43 @@ def draw_hardest(names: Sequence[str], blocks: Sequence[Block]) -> bytes:
 
     Args:
         names: Of the networks.
-        blocks: At least one; of some networks more than one line.
+        blocks: At least one.
 
     Returns:
         A PNG.
     """
-    lines = -(-len(blocks) // BESIDE)
     columns = min(BESIDE, len(blocks))
-    widths = [1, 1, GAP, *[1] * SHOWN]
-    one = len(widths)
-    every = [*widths, *(width for _ in range(columns - 1) for width in (GAP, *widths))]
+    lines = -(-len(blocks) // BESIDE)
+    group = [1, 1, GAP, *[1] * SHOWN]
+    widths = [*group, *(width for _ in range(columns - 1) for width in (GAP, *group))]
+    heights = [*[1] * len(names), GAP] * lines
     figure, axes = plt.subplots(
-        lines * len(names),
-        len(every),
-        figsize=(NAMES + CELL / 72 * sum(every), LINE * lines * len(names) + 0.4),
-        width_ratios=every,
+        len(heights),
+        len(widths),
+        figsize=(NAMES + CELL / 72 * sum(widths), LINE * sum(heights) + HEAD),
+        width_ratios=widths,
+        height_ratios=heights,
         squeeze=False,
-        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0, h_pad=0.02),
+        layout=ConstrainedLayoutEngine(w_pad=PAD, wspace=0, h_pad=PAD, hspace=0),
     )
     for axis in axes.flat:
         axis.axis("off")
     for number, block in enumerate(blocks):
-        start = number % BESIDE * (one + 1)
-        top = number // BESIDE * len(names)
-        _draw_block(axes[top : top + len(names), start : start + one], block, number < BESIDE)
-        if not start:
-            for line, name in zip(axes[top:], names, strict=False):
-                _name_row(line[0], name)
+        line, column = divmod(number, BESIDE)
+        top, left = line * (len(names) + 1), column * (len(group) + 1)
+        _draw_block(axes[top : top + len(names), left : left + len(group)], block)
+        for place, title in enumerate(TITLES if not line else ()):
+            axes[0, left + place].set_title(title, fontsize=8, pad=5)
+        for axis, name in zip(axes[top:, 0], names if not column else (), strict=False):
+            beside = {"transform": axis.transAxes, "ha": "right", "va": "center"}
+            axis.text(-0.25, 0.5, drawable(name), **beside, fontsize=9, parse_math=False)
     return to_png(figure)
 
 
-def _draw_block(axes: np.ndarray, block: Block, headed: bool) -> None:
+def _draw_block(axes: np.ndarray, block: Block) -> None:
     """Draw an anchor, its positive and its negatives into axes (rows, columns)."""
     show_picture(axes[0, 0], *block.anchor)
     show_picture(axes[0, 1], *block.positive)
     for line, row in zip(axes, block.rows, strict=True):
         for axis, (picture, alone) in zip(line[3:], row, strict=False):
             show_picture(axis, *picture, mark=ALONE if alone else "")
-    if headed:
-        titles = {0: "anchor", 1: "positive", 3 + SHOWN // 2: "hardest negatives, hardest first"}
-        for column, title in titles.items():
-            place = "right" if column == 3 + SHOWN // 2 else "center"
-            axes[0, column].set_title(
-                title, fontsize=9, pad=8, loc="center" if column < 3 else place
-            )
-
-
-def _name_row(axis: Axes, name: str) -> None:
-    """Write the name of a row to its left."""
-    place = {"transform": axis.transAxes, "ha": "right", "va": "center"}
-    axis.text(-0.25, 0.5, drawable(name), **place, fontsize=9, parse_math=False)

@@ -88,6 +88,8 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
         ),
         pairs=pairs,
         compared=compare_others(found.overlaps),
+        alone=compare_curvature(found.overlaps, roles),
+        range=find_range(found.weights, roles.reference),
         statements=statements,
         viewed=viewed,
         tables={
@@ -135,6 +137,20 @@ def compare_others(overlaps: Overlaps) -> list[Overlap]:
     return [overlaps.compare(COMPARED, names[0], name) for name in names[1:]]
 
 
+def compare_curvature(overlaps: Overlaps, roles: Roles) -> Overlap | None:
+    """Compare the curved geometry with the flat one in study compare, if both are in it."""
+    pair = [roles.control, roles.curved]
+    if not set(pair) <= set(overlaps.geometries(COMPARED)):
+        return None
+    return overlaps.compare(COMPARED, str(roles.control), roles.curved)
+
+
+def find_range(weights: Weights, geometry: str) -> tuple[float, float]:
+    """Return the least and the largest p of the hardest negative over temperatures."""
+    means = weights.rows("trained", trained=geometry).groupby("tau")["hardest"].mean()
+    return float(means.min()), float(means.max())
+
+
 def draw_overlaps(overlaps: Overlaps) -> bytes:
     """Draw what networks share of the hardest negatives; two seeds of one on the diagonal.
 
@@ -146,7 +162,7 @@ def draw_overlaps(overlaps: Overlaps) -> bytes:
     figure, panels = plt.subplots(
         1,
         len(studies),
-        figsize=(0.56 * sum(counts) + 2.2 * len(studies), 0.42 * max(counts) + 1.8),
+        figsize=(0.44 * sum(counts) + 1.6 * len(studies), 0.42 * max(counts) + 1.2),
         width_ratios=counts,
         squeeze=False,
         layout="constrained",
@@ -165,7 +181,8 @@ def draw_overlaps(overlaps: Overlaps) -> bytes:
 def _draw_map(panel: Axes, values: np.ndarray, names: list[str]) -> None:
     """Draw a map of percentages with a frame around its diagonal."""
     low, high = np.nanmin(values), np.nanmax(values)
-    panel.imshow(values, vmin=low, vmax=high, cmap="cividis", aspect="auto")
+    panel.imshow(values, vmin=low, vmax=high, cmap="cividis")
+    panel.set_anchor("N")
     for (row, column), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else f"{value:.0f}"
         color = "white" if value < (low + high) / 2 else "black"

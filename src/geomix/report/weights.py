@@ -37,31 +37,42 @@ class Statement:
 
     Attributes:
         measure: hardest or pull.
-        text: What is said, and under which condition.
+        where: Under which condition it is tested.
+        same_tau: Whether that is one temperature for all.
         values: By geometry, as shown.
         gaps: Of the curved geometry minus each other.
         write: A difference for people.
     """
 
     measure: str
-    text: str
+    where: str
+    same_tau: bool
     values: dict[str, str]
     gaps: dict[str, Gap]
     write: Callable[[Gap], str]
 
     @property
+    def text(self) -> str:
+        """What is said, and under which condition."""
+        return f"{LARGER if self.measure == 'hardest' else STRONGER}, {self.where}"
+
+    @property
+    def larger(self) -> bool:
+        """Whether it holds against the reference."""
+        return next(iter(self.gaps.values())).low > 0
+
+    @property
     def verdict(self) -> str:
         """Whether it holds, and whether it holds of curvature."""
-        first, *controls = self.gaps.values()
+        first = next(iter(self.gaps.values()))
         if first.seeds < 2:
             return "one seed, not tested"
         if first.high < 0:
             return "no, it is smaller"
         if first.low <= 0:
             return "not decided"
-        return (
-            "yes, and not for flat" if all(one.low > 0 for one in controls) else "yes, for flat too"
-        )
+        short = [name for name, gap in self.gaps.items() if gap.low <= 0]
+        return f"yes, but not against {short[0]}" if short else "yes"
 
 
 class Weights:
@@ -130,7 +141,8 @@ class Weights:
         show = percent if shares else figures
         return Statement(
             measure,
-            f"{LARGER if shares else STRONGER}, {where}",
+            where,
+            len({float(one["tau"].iloc[0]) for one in rows.values()}) == 1,
             {name: show(float(rows[name][measure].mean())) for name in (roles.curved, *others)},
             {name: self.compare(measure, rows[roles.curved], rows[name]) for name in others},
             _points if shares else _plain,
