@@ -30,7 +30,7 @@ def main() -> None:
     study = find_study(load(StudyParams), given.study)
     if not isinstance(study, Study):
         raise InputError(f"command line: --study: found {given.study}, expected study.<name>")
-    params = load(PageParams, study.pinned, own=given.own)
+    params = load(PageParams, study.base, own=given.own)
     if params.task == "distances":
         expected = "one of classes or lineages (python -m stages.page_control reports distances)"
         raise InputError(f"command line: --study: found {given.study}, expected {expected}")

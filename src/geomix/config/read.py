@@ -158,9 +158,13 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     mistakes = _search_values(raw, params)
     for name, study in list_studies(params).items():
         varied = [(key, value) for key, values in study.axes.items() for value in values]
+        whole = {key: values[0] for key, values in study.axes.items()} | study.fixed
         for section, settings in (("over", varied), ("pinned", list(study.fixed.items()))):
             for key, value in settings:
-                found = _parse(lay_over(raw, nest({key: value})))[1]
+                # a section of another kind is whole only with what the study says of it elsewhere
+                root = key.split(".")[0]
+                beside = {k: v for k, v in whole.items() if k.split(".")[0] == root}
+                found = _parse(lay_over(raw, nest(beside | {key: value})))[1]
                 mistakes |= {f"{name}.{section}.{key}": what for what in list(found.values())[:1]}
     for section, sets in list_own(params).items():
         for name, own in sets.items():

@@ -161,6 +161,16 @@ class Study(Evaluated):
         """What is pinned: dotted keys with their values."""
         return flatten(self.pinned)
 
+    @property
+    def base(self) -> dict[str, Any]:
+        """What is pinned, nested; with the first value of a key that varies beside pinned ones.
+
+        A rule that is pinned is no whole section without its number that varies.
+        """
+        pinned = {key.split(".")[0] for key in self.fixed}
+        beside = {k: values[0] for k, values in self.axes.items() if k.split(".")[0] in pinned}
+        return nest(beside | self.fixed)
+
     def cells(self, settled: Path | None = None) -> list[str]:
         """Return the places of all cells, such as euclidean-0.1-0-2/0, as DVC names its matrix."""
         return [place for *_, setting in self.settings() for place in self.run.places(setting)]

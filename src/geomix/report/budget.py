@@ -30,7 +30,7 @@ def find_budget(
 
     Returns:
         `cells`, `epochs`, `images` of train, `steps` of the optimiser; the `batch`, all samples or
-        drawn by the task: class or lineage; `classes`, or leaves of a tree, in a batch and
+        drawn by the task, class or lineage, or hidden: two views of single images; `classes`, or leaves of a tree, in a batch and
         `views`, images of each of these, `backbone`, its `shape`, and its weights at the `start`;
         or nothing.
     """
@@ -44,13 +44,15 @@ def find_budget(
     images, classes, views = len(packed.rows("train")), read("batch.classes"), read("batch.images")
     shape = {key: read(f"backbone.{key}") for key in SHAPE}
     whole = settings.task != "class" and images <= WHOLE
+    hidden = read("labels") == "hidden"
+    taken = classes * views // (2 if hidden else 1)  # images of a batch
     fresh = not read("backbone.pretrained") and read("backbone.checkpoint") is None
     return {
         "cells": cells,
         "epochs": read("epochs"),
         "images": images,
-        "steps": read("epochs") * (1 if whole else max(1, images // (classes * views))),
-        "batch": "all" if whole else settings.task,
+        "steps": read("epochs") * (1 if whole else max(1, images // taken)),
+        "batch": "all" if whole else "hidden" if hidden else settings.task,
         "classes": classes,
         "views": views,
         "backbone": read("backbone.name"),

@@ -11,6 +11,7 @@ from geomix.config.studies import Study
 from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, Packed, open_packed
 from geomix.report.budget import find_budget
+from geomix.report.collisions import list_collisions
 from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.figures import find_stand_ins
 from geomix.report.findings import Findings, Row, find
@@ -74,6 +75,7 @@ def build_page(
         seed=seed,
         budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
         tuned=isinstance(study, Tuning),
+        collisions=list_collisions(study, packed, params.labels),
         origin=origin,
     )
     files = {
