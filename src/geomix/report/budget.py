@@ -29,10 +29,10 @@ def find_budget(
         pinned: Settings of the study by dotted key, over the others.
 
     Returns:
-        `cells`, `epochs`, `images` of train, `steps` of the optimiser; the `batch`, all samples or
-        drawn by the task, class or lineage, or hidden: two views of single images; `classes`, or leaves of a tree, in a batch and
-        `views`, images of each of these, `backbone`, its `shape`, and its weights at the `start`;
-        or nothing.
+        `cells`, `epochs`, `images` of train, `steps` of the optimiser; the `batch`: all samples,
+        drawn by the task, class or lineage, or hidden, two views of single samples; `classes`, or
+        leaves of a tree, in a batch and `views`, images of each of these; `backbone`, its `shape`,
+        and its weights at the `start`; or nothing.
     """
     if any(axis.partition(".")[0] in SECTIONS for axis in axes):
         return None
