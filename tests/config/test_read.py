@@ -313,3 +313,16 @@ def test_validation_needs_no_torch(root: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=root, env={"PYTHONPATH": str(root / "src")}
     )
+
+
+def test_a_rule_may_be_pinned_while_its_number_varies(raw: dict[str, Any]) -> None:
+    counted = raw["further"]["negatives_count"]
+    assert set(validate(raw).further["negatives_count"].axes) == {"negatives.count"}
+    counted["over"] = {"negatives": {"count": [1, 0]}}
+    with pytest.raises(InputError, match="negatives_count.over.negatives.count: found 0, expected"):
+        validate(raw)
+    counted["over"] = {"tau": [1]}
+    with pytest.raises(
+        InputError, match=r"pinned\.negatives\.rule: found nothing, expected a valu"
+    ):
+        validate(raw)

@@ -89,3 +89,9 @@ def test_the_settings_of_a_study_are_its_cells_without_seeds() -> None:
     found = list(study(over={"tau": [0.1, 1], "optim": {"learning_rate": [0.001]}}).settings())
     assert found[1] == ("flat", {"tau": 1, "optim.learning_rate": 0.001}, "flat-1-0.001")
     assert len(found) == 4
+
+
+def test_what_is_pinned_is_whole_with_what_varies_beside_it() -> None:
+    over = {"negatives": {"count": [4, 8]}, "head": {"outputs": [2, 3]}}
+    found = study(over=over, pinned={"negatives": {"rule": "limited"}, "tau": 1})
+    assert found.base == {"negatives": {"count": 4, "rule": "limited"}, "tau": 1}

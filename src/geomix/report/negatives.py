@@ -180,7 +180,8 @@ def draw_overlaps(overlaps: Overlaps) -> bytes:
 
 def _draw_map(panel: Axes, values: np.ndarray, names: list[str]) -> None:
     """Draw a map of percentages with a frame around its diagonal."""
-    low, high = np.nanmin(values), np.nanmax(values)
+    known = values[~np.isnan(values)]  # of one seed, nothing
+    low, high = (known.min(), known.max()) if len(known) else (0, 1)
     panel.imshow(values, vmin=low, vmax=high, cmap="cividis")
     panel.set_anchor("N")
     for (row, column), value in np.ndenumerate(values):
