@@ -194,3 +194,17 @@ def test_small_splits_give_smaller_batches_or_none(
     sizes: list[int], shape: tuple[int, int, int]
 ) -> None:
     assert draw_batches(np.repeat(np.arange(len(sizes)), sizes), 32, 4, 0).shape == shape
+
+
+def test_slopes_of_published_settings_differ() -> None:
+    """At cosine 0.5: Sph-ViT 10, Hyp-ViT 22.5, HypMix 50.4."""
+    vectors = torch.tensor([[6.0, 0], [3.0, math.sqrt(27)]]).double()
+    cosine_space, fed = Sphere(), Ball(0.1, 1.0, 2.3, normalize=True)
+    published = {
+        10.0: Geometry([cosine_space], [1.0], 0.1),
+        22.5: Geometry([Ball(0.1, 1.0, 2.3)], [1.0], 0.2),
+        50.4: Geometry([cosine_space, fed], [1 / 0.05, 3 / 0.2], 1.0),
+    }
+    for slope, geometry in published.items():
+        found = cosine_slopes(geometry, geometry.place(vectors))[0, 1] / geometry.tau
+        assert float(found) == pytest.approx(slope, rel=5e-3)
