@@ -1,6 +1,6 @@
 # make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on others.
 # make lineage: the same on hierarchies. make adopt GEOMETRY=dot: a winner's settings into params.yaml.
-# make further: tau with curvature, dimensions. make kernel: photographs. make systems: the literature's systems.
+# make further: tau with curvature, dimensions, number of negatives. make kernel: photographs. make systems: the literature's systems.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
