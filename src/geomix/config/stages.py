@@ -128,6 +128,12 @@ class NegativesPageParams(Section):
     report: Report
 
 
+class GeometryPageParams(Section):
+    """What the page of the shape of embeddings is about."""
+
+    geometry: dict[Name, Geometry]
+
+
 class TuneParams(StudyParams):
     """What is tuned, and what chooses."""
 
