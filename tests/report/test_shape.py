@@ -1,6 +1,7 @@
 """The page of shape: its first sentence counts what its tables hold."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,23 @@ CHOSEN = {name: {"tau": 0.2} for name in GEOMETRIES}
 FILES = ["README.md", "delta.png", "disk.png", "radii.png", "shape.csv"]
 
 
+@pytest.fixture(scope="module")
+def kept_analysis(
+    tmp_path_factory: pytest.TempPathFactory, kept_results: Path, kept_packed: Path
+) -> Path:
+    """Return the folder of the analysis of two studies, which all tests share."""
+    runs = {name: kept_results.parent / "runs" / name for name in ("compare", "tau")}
+    folder = tmp_path_factory.mktemp("analysis")
+    analyze_shape(Trained(open_packed(kept_packed), STUDIES, runs, CHOSEN), folder)
+    return folder
+
+
 @pytest.fixture
-def folders(results: Path, kept_results: Path, kept_packed: Path) -> tuple[Path, dict[str, Path]]:
-    """Return the folder of the analysis, and those of the results of two studies."""
-    studies = {name: results / name for name in ("compare", "tau")}
+def folders(kept_analysis: Path, results: Path) -> tuple[Path, dict[str, Path]]:
+    """Return a copy of the analysis, and the folders of the results of both studies."""
     write_json(results / "tau" / "chosen.json", CHOSEN)
-    runs = {name: kept_results.parent / "runs" / name for name in studies}
-    analysis = results / "analysis"
-    analysis.mkdir()
-    analyze_shape(Trained(open_packed(kept_packed), STUDIES, runs, CHOSEN), analysis)
-    return analysis, studies
+    analysis = shutil.copytree(kept_analysis, results / "analysis")
+    return Path(analysis), {name: results / name for name in ("compare", "tau")}
 
 
 def test_the_page_says_what_its_table_holds(

@@ -19,10 +19,6 @@ import torch
 from geomix.analyze.metric import own_distances
 from geomix.geometry.geometry import Geometry
 
-# Relative delta of the Poincare disk, as measured by Khrulkov et al. 2020 (arXiv:1904.02239), eq. 5
-DISK = 0.144
-EXACT = 1e-9  # relative delta below which rounding alone keeps a metric from that of a tree
-
 
 class Delta(NamedTuple):
     """How far a metric is from that of a tree.
@@ -39,16 +35,6 @@ class Delta(NamedTuple):
     def relative(self) -> float:
         """2 delta / diameter, in [0, 1]; 0 in a tree, NaN where all points are one."""
         return 2 * self.delta / self.diameter if self.diameter else math.nan
-
-    @property
-    def curvature(self) -> float:
-        """The curvature c > 0 that a ball of diameter 1 would need: (0.144 / relative)^2.
-
-        A rule of thumb: infinite in a tree.
-        """
-        if self.relative < EXACT:
-            return math.inf
-        return (DISK / self.relative) ** 2
 
 
 def four_point_delta(distances: np.ndarray) -> Delta:

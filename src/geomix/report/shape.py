@@ -17,11 +17,11 @@ from geomix.report.disks import THUMBNAILS, draw_disk
 from geomix.report.figures import find_stand_ins
 from geomix.report.kinds import add_kinds, mark_curved
 from geomix.report.render import describe_origin, render
-from geomix.report.results import list_settings, over_seeds, own, read_results
+from geomix.report.results import Results, list_settings, over_seeds, own, read_metrics
 from geomix.report.shapes import draw_deltas, draw_radii
 from geomix.report.text import settings
 
-DISK = 0.144  # relative delta of the Poincare disk (Khrulkov et al. 2020, eq. 5)
+DISK = 0.144  # relative delta of the Poincare disk (Khrulkov et al. 2020, arXiv:1904.02239, eq. 5)
 EXACT = 1e-9  # relative delta below which rounding alone keeps a metric from that of a tree
 CHOSEN = "tau"  # the study whose rows are those that validation chose
 KEYS = ["study", "geometry"]
@@ -221,7 +221,10 @@ def build_shape(
         Content by file name.
     """
     packed = open_packed(data)
-    results = {name: read_results(folder) for name, folder in studies.items()}
+    results = {
+        name: Results(read_metrics(folder), {}, read_json(folder / "machine.json"))
+        for name, folder in studies.items()
+    }
     parts = []
     for name, found in results.items():
         chosen = read_json(studies[name] / "chosen.json") if name == CHOSEN else None
