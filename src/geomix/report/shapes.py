@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from geomix.report.figures import look_of, to_png
 
 COLUMNS = 3  # of panels
-SEEDS = ("-", "--", ":", "-.")  # lines of seeds
+SEEDS: tuple[Any, ...] = ("-", "--", ":", "-.")  # lines of seeds
 KINDS = {  # by column: name, marker, and how far below the row it is drawn
     "relative_delta": ("embedding", "o", 0.0),
     "relative_delta_gaussian": ("Gaussian points of the same covariance", "s", 0.22),
@@ -61,8 +61,9 @@ def draw_radii(
     for panel in panels[:, 0]:
         panel.set_ylabel("% of samples in a bin", fontsize=9)
     figure.supxlabel("radius of a point: the norm of its tangent vector at the origin", fontsize=9)
-    place = {"loc": "outside upper center", "ncols": len(lines), "fontsize": 9}
-    figure.legend(lines.values(), lines.keys(), **place)
+    handles, labels = list(lines.values()), list(lines)
+    place: dict[str, Any] = {"loc": "outside upper center", "ncols": len(lines), "fontsize": 9}
+    figure.legend(handles, labels, **place)
     return to_png(figure)
 
 
