@@ -35,7 +35,7 @@ def test_ambiguity_is_the_share_of_other_classes_among_neighbours() -> None:
     labels = np.arange(40) % 4
     rows = np.arange(1, 40, 3)
     found = measure_ambiguity(features, labels, rows, neighbours=7)
-    expected = [ambiguity_by_definition(features, labels, row, 7) for row in rows]
+    expected = [ambiguity_by_definition(features, labels, int(row), 7) for row in rows]
     assert found.tolist() == pytest.approx(expected)
     assert len(set(expected)) > 1
 
@@ -79,9 +79,9 @@ def test_samples_of_a_cluster_are_not_independent() -> None:
     radii = random.normal(size=20)
     values = radii + random.normal(size=20)
     apart = correlate_ranks(radii[None], values[None], np.arange(20), draw())
-    copies = [np.repeat(side, 12)[None] for side in (radii, values)]
-    together = correlate_ranks(*copies, np.repeat(np.arange(20), 12), draw())
-    blind = correlate_ranks(*copies, np.arange(240), draw())
+    a, b = (np.repeat(side, 12)[None] for side in (radii, values))
+    together = correlate_ranks(a, b, np.repeat(np.arange(20), 12), draw())
+    blind = correlate_ranks(a, b, np.arange(240), draw())
     assert together.mean == pytest.approx(apart.mean)
     assert together.high - together.low == pytest.approx(apart.high - apart.low)
     assert blind.high - blind.low < 0.5 * (together.high - together.low)

@@ -144,7 +144,9 @@ def read_shape(analysis: Path, acted: pd.DataFrame) -> Shape:
         InputError: If a file is missing.
     """
     return Shape(
-        *(read_table(analysis / f"{name}.csv") for name in ("shape", "radii", "correlations")),
+        cells=read_table(analysis / "shape.csv"),
+        bins=read_table(analysis / "radii.csv"),
+        correlations=read_table(analysis / "correlations.csv"),
         disk=read_table(analysis / "disk.csv"),
         sampled=read_json(analysis / "shape.json"),
         acted=acted,
