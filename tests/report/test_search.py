@@ -75,8 +75,10 @@ def test_the_first_sentence_names_the_best_and_counts_edges_in_at_most_30_words(
     files: dict[str, bytes],
 ) -> None:
     answer = files["README.md"].decode().splitlines()[2]
-    assert answer.startswith("**On patterns, power scores highest on val after 6 trials of each")
-    assert "40.0 % MAP@R; 1 winner lies at an edge" in answer
+    assert answer.startswith(
+        "**On patterns, power scores highest on val: 40.0 % MAP@R after 6 trials"
+    )
+    assert "no other within one standard error; 1 winner lies at an edge" in answer
     assert len(answer.split()) <= 30
 
 

@@ -56,7 +56,7 @@ def test_the_page_says_what_its_table_holds(
     lower = table["relative_delta"] < table["relative_delta_gaussian"]
     count = lower.groupby([table["study"], table["geometry"]]).all().sum()
     words = {0: "no ball is", 1: "1 of 4 balls is"}.get(count, f"{count} of 4 balls are")
-    assert f"{words} reliably more tree-like than random points" in first
+    assert f"{words} more tree-like than Gaussian points" in first
     assert "hybrid (tau 0.2)" in page
     assert max(line.count("|") for line in page.split("\n")) <= 8
     assert not re.search(r"\bnan\b|None|\{", page)

@@ -39,6 +39,7 @@ def draw_curves(found: Findings) -> bytes:
     """
     axis, names = found.axes[0], list(found.chosen)
     figure, panels = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained", sharex=True)
+    figure.get_layout_engine().set(w_pad=0.12)  # type: ignore[union-attr, call-arg]
     places, shift = _place_values(panels[0], list(found.summaries["test"][axis].unique()), found)
     for panel, (title, table) in zip(panels, _tabulate(found).items(), strict=True):
         for geometry, rows in table.groupby("geometry", sort=False):

@@ -20,14 +20,21 @@ LOOKS: dict[str, tuple[str, str, Any]] = {
     "hyperbolic": ("#0072B2", "^", "-."),
     "hybrid": ("#CC79A7", "D", ":"),
     "hyperbolic_learned": ("#009E73", "v", (0, (5, 1, 1, 1, 1, 1))),
+    "flat_free": ("#D55E00", "P", "-"),
+    "hyperbolic_free": ("#56B4E9", "X", "--"),
+    "dot": ("#999933", "*", "-."),
+    "chord": ("#8B4513", ">", (0, (5, 1, 1, 1, 1, 1))),
+    "power": ("#666666", "<", ":"),
+    "hybrid_flat": ("#332288", "p", "-"),
+    "hybrid_free": ("#AA4499", "h", "--"),
 }
 SPARE_LOOKS: tuple[tuple[str, str, Any], ...] = (
-    ("#D55E00", "P", "-"),
-    ("#56B4E9", "X", "--"),
-    ("#999933", "*", "-."),
-    ("#666666", "<", ":"),
-    ("#8B4513", ">", (0, (5, 1, 1, 1, 1, 1))),
-    ("#332288", "p", "-"),
+    ("#117733", "d", "-"),
+    ("#CC6677", "H", "--"),
+    ("#888800", "8", "-."),
+    ("#4477AA", "x", ":"),
+    ("#AA3377", "+", (0, (5, 1, 1, 1, 1, 1))),
+    ("#222255", "1", "-"),
 )
 PIXELS_PER_INCH = 120
 # Fonts for what the default one lacks, where a machine has them; the first that can takes part.

@@ -15,13 +15,14 @@ NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
 OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
 
 
-def draw_gaps(found: Sequence[Judgement], margin: float) -> bytes:
+def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """Draw gaps with their intervals in points, a panel for each task.
 
     A question has a line for its name and verdict, and below it a row for each control. The control
     that val chose is filled. The band is the margin on both sides of 0.
 
     Args:
+        dataset: Its name.
         found: The answers of each task.
         margin: In points.
 
@@ -41,7 +42,7 @@ def draw_gaps(found: Sequence[Judgement], margin: float) -> bytes:
         panel.set_yticks(list(ticks), list(ticks.values()))
         panel.set_ylim(-height + 0.4, 0.6)
         unit = f"difference in test {task.task.score}, points [95 % interval]"
-        panel.set(xlabel=unit, title=task.task.name)
+        panel.set(xlabel=unit, title=f"{dataset}, {task.task.name}")
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", alpha=0.25)
     _add_legend(panels[0][0])

@@ -122,6 +122,8 @@ def build_search(
         searches=searches,
         best=max(searches, key=lambda one: one.score),
         edges=[(one, place) for one in searches for place in one.edges],
+        near=count_near(searches),
+        rounds=int(max(one.trials["round"].max() for one in searches)),
         study=study,
         budget=find_budget(packed, params, trainings, flatten(study.search)),
         origin=describe_origin(
@@ -137,6 +139,14 @@ def build_search(
         "figure.png": draw_search(searches, SCORES[metric]),
         "trials.csv": write_trials(searches),
     }
+
+
+def count_near(searches: Sequence[Search]) -> str:
+    """Say how many other geometries are within one standard error of the best."""
+    best = max(searches, key=lambda one: one.score)
+    least = best.score - float(best.winner["standard_error"])
+    count = sum(one.score >= least for one in searches) - 1
+    return {0: "no other", 1: "1 other"}.get(count, f"{count} others")
 
 
 def write_trials(searches: Sequence[Search]) -> bytes:

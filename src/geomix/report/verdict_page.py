@@ -96,7 +96,7 @@ def build_verdict(
     )
     files = {"README.md": page}
     if asked:
-        files["figure.png"] = draw_gaps(found, terms.margin)
+        files["figure.png"] = draw_gaps(packed.card["dataset"], found, terms.margin)
         files["contrasts.csv"] = write_csv(list_contrasts(found))
     return VerdictPage(files, summary)
 
