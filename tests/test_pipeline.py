@@ -102,7 +102,7 @@ DATA = {
     for dataset in ("glyphs", "tree", "grid")
 }
 STAGES = (
-    {"check", "analyze", "page_negatives", "page_control", "report"}
+    {"check", "analyze", "page_negatives", "page_geometry", "page_control", "report"}
     | TRAINED
     | PAGES
     | EVALUATED
