@@ -37,14 +37,14 @@ System = tuple[str, CellParams]  # the name of a geometry, and all that is train
 def read_systems(*overlays: Mapping[str, Any]) -> dict[str, System]:
     """Return the systems of params.yaml by `<labels>/<name>`.
 
-    What validation chooses for some, a temperature, changes no work and is left out.
+    What validation chooses, such as a temperature, changes no work and is left out.
 
     Args:
         overlays: Settings laid over all others.
     """
     systems = load(SettleParams, path=PARAMS).systems
     found = {}
-    for name in systems.names:
+    for name in systems.listed:
         system = read_system(ROOT / "systems", name)
         for labels in list_labels(system):
             hidden = system.hidden if labels == "hidden" else {}

@@ -261,6 +261,18 @@ def test_trials_lie_where_the_next_round_looks_for_them() -> None:
         assert below(f"runs/{dataset}/tune_settings") == set(map("/".join, settings))
 
 
+def test_cells_of_systems_are_evaluated_where_they_are_written(tmp_path: Path) -> None:
+    params = load(StudyParams, path=ROOT / "params.yaml")
+    dataset, systems = read_yaml(ROOT / "params.yaml")["dataset"], params.systems
+    for name in systems.listed:
+        (tmp_path / "settings" / name).mkdir(parents=True)
+        (tmp_path / "settings" / name / "given.json").touch()
+    published = {cell.split("/")[0] for cell in systems.cells(tmp_path)}
+    assert published == below(f"runs/{dataset}/systems")
+    winners = {cell.split("/")[0] for cell in systems.tuned.cells(tmp_path)}
+    assert winners == below(f"runs/{dataset}/systems_winners")
+
+
 def test_every_data_set_can_be_made_by_its_flow() -> None:
     assert below("data/packed") == set(get_args(Dataset))
 

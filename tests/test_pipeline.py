@@ -44,8 +44,12 @@ TINY: dict[str, Any] = {
         "aa": {"run": {"geometries": ["flat"], "seeds": ["0-5"]}},
     },
     "systems": {
-        "run": {"seeds": ["0"]},
-        "names": ["euclidean", "euclidean_tuned", "hypvit", "infonce"],
+        "names": ["hcl_flat"],
+        "tuned": {
+            "names": ["hypvit", "hypvit_flat", "euclidean", "infonce"],
+            "table": {"trials": 2},
+            "run": {"seeds": ["10-11"]},
+        },
     },
 }
 # Sections that are replaced as a whole.
@@ -79,7 +83,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "wordnet": {"relevance": "lineage", "backbone": {"name": "mlp"}},
         },
     },
-    "systems": {"common": {"epochs": 1}},
+    "systems": {"common": {"epochs": 1}, "hidden": {}},
 }
 PARTS = {f"{dataset}-{part}" for dataset in ("tree", "grid") for part in WHOLE["control"]["parts"]}
 CONTROL = {f"control@{part}" for part in PARTS}
@@ -320,21 +324,30 @@ def test_a_half_written_lock_costs_no_training(clone: Path) -> None:
     assert read_yaml(lock) == whole
 
 
-def test_the_systems_run_and_are_compared(clone: Path) -> None:
+def test_the_systems_run_as_published_and_tuned(clone: Path) -> None:
     flow = "flows/systems/dvc.yaml"
-    names = TINY["systems"]["names"]
+    names = TINY["systems"]["tuned"]["names"]
     executed = {name.removeprefix(f"{flow}:") for name in repro(clone, flow)}
-    assert executed == {"settle", "evaluate", "page", *(f"train@{name}-0" for name in names)}
+    chains = {f"{stage}@{name}" for stage in ("trials", "choose", "winners") for name in names}
+    published = {"train@hcl_flat-0", *(f"train_tuned@{name}-0" for name in names)}
+    assert executed == {"settle", "evaluate", "page"} | chains | published
     runs = clone / "runs/glyphs"
-    assert sorted(path.name for path in (runs / "systems/hypvit-0").iterdir()) == [
-        "given",
-        "hidden",
-    ]
+    for folder in ("systems/hypvit-0", "systems_trials/hypvit", "systems_winners/hypvit"):
+        assert sorted(path.name for path in (runs / folder).iterdir()) == ["given", "hidden"]
     plain = [
         runs / name / "embeddings.npz"
         for name in ("systems/euclidean-0/given/0", "compare/euclidean-0/0")
     ]
     assert hash_file(plain[0]) == hash_file(plain[1])
+    chosen = runs / "systems_chosen/hypvit"
+    history = pd.read_csv(chosen / "history/given.csv", keep_default_na=False)
+    best = history.loc[history["score"].idxmax()]
+    winner = json.loads((chosen / "settings/given.json").read_text())
+    trained = json.loads((runs / "systems_winners/hypvit/given/11/geometry.json").read_text())
+    assert winner["settings"]["optim.learning_rate"] == best["optim.learning_rate"]
+    assert trained["cell"]["tau"] == winner["settings"]["tau"] == best["tau"]
+    for folder in ("published", "tuned"):
+        assert (clone / "results/systems/glyphs" / folder / "metrics.csv").is_file()
     assert (clone / "reports/glyphs/systems/README.md").is_file()
     assert not repro(clone, flow)
 
@@ -436,19 +449,22 @@ def test_a_systems_cells_depend_on_its_own_rule_and_settings(clone: Path) -> Non
 
     def trained() -> set[str]:
         run(clone, "dvc", "repro", "-q", "-s", f"{flow}:settle")
-        return {name for name in stale(clone, flow) if ":train@" in name or name[:6] == "train@"}
+        names = {name.removeprefix(f"{flow}:") for name in stale(clone, flow)}
+        return {name for name in names if name.startswith(("train@", "train_tuned@", "trials@"))}
 
-    for path in ("src/geomix/negatives/hard.py", "systems/hcl.yaml"):
+    for path in ("src/geomix/negatives/bayesian.py", "systems/hcl.yaml"):
         with edited(clone / path, r"\Z", "# A comment.\n"):
             assert not trained()
+    with edited(clone / "src/geomix/negatives/hard.py", r"\Z", "# A comment.\n"):
+        assert trained() == {"train@hcl_flat-0"}
     with edited(clone / "systems/hypvit.yaml", r"^about: .*", "about: Other words."):
         assert not trained()
     with edited(clone / "systems/hypvit.yaml", "tau: 0.2", "tau: 0.3"):
-        assert {name.split(":")[-1] for name in trained()} == {"train@hypvit-0"}
+        assert trained() == {"train_tuned@hypvit-0"}  # trials have a tau of their own
     with edited(clone / "params.yaml", "override: {}", "override: {infonce: {tau: 0.2}}"):
-        assert {name.split(":")[-1] for name in trained()} == {"train@infonce-0"}
+        assert trained() == {"train_tuned@infonce-0"}
     with edited(clone / "src/geomix/negatives/uniform.py", r"\Z", "# A comment.\n"):
-        assert len(trained()) == len(TINY["systems"]["names"])
+        assert len(trained()) == 2 * len(TINY["systems"]["tuned"]["names"])
     assert not trained()
 
 

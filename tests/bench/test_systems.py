@@ -19,7 +19,7 @@ from geomix.report.costs import read_costs
 def test_every_system_is_timed_beside_plain_euclidean(root: Path) -> None:
     expected = [
         f"{labels}/{name}"
-        for name in load(SettleParams, path=PARAMS).systems.names
+        for name in load(SettleParams, path=PARAMS).systems.listed
         for labels in list_labels(read_system(root / "systems", name))
     ]
     (case,) = cases(quick=False)
@@ -50,8 +50,8 @@ def test_the_page_reads_what_is_written(tmp_path: Path) -> None:
 
 def test_hidden_labels_make_two_views_of_each_image_in_a_batch_as_large() -> None:
     systems = read_systems({"batch": {"classes": 32, "images": 4}})
-    assert shape_of_batch(systems["given/flat"][1]) == (32, 4)
-    assert shape_of_batch(systems["hidden/flat"][1]) == (64, 2)
+    assert shape_of_batch(systems["given/hypvit_flat"][1]) == (32, 4)
+    assert shape_of_batch(systems["hidden/hypvit_flat"][1]) == (64, 2)
 
 
 @pytest.mark.parametrize(

@@ -38,18 +38,33 @@ def refusals(raw: dict[str, Any]) -> list[str]:
         ),
         (
             "systems.names",
-            ["euclidean", "infonce", "hypvit", "flat", "flat"],
-            "systems.names: found .*, expected each name once",
+            ["ash", "euclidean"],
+            "systems.names: found .*, expected each name once, there or under tuned.names",
         ),
         (
             "systems.references.hidden",
-            "round",
-            "systems.references: found round, expected names under systems.names: euclidean",
+            "ash",
+            "systems.references: found ash, expected names under systems.tuned.names: hier",
         ),
         (
-            "systems.ensemble.systems",
-            ["flat", "round"],
-            "systems.ensemble.systems: found round, expected names under systems.names",
+            "systems.ensemble",
+            {"geometry": ["euclidean", "ash"]},
+            "systems.ensemble: found ash, expected names under systems.tuned.names: hier",
+        ),
+        (
+            "systems.tuned.run.seeds",
+            ["0-2"],
+            "systems.tuned.run.seeds: found 0, expected seeds other than that of the trials",
+        ),
+        (
+            "systems.tuned.run.seeds",
+            ["10"],
+            "systems.tuned.run.seeds: found 1 seed, expected 2 or more, as ensemble fuses",
+        ),
+        (
+            "systems.tuned.search",
+            {"optim": {"learning_rate": {"low": 0.001, "high": 0.01}}},
+            "systems.tuned.search: found no tau, expected it among what is searched",
         ),
         ("systems.override", {"round": {}}, "systems.override: found round, expected names under"),
         (
@@ -225,6 +240,7 @@ def test_every_key_that_names_a_backbone_is_listed(raw: dict[str, Any]) -> None:
     set_key(raw, "study.tau.pinned.backbone", {"name": "two"})
     set_key(raw, "study.aa.over", {"backbone": {"name": ["three", "four"]}})
     set_key(raw, "systems.common.backbone", {"name": "five"})
+    set_key(raw, "systems.tuned.settings.backbone", {"name": "six"})
     found = list(list_backbones(validate(raw)))
     assert {
         ("tune.own.omniglot.backbone.name", "one"),
@@ -232,4 +248,5 @@ def test_every_key_that_names_a_backbone_is_listed(raw: dict[str, Any]) -> None:
         ("study.aa.over.backbone.name", "three"),
         ("study.aa.over.backbone.name", "four"),
         ("systems.common.backbone.name", "five"),
+        ("systems.tuned.settings.backbone.name", "six"),
     } <= set(found)

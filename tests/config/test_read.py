@@ -140,9 +140,19 @@ from tests.conftest import set_key
         ),
         ("study.tau.size", 1, "study.tau.size: found a parameter of this name"),
         (
-            "systems.ensemble.weights",
-            [0.5, 1.5],
-            "systems.ensemble.weights.1: found 1.5, expected less than or equal to 1",
+            "systems.tuned.table.trials",
+            1,
+            "systems.tuned.table.trials: found 1, expected greater than or equal to 2",
+        ),
+        (
+            "systems.tuned.search.optim.learning_rate.low",
+            -1,
+            "systems.tuned.search.optim.learning_rate: found .*, expected low above 0 as log is",
+        ),
+        (
+            "systems.tuned.search.epochs",
+            {"low": 0, "high": 3},
+            "systems.tuned.search.epochs: found 0, expected greater than or equal to 1",
         ),
         ("study.tau.over.tau", [0.1, 0], "study.tau.over.tau: found 0, expected greater than 0"),
         ("study.tau.over.tau", [], "study.tau.over: found .*, expected a list of values for tau"),

@@ -1,6 +1,5 @@
 """Studies: which cells there are, in the names that DVC gives them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,20 +68,6 @@ def test_a_command_line_gives_numbers_words_and_flags() -> None:
 def test_a_value_without_a_key_is_refused() -> None:
     with pytest.raises(InputError, match="command line: found 0.1, expected --key value"):
         read_overrides(["0.1"])
-
-
-def test_cells_of_systems_are_those_that_were_settled(tmp_path: Path, raw: dict[str, Any]) -> None:
-    from geomix.config.read import validate
-
-    systems = validate(raw).systems
-    for name in systems.names:
-        (tmp_path / "settings" / name).mkdir(parents=True)
-        (tmp_path / "settings" / name / "given.json").touch()
-    (tmp_path / "settings" / "flat" / "hidden.json").touch()
-    cells = systems.cells(tmp_path)
-    assert len(cells) == (len(systems.names) + 1) * 3
-    assert {"flat-0-2/given/0", "flat-0-2/hidden/2"} <= set(cells)
-    assert set(sum(systems.fusions(), ())) <= set(cells)
 
 
 def test_the_settings_of_a_study_are_its_cells_without_seeds() -> None:

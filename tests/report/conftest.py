@@ -164,4 +164,4 @@ def make_system(
     """Return a system with some settings, all its own."""
     plain = {"tau": 0.1, "curvature": 0.1, "lam": 1, "negatives": {"rule": "uniform"}}
     settled = plain | full | {"labels": labels}
-    return System(name, labels, geometry, "", None, [], None, settings=full, full=settled)
+    return System(name, labels, geometry, "", None, [], settings=full, full=settled)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from geomix.report import curves as module
-from geomix.report.curves import draw_curves, draw_maps, draw_systems
+from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.findings import Findings
 
 WHITE = to_rgba("white")
@@ -127,21 +126,3 @@ def test_the_same_findings_give_the_same_bytes_and_leave_no_figure_open(
     assert draw_curves(found["curvature"]) == draw_curves(found["curvature"])
     assert draw_maps(found["grid"]) == draw_maps(found["grid"])
     assert not plt.get_fignums()
-
-
-def test_systems_are_sorted_with_a_marker_for_each_geometry(figures: list[Figure]) -> None:
-    rows = {
-        "recall_at_1": [0.6, 0.2],
-        "recall_at_1_sd": [0.1, np.nan],
-        "geometry": ["flat", "euclidean"],
-    }
-    given = pd.DataFrame(rows, index=["a", "b"])
-    draw_systems({"given": given, "hidden": given}, {"raw pixels": 0.4})
-    panel = figures[0].axes[0]
-    drawn: Any = panel.containers
-    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["b", "a"]
-    low, high = (bars[0] for bars in drawn)
-    assert (low.get_marker(), high.get_marker()) == ("o", "s")
-    assert to_rgba(low.get_markerfacecolor()) == WHITE
-    assert to_rgba(high.get_markerfacecolor()) != WHITE
-    assert len(figures[0].axes) == 2

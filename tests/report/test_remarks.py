@@ -9,14 +9,12 @@ import pytest
 
 from geomix.config.stages import PageParams
 from geomix.report.remarks import (
-    Edge,
-    find_edges,
     find_priors,
     find_untrained,
     is_unit_fed,
     list_corrections,
 )
-from tests.report.conftest import BALL, SPHERE, make_study, make_system
+from tests.report.conftest import BALL, SPHERE, make_system
 
 START = pd.DataFrame(
     {
@@ -35,14 +33,14 @@ def means(**rows: tuple[float, float]) -> pd.DataFrame:
 
 def test_rows_below_the_untrained_network_are_named_with_those_that_have_not_spread() -> None:
     rows = means(good=(0.7, 3.0), close=(0.7, 0.1), lost=(0.2, 40.0), stuck=(0.1, 0.2))
-    found = find_untrained(rows, START)
+    found = find_untrained(rows, START, "recall_at_1")
     assert (found.score, found.degrees) == (0.3, 5.0)
     assert found.below == ["lost", "stuck"]
     assert found.still == {"stuck": 0.2}
 
 
 def test_nothing_is_found_where_all_rows_have_trained() -> None:
-    found = find_untrained(means(good=(0.7, 3.0), close=(0.8, 0.1)), START)
+    found = find_untrained(means(good=(0.7, 3.0), close=(0.8, 0.1)), START, "recall_at_1")
     assert (found.below, found.still) == ([], {})
 
 
@@ -72,16 +70,6 @@ def test_priors_are_compared_with_the_share_of_other_images_of_the_class() -> No
     assert found.share == pytest.approx(share)
     assert found.high == {"high": 0.1, "also": 0.2}
     assert found.lowered == ["also"]
-
-
-def test_a_tuned_value_at_an_edge_of_its_grid_is_named() -> None:
-    grid = make_study(["a"], "0", tau=[0.4, 0.2, 0.1], head={"norm": ["none", "batch"]})
-    at_edge, inside = (
-        replace(make_system("a", tau=tau, head={"norm": "none"}), tuned_on="tau")
-        for tau in (0.1, 0.2)
-    )
-    systems = [at_edge, inside, make_system("b", tau=0.4)]
-    assert find_edges(systems, {"tau": grid}) == [Edge("a", "tau", "tau", 0.1)]
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,19 @@ VERDICT = "--control c --results r --settings s --data data --summary v.json --o
             "--own: found tune.cub200, expected one of tune.glyphs, tune.omniglot",
         ),
         (
+            "system_trials",
+            "--settings none --data data --out out",
+            "none: not found; expected it from an earlier stage (dvc repro)",
+        ),
+        (
+            "system_choose",
+            "--settings none --runs runs --data data --out out",
+            "data/card.json: not found",
+        ),
+        (
             "settle",
-            "--systems systems --code src/geomix --results results --out out",
-            "systems/euclidean.yaml: not found",
+            "--systems systems --code src/geomix --out out",
+            "systems/hier.yaml: not found",
         ),
         ("preprocess", "--dataset glyphs --raw raw --out out", "raw/manifest.json: not found"),
         (

@@ -7,7 +7,7 @@ from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
-from geomix.config.tuning import COLUMNS, Tuning
+from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning
 
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
@@ -135,21 +135,38 @@ def _tuning_mistakes(params: Params) -> Mistakes:
 
 
 def _system_mistakes(params: Params) -> Mistakes:
-    """Find systems that are named twice, lack their reference or are fused without being run."""
-    systems = params.systems
-    names = systems.names
-    if len(set(names)) < len(names):
-        yield "systems.names", f"found {names}, expected each name once"
+    """Find systems that are named twice, not run or not tuned where they have to be."""
+    systems, tuned = params.systems, params.systems.tuned
+    if len(set(systems.listed)) < len(systems.listed):
+        expected = "each name once, there or under tuned.names"
+        yield "systems.names", f"found {', '.join(systems.listed)}, expected {expected}"
+    references = [systems.references.given, systems.references.hidden]
+    fused = [name for pair in systems.ensemble.values() for name in pair]
     wanted = {
-        "references": [systems.references.given, systems.references.hidden],
-        "ensemble.systems": systems.ensemble.systems,
-        "override": list(systems.override),
+        "references": (references, "tuned.names", tuned.names),
+        "ensemble": (fused, "tuned.names", tuned.names),
+        "override": (list(systems.override), "names or tuned.names", systems.listed),
     }
-    for key, named in wanted.items():
-        unknown = [name for name in named if name not in names]
-        if unknown:
-            expected = f"names under systems.names: {', '.join(names)}"
+    for key, (named, place, known) in wanted.items():
+        if unknown := [name for name in named if name not in known]:
+            expected = f"names under systems.{place}: {', '.join(known)}"
             yield f"systems.{key}", f"found {', '.join(unknown)}, expected {expected}"
+    yield from _tuned_system_mistakes(params)
+
+
+def _tuned_system_mistakes(params: Params) -> Mistakes:
+    """Find seeds of winners that are not fresh or too few, and a senseless search."""
+    systems, tuned = params.systems, params.systems.tuned
+    seeds = tuned.run.seed_list
+    if TRIAL_SEED in seeds:
+        expected = "seeds other than that of the trials"
+        yield "systems.tuned.run.seeds", f"found {TRIAL_SEED}, expected {expected}"
+    pairs = systems.ensemble.values()
+    if len(seeds) < 2 and any(first == second for first, second in pairs):
+        expected = "2 or more, as ensemble fuses a system with itself"
+        yield "systems.tuned.run.seeds", f"found {len(seeds)} seed, expected {expected}"
+    if "tau" not in tuned.searched:
+        yield "systems.tuned.search", "found no tau, expected it among what is searched"
 
 
 def list_backbones(params: Params) -> Mistakes:
@@ -163,7 +180,10 @@ def list_backbones(params: Params) -> Mistakes:
     for name, study in list_studies(params).items():
         settings[f"{name}.pinned"] = study.fixed
         settings[f"{name}.over"] = study.axes
-    settings["systems.common"] = flatten(params.systems.common)
+    systems = params.systems
+    settings["systems.common"] = flatten(systems.common)
+    settings["systems.hidden"] = flatten(systems.hidden)
+    settings["systems.tuned.settings"] = flatten(systems.tuned.settings)
     for key, values in settings.items():
         names = values.get("backbone.name", [])
         for name in [names] if isinstance(names, str) else names:

@@ -22,7 +22,7 @@ from geomix.config.checks import list_mistakes
 from geomix.config.params import Params
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import nest
-from geomix.config.tuning import Range
+from geomix.config.tuning import list_ends
 from geomix.errors import InputError
 
 # DVC leaves parameters of these names out of its run-cache key, so a changed value would restore an
@@ -176,14 +176,17 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
 def _search_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the ends of ranges and in the values that tuning chooses among."""
     mistakes: dict[str, str] = {}
-    for key, values in params.tune.searched.items():
-        section, _, name = key.partition(".")
-        if section == "geometry" and name.partition(".")[0] not in params.geometry:
-            continue  # `list_mistakes` tells it
-        ends = [values.low, values.high] if isinstance(values, Range) else values.among
-        for value in ends:
-            for what in list(_parse(lay_over(raw, nest({key: value})))[1].values())[:1]:
-                mistakes.setdefault(f"tune.search.{key}", what)
+    for place, ranges in (
+        ("tune", params.tune.searched),
+        ("systems.tuned", params.systems.tuned.searched),
+    ):
+        for key, values in ranges.items():
+            section, _, name = key.partition(".")
+            if section == "geometry" and name.partition(".")[0] not in params.geometry:
+                continue  # `list_mistakes` tells it of tune, `settle` of systems
+            for value in list_ends(values):
+                for what in list(_parse(lay_over(raw, nest({key: value})))[1].values())[:1]:
+                    mistakes.setdefault(f"{place}.search.{key}", what)
     return mistakes
 
 

@@ -17,6 +17,7 @@ from geomix.config.base import (
     Section,
     Task,
 )
+from geomix.config.literature import Systems
 from geomix.config.losses import Distances, Loss, Regulariser
 from geomix.config.negatives import Negatives
 from geomix.config.sections import (
@@ -34,7 +35,7 @@ from geomix.config.sections import (
     Optim,
     Split,
 )
-from geomix.config.studies import Baselines, Control, Datasets, Evaluated, Report, Study, Systems
+from geomix.config.studies import Baselines, Control, Datasets, Evaluated, Report, Study
 from geomix.config.tuning import Tuned, Verdict
 from geomix.errors import InputError
 
@@ -157,13 +158,13 @@ def list_own(params: StudyParams) -> dict[str, dict[Dataset, dict[str, Any]]]:
 
 
 def find_study(params: StudyParams, key: str) -> Evaluated:
-    """Return what a key of params.yaml names, such as study.tau, control.flat or systems.
+    """Return what a key of params.yaml names, such as study.tau, control.flat or baselines.
 
     Raises:
         InputError: If it names nothing that is run.
     """
     runs: dict[str, Evaluated] = {**list_studies(params)}
-    runs |= {"systems": params.systems, "baselines": params.baselines}
+    runs |= {"baselines": params.baselines}
     if key not in runs:
         raise InputError(f"command line: --study: found {key}, expected one of {', '.join(runs)}")
     return runs[key]
@@ -244,11 +245,23 @@ class SearchPageParams(TrialParams):
     verdict: Verdict
 
 
-class SystemsPageParams(TrainParams):
-    """What the page of the systems says of its cells, and what it compares them with."""
+class SystemsParams(Section):
+    """Which systems are evaluated."""
 
-    study: dict[Name, Study]
     systems: Systems
+
+
+class SystemChoiceParams(Section):
+    """What chooses the winner of a system."""
+
+    verdict: Verdict
+
+
+class SystemsPageParams(TrainParams):
+    """What the page of the systems says of its cells, and by which metric."""
+
+    systems: Systems
+    verdict: Verdict
 
 
 class ControlParams(Section):

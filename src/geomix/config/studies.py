@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say what is run: studies, baselines, data sets, systems.
+"""The sections of params.yaml that say what is run: studies, baselines, data sets.
 
 A study says which keys of params.yaml vary, in which geometries, over which seeds, and what is
 pinned. A cell is one trained run of it.
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from geomix.config.base import Dataset, Name, Section, Seed, Share
+from geomix.config.base import Dataset, Name, Section, Seed
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -220,65 +220,6 @@ class Datasets(Study):
 
     of: Sets
     own: dict[Dataset, dict[str, Any]]
-
-
-class References(Section):
-    """The systems that others are compared with, by what training knows."""
-
-    given: Name
-    hidden: Name
-
-
-class Ensemble(Section):
-    """Two systems, trained apart and fused; validation chooses the weight of the second."""
-
-    systems: Annotated[list[Name], Field(min_length=2, max_length=2)]
-    weights: Annotated[list[Share], Field(min_length=1)]
-
-
-class Systems(Evaluated):
-    """The systems of the literature that are run, each a file systems/<name>.yaml.
-
-    Attributes:
-        names: Of the files.
-        run: The seeds.
-        references: What the others are compared with.
-        common: Settings laid over this file for all systems, below those of their files.
-        override: By name, settings laid over those of the file.
-        ensemble: Two systems with labels given that are fused at search.
-    """
-
-    names: list[Name]
-    run: Seeded
-    references: References
-    common: dict[str, Any]
-    ensemble: Ensemble
-    override: dict[Name, dict[str, Any]] = Field(default_factory=dict)
-
-    def cells(self, settled: Path | None) -> list[str]:
-        """Return the places of all cells, such as hcl-0-2/given/0."""
-        assert settled
-        return [
-            f"{name}-{group}/{file.stem}/{seed}"
-            for name in self.names
-            for group in self.run.seeds
-            for file in sorted((settled / "settings" / name).glob("*.json"))
-            for seed in expand_group(group)
-        ]
-
-    @property
-    def weights(self) -> list[float]:
-        """The weights of the second member of the ensemble."""
-        return self.ensemble.weights
-
-    def fusions(self) -> list[tuple[str, str]]:
-        """Return for each seed the places of the two cells that are fused."""
-        first, second = self.ensemble.systems
-        return [
-            (f"{first}-{group}/given/{seed}", f"{second}-{group}/given/{seed}")
-            for group in self.run.seeds
-            for seed in expand_group(group)
-        ]
 
 
 class Report(Section):

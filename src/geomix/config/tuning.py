@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, field_validator, model_validator
 from typing_extensions import TypeAliasType
 
 from geomix.config.base import Count, Dataset, Number, Positive, Section, Seed
@@ -68,6 +68,16 @@ Search = TypeAliasType(  # type: ignore[misc]
     ],
 )
 Ranges = Mapping[str, Range | Among]  # what is searched, by dotted key
+
+
+def read_ranges(content: Mapping[str, Any]) -> Ranges:
+    """Read what is searched, by dotted key, from a file."""
+    return TypeAdapter(Search).validate_python(content)
+
+
+def list_ends(one: Range | Among) -> list[Any]:
+    """Return the ends of a range, or all values where they have no order."""
+    return [one.low, one.high] if isinstance(one, Range) else one.among
 
 
 class Budget(Section):

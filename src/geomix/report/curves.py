@@ -1,4 +1,4 @@
-"""Figures of scores: curves over one setting, maps over two, systems side by side."""
+"""Figures of scores: curves over one setting, maps over two."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -165,37 +165,4 @@ def draw_maps(found: Findings) -> bytes:
         line[0].set_ylabel(down)
         extend = "min" if worst < best - TOLD_APART else "neither"
         figure.colorbar(image, ax=list(line), label="R@1, %", extend=extend)
-    return to_png(figure)
-
-
-def draw_systems(groups: Mapping[str, pd.DataFrame], baselines: Mapping[str, float]) -> bytes:
-    """Draw test R@1 of systems, sorted; a panel for labels given and one for labels hidden.
-
-    Bars are one standard deviation; a row of one seed is hollow and has none. The marker says the
-    geometry.
-
-    Args:
-        groups: By what training knows, rows of `over_seeds` with `geometry`, named by the index.
-        baselines: Vertical lines, by name: shares.
-
-    Returns:
-        A PNG.
-    """
-    names = list(dict.fromkeys(name for rows in groups.values() for name in rows["geometry"]))
-    size = (6.2 * len(groups), 0.27 * max(len(rows) for rows in groups.values()) + 2)
-    figure, panels = plt.subplots(
-        1, len(groups), figsize=size, squeeze=False, sharex=True, layout="constrained"
-    )
-    for panel, (labels, rows) in zip(panels[0], groups.items(), strict=True):
-        ordered = rows.sort_values(SCORE, kind="stable")
-        for height, (_, row) in enumerate(ordered.iterrows()):
-            look = look_of(row["geometry"], names) | {"linestyle": "none"}
-            bar = 100 * np.array([row[f"{SCORE}_sd"]])
-            _draw_points(panel, 100 * row[SCORE], height, look, row["geometry"], xerr=bar)
-        panel.set_yticks(range(len(ordered)), ordered.index, fontsize=8)
-        for dash, (name, share) in zip(DASHES, baselines.items(), strict=False):
-            panel.axvline(100 * share, color="0.45", linewidth=1, linestyle=dash, label=name)
-        panel.set(title=f"labels {labels}", xlabel="test R@1, %")
-        panel.grid(axis="x", alpha=0.25)
-    _add_legend(figure, 4)
     return to_png(figure)

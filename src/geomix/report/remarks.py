@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from geomix.config.sections import Geometry
-from geomix.config.studies import Study, flatten
-from geomix.report.results import BASELINES, SCORE
+from geomix.report.results import BASELINES
 from geomix.report.settled import System
 
 # Rules that correct for false negatives, which there are none of where labels are given.
@@ -24,7 +22,7 @@ class Untrained:
     """Rows that are no better than the untrained network.
 
     Attributes:
-        score: Test recall at 1 of that.
+        score: Test score of that.
         degrees: How far its embeddings point from their mean direction.
         below: The rows below it.
         still: Of these, the degrees of those whose embeddings all but coincide.
@@ -51,27 +49,18 @@ class Priors:
     lowered: list[str]
 
 
-@dataclass(frozen=True)
-class Edge:
-    """A tuned row whose value lies at an edge of the grid it was chosen from."""
-
-    system: str
-    study: str
-    axis: str
-    value: Any
-
-
-def find_untrained(means: pd.DataFrame, baselines: pd.DataFrame) -> Untrained:
+def find_untrained(means: pd.DataFrame, baselines: pd.DataFrame, score: str) -> Untrained:
     """Find the rows below the untrained network.
 
     Args:
         means: Rows of `over_seeds` on test, named by the index.
         baselines: From `average_baselines` on test.
+        score: The column that is compared.
     """
     start = baselines.set_index("geometry").loc[BASELINES["untrained"]]
-    below = means[means[SCORE] < start[SCORE]]
+    below = means[means[score] < start[score]]
     still = below[below["spread_degrees"] < STILL * start["spread_degrees"]]["spread_degrees"]
-    return Untrained(start[SCORE], start["spread_degrees"], list(below.index), still.to_dict())
+    return Untrained(start[score], start["spread_degrees"], list(below.index), still.to_dict())
 
 
 def list_corrections(systems: Iterable[System]) -> list[str]:
@@ -111,21 +100,3 @@ def is_unit_fed(system: System, geometries: Mapping[str, Geometry]) -> bool:
     spaces = own or {name: dict(space) for name, space in shared.items()}
     balls = [space for space in spaces.values() if space["space"] == "ball"]
     return bool(balls) and all(space.get("normalize") for space in balls)
-
-
-def find_edges(systems: Iterable[System], studies: Mapping[str, Study]) -> list[Edge]:
-    """Find the tuned rows at an edge of the grid they were chosen from.
-
-    Args:
-        systems: Those that were not tuned are passed over.
-        studies: By name.
-    """
-    edges = []
-    for one in systems:
-        axes = studies[one.tuned_on].axes if one.tuned_on else {}
-        for axis, values in axes.items():
-            value = flatten(one.full).get(axis)
-            numbers = all(isinstance(other, int | float) for other in values)
-            if numbers and value in (min(values), max(values)):
-                edges.append(Edge(one.system, str(one.tuned_on), axis, value))
-    return edges

@@ -22,9 +22,11 @@ class System:
         about: One sentence.
         source: The paper or code.
         published: Scores.
-        tuned_on: The study that chose some of its settings.
-        settings: What it lays over params.yaml.
+        settings: What it lays over params.yaml as published.
         full: What these settings come to, but for the spaces of the geometry.
+        twin: The system that is the same in the limit of curvature 0.
+        tuned: What it needs besides what all have where they are tuned: why, settings, reference.
+        trained: What the paper trained with, as far as it is known.
     """
 
     system: str
@@ -33,9 +35,11 @@ class System:
     about: str
     source: str | None
     published: list[Published]
-    tuned_on: str | None
     settings: dict[str, Any]
     full: dict[str, Any]
+    twin: str | None = None
+    tuned: dict[str, Any] | None = None
+    trained: str | None = None
 
     @property
     def key(self) -> str:
@@ -47,6 +51,11 @@ class System:
         """Its rule for negatives."""
         rule: dict[str, Any] = self.full["negatives"]
         return rule
+
+    @property
+    def reference(self) -> str | None:
+        """What its winner is compared with, where that is not the reference of its labels."""
+        return (self.tuned or {}).get("reference")
 
     @property
     def comparable(self) -> dict[str, Any]:
