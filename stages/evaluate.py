@@ -17,32 +17,28 @@ def main() -> None:
     params = load(StudyParams)
     arguments = Arguments()
     arguments.add_argument("--study", required=True, help="a key of params.yaml, such as study.tau")
-    arguments.add_argument("--settings", type=Path, help="of systems: the folder that settle wrote")
     arguments.add_argument("--runs", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     study = find_study(params, given.study)
-    cells = study.cells(given.settings)
+    cells = study.cells()
 
     import torch
 
     from geomix.data.packed import open_packed
-    from geomix.evaluate.ensembles import build_ensembles
     from geomix.evaluate.score import remove_strays, score_study
 
     torch.set_num_threads(1)  # sums of floats depend on their number
     packed = open_packed(given.data)
     remove_strays(given.runs, cells)
-    ensembles = build_ensembles(given.runs, study.fusions(), study.weights, packed)
     score_study(
         given.runs,
         cells,
         packed,
         given.out,
         given.study,
-        ensembles,
-        list(study.axes),
+        axes=list(study.axes),
         baselines=given.study == "baselines",
     )
 

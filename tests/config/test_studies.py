@@ -35,7 +35,6 @@ def test_baselines_are_the_pixels_and_an_untrained_network_for_each_seed() -> No
     baselines = Baselines.model_validate({"seeds": ["0-1", "7"]})
     assert baselines.cells() == ["pixels", "untrained-0", "untrained-1", "untrained-7"]
     assert baselines.axes == {}
-    assert baselines.fusions() == []
 
 
 @pytest.mark.parametrize(("group", "seeds"), [("0-2", [0, 1, 2]), ("5", [5]), ("3-3", [3])])

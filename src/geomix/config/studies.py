@@ -6,7 +6,6 @@ pinned. A cell is one trained run of it.
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
@@ -101,22 +100,9 @@ class Evaluated(Section):
         """What varies: dotted keys with their values."""
         return {}
 
-    def cells(self, settled: Path | None) -> list[str]:
-        """Return the places of all cells.
-
-        Args:
-            settled: The folder that stage settle wrote, for systems.
-        """
+    def cells(self) -> list[str]:
+        """Return the places of all cells."""
         raise NotImplementedError
-
-    def fusions(self) -> list[tuple[str, str]]:
-        """Return the places of two cells each that are fused at search."""
-        return []
-
-    @property
-    def weights(self) -> list[float]:
-        """The weights of the second, of which val chooses."""
-        return []
 
 
 class Study(Evaluated):
@@ -171,7 +157,7 @@ class Study(Evaluated):
         beside = {k: values[0] for k, values in self.axes.items() if k.split(".")[0] in pinned}
         return nest(beside | self.fixed)
 
-    def cells(self, settled: Path | None = None) -> list[str]:
+    def cells(self) -> list[str]:
         """Return the places of all cells, such as euclidean-0.1-0-2/0, as DVC names its matrix."""
         return [place for *_, setting in self.settings() for place in self.run.places(setting)]
 
@@ -185,7 +171,7 @@ class Study(Evaluated):
 class Baselines(Seeded, Evaluated):
     """Raw pixels or vectors, and an untrained network for each seed, in the form of cells."""
 
-    def cells(self, settled: Path | None = None) -> list[str]:
+    def cells(self) -> list[str]:
         """Return the places of the cells."""
         return ["pixels", *(f"untrained-{seed}" for seed in self.seed_list)]
 
