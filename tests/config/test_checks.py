@@ -250,3 +250,40 @@ def test_every_key_that_names_a_backbone_is_listed(raw: dict[str, Any]) -> None:
         ("systems.common.backbone.name", "five"),
         ("systems.tuned.settings.backbone.name", "six"),
     } <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("dataset", "features", "features.dataset: found features, expected images or vectors"),
+        ("dataset", "grid", "features.dataset: found grid, expected images or vectors with"),
+        ("dataset", "folder", "expected a folder of images, as features.dataset is folder"),
+        ("dataset", "embeddings", "expected a .npy or .parquet of vectors, as features.dataset is"),
+        ("batch", 0, "features.batch: found 0, expected greater than or equal to 1"),
+        ("centre", 2, "features.centre: found 2, expected less than or equal to 1"),
+        ("device", "gpu", "features.device: found 'gpu', expected 'auto', 'cpu' or 'cuda'"),
+        ("backbone.name", "mlp", "features.backbone.name: found mlp, expected the name of a V"),
+        ("backbone.checkpoint", 3, "features.backbone.checkpoint: found 3, expected a valid"),
+        ("backbone.blocks", 3, "features.backbone.blocks: found an unknown key, expected no key"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_embedded_is_refused_in_one_line(
+    raw: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    set_key(raw, f"features.{key}", value)
+    [line] = refusals(raw)
+    assert message in line
+
+
+def test_weights_from_elsewhere_leave_no_room_for_another_stem(raw: dict[str, Any]) -> None:
+    raw["features"]["backbone"] |= {"checkpoint": "a.pth", "stem": "conv"}
+    [line] = refusals(raw)
+    assert "features.backbone.stem: found conv beside pretrained or a checkpoint" in line
+
+
+def test_vectors_need_no_backbone_and_images_keep_theirs(raw: dict[str, Any]) -> None:
+    raw["features"] |= {"dataset": "wordnet"}
+    raw["features"]["backbone"]["name"] = "mlp"
+    assert not refusals(raw)
+    names = list_backbones(validate(raw))
+    assert dict(names)["features.backbone.name"] == "mlp"

@@ -37,8 +37,10 @@ Dataset = Literal[
     "inshop",
     "folder",
     "embeddings",
+    "features",
 ]
-VECTORS = ("tree", "grid", "wordnet", "embeddings")  # data sets of vectors in place of images
+# data sets of vectors in place of images
+VECTORS = ("tree", "grid", "wordnet", "embeddings", "features")
 
 
 class Section(BaseModel):

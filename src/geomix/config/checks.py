@@ -9,6 +9,8 @@ from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
 from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning
 
+UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
+
 Mistakes = Iterator[tuple[str, str]]  # key; what was found and what was expected
 
 
@@ -21,6 +23,7 @@ def list_mistakes(params: Params) -> dict[str, str]:
     found = (
         _data_mistakes(params),
         _backbone_mistakes(params.backbone, params.dataset),
+        _feature_mistakes(params),
         _loss_mistakes(params),
         _study_mistakes(params),
         _tuning_mistakes(params),
@@ -31,23 +34,34 @@ def list_mistakes(params: Params) -> dict[str, str]:
 
 def _data_mistakes(params: Params) -> Mistakes:
     """Find data of the user that are not named."""
-    if params.dataset == "folder" and not params.folder.path:
-        yield "folder.path", "found nothing, expected a folder of images, as dataset is folder"
-    if params.dataset == "embeddings" and not params.embeddings.path:
-        expected = "a .npy or .parquet of vectors, as dataset is embeddings"
-        yield "embeddings.path", f"found nothing, expected {expected}"
+    named = {"features.dataset": params.features.dataset, "dataset": params.dataset}
+    for key, dataset in named.items():
+        if dataset == "folder" and not params.folder.path:
+            yield "folder.path", f"found nothing, expected a folder of images, as {key} is folder"
+        if dataset == "embeddings" and not params.embeddings.path:
+            expected = f"a .npy or .parquet of vectors, as {key} is embeddings"
+            yield "embeddings.path", f"found nothing, expected {expected}"
 
 
-def _backbone_mistakes(backbone: Backbone, dataset: str) -> Mistakes:
+def _backbone_mistakes(backbone: Backbone, dataset: str, section: str = "") -> Mistakes:
     """Find a backbone that cannot have its stem, or cannot see what the data set holds."""
+    key = f"{section}backbone"
     if backbone.stem == "conv" and (backbone.pretrained or backbone.checkpoint):
-        yield "backbone.stem", "found conv beside pretrained or a checkpoint, expected patch"
+        yield f"{key}.stem", "found conv beside pretrained or a checkpoint, expected patch"
     if (dataset in VECTORS) != (backbone.name == "mlp"):
         expected = "mlp" if dataset in VECTORS else "the name of a Vision Transformer of timm"
-        yield (
-            "backbone.name",
-            f"found {backbone.name}, expected {expected}, as dataset is {dataset}",
-        )
+        found = f"found {backbone.name}, expected {expected}"
+        yield f"{key}.name", f"{found}, as {section}dataset is {dataset}"
+
+
+def _feature_mistakes(params: Params) -> Mistakes:
+    """Find what has no features, or a backbone that cannot make them; vectors need none."""
+    dataset = params.features.dataset
+    if dataset in UNFIT:
+        expected = "images or vectors with classes or a hierarchy"
+        yield "features.dataset", f"found {dataset}, expected {expected}"
+    elif dataset not in VECTORS:
+        yield from _backbone_mistakes(params.features.backbone, dataset, "features.")
 
 
 def _loss_mistakes(params: Params) -> Mistakes:
@@ -172,6 +186,7 @@ def _tuned_system_mistakes(params: Params) -> Mistakes:
 def list_backbones(params: Params) -> Mistakes:
     """Yield the keys that name a backbone, each with the name."""
     yield "backbone.name", params.backbone.name
+    yield "features.backbone.name", params.features.backbone.name
     settings = {
         f"{section}.own.{name}": flatten(own)
         for section, sets in list_own(params).items()

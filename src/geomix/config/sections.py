@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from geomix.config.base import Count, Name, NonNegative, Number, Positive, Section, Seed, Share
+from geomix.config.base import (
+    Count,
+    Dataset,
+    Device,
+    Name,
+    NonNegative,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
 
 
 class Split(Section):
@@ -107,6 +118,39 @@ class Backbone(Section):
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained or a checkpoint, not both")
         return self
+
+
+class Frozen(Backbone):
+    """A backbone that is not trained, of which all but the name may be left out."""
+
+    pretrained: bool = False
+    checkpoint: str | None = None
+    side: Count | None = None
+    stem: Literal["patch", "conv"] = "patch"
+    patch: Count | None = None
+    width: Count | None = None
+    depth: Count | None = None
+    heads: Count | None = None
+    drop_path: Annotated[Number, Field(ge=0, lt=1)] = 0
+    freeze_patch_embedding: bool = False
+
+
+class Features(Section):
+    """What a frozen backbone embeds: the images of a data set; vectors are taken as they are.
+
+    Attributes:
+        dataset: The data set.
+        batch: Images that the backbone takes at a time.
+        device: Where it computes.
+        centre: Share of the shorter side that it sees.
+        backbone: The Vision Transformer.
+    """
+
+    dataset: Dataset
+    batch: Count
+    device: Device
+    centre: Annotated[Number, Field(gt=0, le=1)]
+    backbone: Frozen
 
 
 class Head(Section):

@@ -28,6 +28,7 @@ from geomix.config.sections import (
     Crop,
     Download,
     Embeddings,
+    Features,
     Folder,
     Geometry,
     Head,
@@ -54,6 +55,12 @@ class PreprocessParams(Section):
     split: Split
     images: Images
     classes: Classes = Classes()
+
+
+class FeaturesParams(Section):
+    """What is embedded before any head is trained, and by what."""
+
+    features: Features
 
 
 class Tasked(Section):
