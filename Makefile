@@ -1,5 +1,6 @@
 # make repro: the default flow, on all cores. make tune: geometries tuned, and their winners. make datasets: the same on others.
-# make lineage: the same on hierarchies. make adopt GEOMETRY=dot: a winner's settings into params.yaml.
+# make lineage: the same on hierarchies. make trial: the same on the features of a frozen backbone, in minutes.
+# make adopt GEOMETRY=dot: a winner's settings into params.yaml.
 # make further: tau with curvature, dimensions, number of negatives. make kernel: photographs. make systems: the literature's systems.
 # make preset NAME=cub-hypvit: settings of the literature. make test, make check: before a commit. make install: the environment.
 SHELL := bash
@@ -11,7 +12,7 @@ GPUS := $(shell (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 JOBS ?= $(if $(filter 0,$(GPUS)),$(shell env -u OMP_NUM_THREADS nproc),$(GPUS))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro tune datasets lineage kernel further systems adopt preset test check
+.PHONY: install repro tune datasets lineage trial kernel further systems adopt preset test check
 
 install: $(VENV)/installed
 
@@ -42,12 +43,12 @@ NAMES = $(foreach set,$(SETS),$(addprefix $(set)-,$(call PARAM,*v['tune']['geome
 AT = $(foreach set,$(SETS),$(patsubst %,flows/tune/dvc.yaml:%@$(set),$(1)))
 define TUNE
 	python -m stages.mend
-	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(SETS))
+	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
 	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
 		for stage in $(CHAIN); do dvc --wait-for-lock repro -q -s "flows/tune/dvc.yaml:$${stage/@/@$$1}" 2>&1 || exit; done' bash
 	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
-	dvc repro $(call AT,page_search page verdict)
+	dvc repro $(ALONE) $(call AT,page_search page verdict)
 	$(FRONT)
 endef
 # The first page, over all verdicts.
@@ -69,10 +70,20 @@ repro: install
 
 # tune: the data set of the default flow; lineage: those whose relevance is lineage; datasets: all others.
 tune: SETS = $(call PARAM,v['dataset'])
-datasets: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s != v['dataset'] and v['tune']['own'][s].get('relevance') != 'lineage'))
-lineage: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if v['tune']['own'][s].get('relevance') == 'lineage'))
+datasets: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s not in (v['dataset'], 'features') and v['tune']['own'][s].get('relevance') != 'lineage'))
+lineage: SETS = $(call PARAM,*(s for s in v['tune']['of']['sets'] if s != 'features' and v['tune']['own'][s].get('relevance') == 'lineage'))
 tune datasets lineage: install
 	$(TUNE)
+
+# Features, and the data set that they are of. The calibration is the committed one: pages are run without what is upstream.
+trial: SETS = features
+trial: OF = $(call PARAM,v['features']['dataset'])
+trial: ALONE = -s
+trial: install
+	$(TUNE)
+	dvc repro -s flows/trial/dvc.yaml:trial
+	@sed '/^## /,$$d' reports/features/trial/README.md
+	@echo "Open reports/features/trial/README.md"
 
 kernel: FLOW = flows/kernel/dvc.yaml
 kernel: FIRST = check $(addprefix flows/data/dvc.yaml:page@,$(call PARAM,*v['kernel']['of']['sets']))

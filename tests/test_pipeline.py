@@ -168,19 +168,25 @@ def lay_tiny(path: Path) -> None:
         yaml.dump(content, file)
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clone with tiny settings in which the whole pipeline ran once."""
-    folder = tmp_path_factory.mktemp("clone") / "geomix"
+def copy_checkout(folder: Path) -> Path:
+    """Copy all files of the repository but locks, for a run of their own."""
     listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
     for name in listed.splitlines():
         if (ROOT / name).is_file() and Path(name).name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    assert run(folder, "git", "init", "-q").returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone with tiny settings in which the whole pipeline ran once."""
+    folder = copy_checkout(tmp_path_factory.mktemp("clone") / "geomix")
     lay_tiny(folder / "params.yaml")
     author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     commit = ["git", *author, "commit", "-q", "-m", "tiny"]
-    for command in (["git", "init", "-q"], ["git", "add", "-A"], commit):
+    for command in (["git", "add", "-A"], commit):
         assert run(folder, *command).returncode == 0
     assert repro(folder) == STAGES
     return folder

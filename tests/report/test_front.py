@@ -13,7 +13,7 @@ from geomix.config.stages import FrontParams
 from geomix.config.studies import Sets
 from geomix.data.packed import open_packed
 from geomix.files import write_json
-from geomix.report.front import build_front
+from geomix.report.front import build_front, find_command
 from geomix.report.lineage import DIRECTIONS
 from geomix.report.verdict import MEANINGS
 from geomix.report.verdict_page import Terms, build_verdict
@@ -139,6 +139,7 @@ def test_what_was_not_run_is_named_with_its_command(build: Build) -> None:
     page = build("helps")
     assert "Not judged yet: omniglot (`make datasets`), wordnet (`make lineage`)." in page
     assert "Not judged yet" not in build("helps", "hurts", "lineage")
+    assert find_command(load(FrontParams, path=ROOT / "params.yaml"), "features") == "trial"
 
 
 def test_a_failed_calibration_takes_all_answers_back(build: Build) -> None:

@@ -57,6 +57,8 @@ def find_command(params: FrontParams, dataset: Dataset) -> str:
     """Return the target of the Makefile that tunes on a data set."""
     if dataset == params.dataset:
         return "tune"
+    if dataset == "features":
+        return "trial"
     lineages = params.tune.own[dataset].get("relevance") == "lineage"
     return "lineage" if lineages else "datasets"
 
