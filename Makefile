@@ -29,10 +29,13 @@ CELLS = $(LIST) '(^|:)(baselines|$(STUDIES))(@|$$)'
 STUDIES = train
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -n 1 -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
+# Cells, each with a line when it ends, which stages.count counts.
+EACH_CELL = $(subst exec dvc,dvc,$(subst 2>&1,2>&1; code=$$?; echo "ended $$1 $$code"; exit $$code,$(EACH)))
 define RUN
 	python -m stages.mend
 	dvc repro $(FIRST)
-	$(CELLS) | $(EACH) | { of=$$($(CELLS) -c); while read -r line; do echo "[$$((++n))/$$of] $$line"; done; }
+	@cells=$$(python -m stages.plan --jobs $(JOBS) $$($(CELLS))); \
+	[ -z "$$cells" ] || $(EACH_CELL) <<< "$$cells" | python -m stages.count $$(wc -l <<< "$$cells")
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
@@ -57,7 +60,8 @@ define FRONT
 	@sed '/^## /,$$d' reports/README.md
 	@echo "Open reports/README.md"
 endef
-PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))")
+# What is wrong with params.yaml is said by the first line of a recipe, not here.
+PARAM = $(shell $(VENV)/bin/python -c "from ruamel.yaml import YAML; from pathlib import Path; v = YAML(typ='safe').load(Path('params.yaml')); print($(1))" 2>/dev/null)
 
 repro: FLOW = dvc.yaml
 repro: FIRST = check flows/data/dvc.yaml:page@$(call PARAM,v['dataset']) \
@@ -121,6 +125,7 @@ preset: install
 	python -m stages.preset $(NAME)
 
 test: install
+	python -m stages.mend
 	pytest --numprocesses 2 --dist loadfile
 
 check: install

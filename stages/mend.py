@@ -1,43 +1,176 @@
-"""Mend locks that a kill left half-written: dvc.lock, flows/*/dvc.lock. `make` begins with it."""
+"""Mend what a kill or a merge left of DVC's locks. `make` begins with it."""
 
 if __package__ != "stages":
     raise SystemExit(
         "error: start this stage from the root of the repository: python -m stages.mend"
     )
 
+import json
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from geomix.config.base import Section
 from geomix.config.read import load
 from stages import Arguments, run
 
+AT_WORK = Path(".dvc/tmp/rwlock")  # which processes read and write which paths, as JSON
+GUARD = Path(".dvc/tmp/rwlock.lock")  # held while that file is changed
+TRIES, PAUSE = 20, 0.1  # to get hold of it, with seconds between
+SLACK = 5  # seconds, by which the clocks of files and of processes may differ
+MARKS = (b"<<<<<<< ", b"=======", b">>>>>>> ")  # of a merge that is not finished
+
+Holder = dict[str, Any]  # pid and cmd
+
 
 def main() -> None:
-    """Put the committed lock in place of a broken one, or none: what was run is in the run-cache.
+    """Put the committed lock in place of a broken one, or none, and forget processes that ended.
 
-    DVC writes a lock in place, and refuses to start with half of one.
+    DVC writes its locks in place, and refuses to start with half of one. What was run is in the
+    run-cache.
     """
     load(Section)
     Arguments().parse_args()
     for lock in (Path("dvc.lock"), *sorted(Path("flows").glob("*/dvc.lock"))):
-        if lock.is_file() and not is_whole(lock):
-            lock.unlink()
-            subprocess.run(["git", "checkout", "--quiet", "--", lock], capture_output=True)
-            print(f"mended {lock}, which a kill had left half-written")
+        if lock.is_file() and (damage := find_damage(lock)):
+            print(f"mended {lock}: it was {damage}; {restore(lock)}")
+    for line in forget_ended():
+        print(line)
 
 
-def is_whole(lock: Path) -> bool:
-    """Say whether DVC can read a lock."""
+def find_damage(lock: Path) -> str:
+    """Say what is wrong with a lock, or nothing if DVC can read it."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from dvc.utils.serialize import ParseError, load_yaml
     from voluptuous import MultipleInvalid
 
+    content = lock.read_bytes()
+    if not content.strip():
+        return "empty"
+    if any(line.startswith(MARKS) for line in content.splitlines()):
+        return "merged, with conflicts"
     try:
         COMPILED_LOCKFILE_SCHEMA(load_yaml(str(lock)))
     except (ParseError, MultipleInvalid):
+        return "half-written"
+    return ""
+
+
+def restore(lock: Path) -> str:
+    """Put the committed lock in place of another, or remove it if none is whole; say which."""
+    command = ["git", "show", f"HEAD:./{lock}"]
+    committed = subprocess.run(command, capture_output=True, check=False)
+    if committed.returncode == 0:
+        lock.write_bytes(committed.stdout)
+        if not find_damage(lock):
+            return "took the committed one, and what ran since comes from the run-cache"
+    lock.unlink()
+    return "removed it, and what was run comes from the run-cache"
+
+
+def forget_ended() -> Iterator[str]:
+    """Take processes that ended out of DVC's list of those at work, and name them.
+
+    The list of a process that was killed while it wrote is broken: it is removed, unless DVC runs
+    here.
+    """
+    if not AT_WORK.is_file():
+        return
+    with hold_guard() as held:
+        if not held:  # by DVC, which is at work
+            return
+        listed = read_holders()
+        if listed is None:
+            if others := find_dvc():
+                yield f"left {AT_WORK}, which is broken, as process {others[0]} of DVC runs here"
+                return
+            AT_WORK.unlink()
+            yield f"removed {AT_WORK}, which was half-written"
+            return
+        written = AT_WORK.stat().st_mtime
+        ended = {one["pid"]: one["cmd"] for one in listed if not lives(one, written)}
+        if ended:
+            content = json.loads(AT_WORK.read_text(encoding="utf-8"))
+            AT_WORK.write_text(json.dumps(drop(content, ended)), encoding="utf-8")
+        for pid, cmd in ended.items():
+            yield f"freed what process {pid} had locked in {AT_WORK}: it ended ({cmd})"
+
+
+@contextmanager
+def hold_guard() -> Iterator[bool]:
+    """Hold the lock under which DVC changes its list; say whether it could be had."""
+    import zc.lockfile
+
+    lock = None
+    for _ in range(TRIES):
+        try:
+            lock = zc.lockfile.LockFile(str(GUARD))
+            break
+        except zc.lockfile.LockError:
+            time.sleep(PAUSE)
+    try:
+        yield lock is not None
+    finally:
+        if lock:
+            lock.close()
+
+
+def read_holders() -> list[Holder] | None:
+    """Read all entries of the list; None if it is broken."""
+    from dvc.rwlock import SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        content = SCHEMA(json.loads(AT_WORK.read_text(encoding="utf-8")))
+    except (ValueError, Invalid):
+        return None
+    readers = [one for infos in content["read"].values() for one in infos]
+    return [*content["write"].values(), *readers]
+
+
+def drop(content: dict[str, Any], ended: dict[int, str]) -> dict[str, Any]:
+    """Return the list without the processes that ended."""
+    write, read = content.get("write", {}), content.get("read", {})
+    kept = {path: [one for one in infos if one["pid"] not in ended] for path, infos in read.items()}
+    return {
+        "write": {path: one for path, one in write.items() if one["pid"] not in ended},
+        "read": {path: infos for path, infos in kept.items() if infos},
+    }
+
+
+def lives(holder: Holder, written: float) -> bool:
+    """Say whether a process still runs that was in a list written at this time.
+
+    A process of its number that began later, or with other arguments, is another one.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(holder["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > written + SLACK:
+            return False
+        arguments = holder["cmd"].partition(" ")[2]  # the program may stand behind an interpreter
+        return " ".join(process.cmdline()).endswith(arguments)
+    except psutil.NoSuchProcess:
         return False
-    return True
+    except psutil.AccessDenied:
+        return True
+
+
+def find_dvc() -> list[int]:
+    """List the processes of DVC that run in this folder."""
+    import psutil
+
+    here, found = str(Path.cwd()), []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        named = any(Path(word).name == "dvc" for word in words[:3])
+        if named and process.info["cwd"] == here:
+            found.append(process.pid)
+    return found
 
 
 if __name__ == "__main__":

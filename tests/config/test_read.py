@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,39 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
         validate(raw)
     keys = re.findall(r"^params\.yaml: (\S+): ", str(caught.value), re.MULTILINE)
     assert sorted(keys) == ["batch.classes", "optim", "tau"]
+
+
+MERGE = b"<<<<<<< HEAD\ntau: 0.1\n=======\ntau: 0.2\n>>>>>>> other\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: b"", "found nothing, expected a mapping"),
+        (lambda whole: whole[: whole.index(b"\noptim:")], "optim: found nothing, expected a value"),
+        (
+            lambda whole: whole[: whole.index(b"\noptim:")],
+            "without an end, .* was the file cut off",
+        ),
+        (lambda whole: whole[: whole.index(b"\noptim:") + 4], "not YAML"),
+        (
+            lambda whole: whole.replace(b"\ntau: 0.1\n", b"\n" + MERGE),
+            "line [0-9]+: found <<<<<<<",
+        ),
+        (lambda whole: whole + "# \u00b5\n".encode("latin-1"), "line [0-9]+: found byte 0xb5"),
+        (lambda whole: bytes(len(whole)), "not YAML"),
+        (lambda whole: whole + b"\xff\xfe", "found byte 0xff, expected text in UTF-8"),
+    ],
+)
+def test_a_file_that_was_torn_or_merged_is_refused_in_lines(
+    root: Path, tmp_path: Path, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(damage((root / "params.yaml").read_bytes()))
+    with pytest.raises(InputError, match=message) as caught:
+        load(PreprocessParams, path=path)
+    lines = str(caught.value).splitlines()
+    assert all("params.yaml: " in line for line in lines)
 
 
 @pytest.mark.parametrize("content", [None, [1], "text"])

@@ -1,5 +1,6 @@
 """Listings: images come from their archives in one pass, each to its row; damage is named."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from geomix.datasets.listing import (
     grow_tree,
     images_in,
     join_names,
+    list_warnings,
     raw_file,
     read_rows,
     read_texts,
@@ -143,3 +145,65 @@ def test_a_tree_is_named_parents_first() -> None:
 def test_ancestors_begin_at_the_root() -> None:
     assert ancestors("a/b/c") == ["a", "a/b"]
     assert ancestors("a") == []
+
+
+def table_of(train: int, val: int, test: int, each: int = 2) -> pd.DataFrame:
+    """Return a table of classes with some samples each."""
+    splits = ["train"] * train + ["val"] * val + ["test"] * test
+    rows = [(f"c{n}", split) for n, split in enumerate(splits) for _ in range(each)]
+    return pd.DataFrame(rows, columns=["label", "split"])
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "words"),
+    [
+        (60, 30, None),
+        (60, 29, "29 classes, .* about 6 points. 2 folds .* would do; more seeds would not"),
+        (40, 10, "10 classes, .* about 9 points. 3 folds .* would do"),
+        (10, 5, "5 classes, .* about 13 points. Even 3 folds .* have 15 of the 30"),
+        (4, 2, "2 classes, .* about 21 points. Even 3 folds .* have 6 of the 30"),
+    ],
+)
+def test_a_val_of_few_classes_is_told_with_the_folds_that_would_do(
+    train: int, val: int, words: str | None
+) -> None:
+    warnings = list_warnings(table_of(train, val, 40))
+    if words is None:
+        assert not warnings
+        return
+    [warning] = warnings
+    assert re.search(words, warning)
+
+
+def test_of_a_tree_leaves_are_counted() -> None:
+    samples = table_of(100, 40, 40)
+    inner = ["a", *(f"a/{n}" for n in range(4))]
+    lineages = [f"a/{n % 4}/{label}" for n, label in enumerate(samples["label"])]
+    val = samples["split"] == "val"
+    assert not list_warnings(samples.assign(lineage=lineages))
+    few = samples.assign(lineage=lineages)
+    few.loc[val, "lineage"] = [inner[n % 5] for n in range(val.sum())]
+    [warning] = list_warnings(few)
+    assert warning.startswith("Val has 4 leaves")
+
+
+@pytest.mark.parametrize(("more", "warned"), [(0, False), (76, False), (77, True), (200, True)])
+def test_a_class_that_is_most_of_a_gallery_is_told_with_a_way_out(more: int, warned: bool) -> None:
+    samples = table_of(60, 30, 40)  # 80 samples in test
+    large = pd.DataFrame({"label": ["c129"] * more, "split": ["test"] * more})
+    warnings = list_warnings(pd.concat([samples, large]))
+    assert len(warnings) == warned
+    if warned:
+        share = 100 * (more + 2) / (more + 80)
+        assert (
+            f"Class c129 has {share:.0f} % of the samples that are searched in test" in warnings[0]
+        )
+        assert "classes.largest_class: 2 would end that" in warnings[0]
+
+
+def test_queries_alone_are_not_searched() -> None:
+    samples = table_of(60, 30, 40).assign(role="")
+    samples.loc[samples["split"] == "test", "role"] = ["query", "gallery"] * 40
+    large = pd.DataFrame({"label": ["c129"] * 200, "split": "test", "role": "query"})
+    assert not list_warnings(pd.concat([samples, large]))
+    assert list_warnings(pd.concat([samples, large.assign(role="gallery")]))

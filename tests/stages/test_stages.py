@@ -227,29 +227,3 @@ def test_a_defect_of_ours_keeps_its_traceback(checkout: Path) -> None:
     result = run_stage(checkout, "check")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
-
-
-LOCK = "schema: '2.0'\nstages:\n  check:\n    cmd: python -m stages.check\n"
-
-
-@pytest.mark.parametrize(
-    "broken", ["", LOCK[:-30], "schema: '2.0'\nstages:\n  check:\n    deps: ["]
-)
-def test_a_half_written_lock_is_mended_and_a_whole_one_stays(checkout: Path, broken: str) -> None:
-    flow = checkout / "flows" / "tune"
-    flow.mkdir(parents=True)
-    (checkout / "dvc.lock").write_text(LOCK)
-    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    for command in (["init", "-q"], ["add", "dvc.lock"], [*author, "commit", "-q", "-m", "lock"]):
-        subprocess.run(["git", *command], cwd=checkout, check=True)
-    for lock in (checkout / "dvc.lock", flow / "dvc.lock"):
-        lock.write_text(broken)
-    result = run_stage(checkout, "mend")
-    assert result.returncode == 0
-    assert [line.split(",")[0] for line in result.stdout.splitlines()] == [
-        "mended dvc.lock",
-        "mended flows/tune/dvc.lock",
-    ]
-    assert (checkout / "dvc.lock").read_text() == LOCK  # as it was committed
-    assert not (flow / "dvc.lock").exists()  # was never committed
-    assert run_stage(checkout, "mend").stdout == ""

@@ -30,6 +30,7 @@ from geomix.errors import InputError
 NAMES_DVC_IGNORES = frozenset({"size", "nfiles"})
 KIND = {"name", "rule", "space"}  # a section that holds one of these is of that kind, and whole
 PARAMS = Path("params.yaml")
+MARKS = ("<<<<<<< ", ">>>>>>> ")  # of a merge
 PREFIXES = ("Value error, ", "Input should be ", "Input should ", "String should ", "List should ")
 
 Part = TypeVar("Part", bound=Section)
@@ -39,14 +40,21 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML 1.2 file, as DVC does: 1e-3 is a number, and no key is there twice.
 
     Raises:
-        InputError: If the file is missing, is no YAML, or repeats a key.
+        InputError: If the file is missing, is no UTF-8, holds a merge that is not finished, is no
+            YAML, or repeats a key.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_marks(path, text)
+        return YAML(typ="safe").load(text)
     except FileNotFoundError:
         raise InputError(
             f"{path}: not found; start stages from the root of the repository"
         ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise InputError(f"{path}: line {line}: found {found}, expected text in UTF-8") from None
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         what = str(error.problem).partition(" with ")[0].removeprefix("found duplicate ")
@@ -54,6 +62,19 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: line {line}: {what} is there twice") from None
     except YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _refuse_marks(path: Path, text: str) -> None:
+    """Refuse a file with the marks of a merge that is not finished.
+
+    Raises:
+        InputError: With the line of the first.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(MARKS):
+            found = f"{line[:7]}, a merge that is not finished"
+            expected = "one of its sides (git restore --ours or --theirs takes a whole one)"
+            raise InputError(f"{path}: line {number}: found {found}, expected {expected}")
 
 
 def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +102,8 @@ def validate(raw: Any, origin: str = "params.yaml") -> Params:
         InputError: With one line for each mistake: key, value found, what was expected.
     """
     if not isinstance(raw, dict):
-        raise InputError(f"{origin}: found {raw!r}, expected a mapping of keys to values")
+        content = "nothing" if raw is None else repr(raw)
+        raise InputError(f"{origin}: found {content}, expected a mapping of keys to values")
     reserved = set(_reserved_names(raw))
     mistakes = {
         key: f"found a parameter of this name, expected another (DVC ignores changes of {key!r})"
@@ -115,7 +137,11 @@ def load(
         InputError: As `read_yaml` and `validate` do, also where the overlays make a mistake.
     """
     raw = read_yaml(path)
-    params = validate(raw)
+    try:
+        params = validate(raw)
+    except InputError as error:
+        cut = ": found nothing, expected" in str(error)
+        raise InputError(f"{error}{_explain_end(path) if cut else ''}") from None
     origin = "params.yaml"
     if own is not None:
         section, _, dataset = own.partition(".")
@@ -132,6 +158,16 @@ def load(
         params = validate(raw, origin)
     fields = {name: getattr(params, name) for name in part.model_fields}
     return part.model_construct(**fields)
+
+
+def _explain_end(path: Path) -> str:
+    """Return a line to add to mistakes in a file that was cut off, or nothing."""
+    text = path.read_text(encoding="utf-8")
+    if text.endswith("\n"):
+        return ""
+    found = f"{text.splitlines()[-1]!r} without an end" if text else "an empty file"
+    expected = "a line that ends: was the file cut off? (git restore params.yaml)"
+    return f"\nparams.yaml: found {found}, expected {expected}"
 
 
 def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,11 @@ def write_embeddings(folder: Path, params: DownloadParams) -> dict[str, Any]:
         blocks = read_columns(path, file, shape[1])
     rows = read_labels(path.parent / table if table else path, shape[0])
     files = folder / "vectors.npy", folder / "table.csv"
-    write_blocks(path, blocks, np.lib.format.open_memmap(files[0], "w+", dtype, shape))
+    with files[0].open("wb") as target:
+        kind = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": kind, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(target, header)
+        write_blocks(path, blocks, target, dtype)
     rows.to_csv(files[1], index=False)
     return {
         "vectors": shape[0],
@@ -215,13 +219,16 @@ def read_columns(path: Path, file: parquet.ParquetFile, width: int) -> Iterator[
         done += len(block)
 
 
-def write_blocks(path: Path, blocks: Iterator[np.ndarray], target: np.memmap) -> None:
+def write_blocks(
+    path: Path, blocks: Iterator[np.ndarray], target: BinaryIO, dtype: np.dtype
+) -> None:
     """Check blocks of vectors and copy them, one after the other.
 
     Args:
         path: Their file, for the message.
         blocks: Arrays of shape (n, D).
-        target: Shape (N, D).
+        target: Of the copy, behind its header.
+        dtype: Of its numbers.
 
     Raises:
         InputError: Naming the first number that is not finite in float32.
@@ -234,9 +241,8 @@ def write_blocks(path: Path, blocks: Iterator[np.ndarray], target: np.memmap) ->
             row, column = wrong[0]
             found = f"{block[row, column]} in row {start + row}, column {column} (the first are 0)"
             raise InputError(f"{path}: found {found}, expected numbers that are finite in float32")
-        target[start : start + len(block)] = block
+        target.write(block.astype(dtype, "C", copy=False).tobytes())
         start += len(block)
-    target.flush()
 
 
 def read_labels(path: Path, count: int) -> pd.DataFrame:

@@ -14,11 +14,17 @@ import numpy as np
 import pandas as pd
 
 from geomix.data.archives import Archive, open_archive, visible
+from geomix.data.packed import SCORED
 from geomix.errors import InputError
 
 OFFICIAL = ("split", "role")  # columns of a table that are neither named by its reader nor a level
 LINEAGE = "lineage"  # the column of paths, which is no level either
 LEVELS = "levels"  # the column of paths of levels, in the tables of people
+CLASS_SD = 0.3  # a usual s.d. of R@1 between classes
+LEAST_VAL = (
+    30  # classes: a mean over them is then known to 5 points, which settings often differ by
+)
+MOST_SHARE = 0.5  # of the samples that are searched, in one class
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,60 @@ def ancestors(path: str) -> list[str]:
     """Return the paths of a node's ancestors, the root first."""
     names = path.split("/")
     return ["/".join(names[:count]) for count in range(1, len(names))]
+
+
+def list_warnings(samples: pd.DataFrame) -> list[str]:
+    """Say what makes the results of a data set say little, though it can be trained on.
+
+    Val has too few classes to choose settings by, or most of what is searched is of one class.
+
+    Args:
+        samples: The table with label, split, and perhaps lineage and role. Samples with coordinates
+            have no classes; they are not for this.
+
+    Returns:
+        A sentence for each, with a way out.
+    """
+    parts = {name: samples[samples["split"] == name] for name in ("train", *SCORED)}
+    units = "leaves" if LINEAGE in samples else "classes"
+    warnings = _warn_of_few(_count_units(parts["train"]), _count_units(parts["val"]), units)
+    for name in SCORED:
+        rows = parts[name]
+        gallery = rows[rows["role"] != "query"] if "role" in rows else rows
+        sizes = gallery["label"].value_counts()
+        if len(sizes) > 1 and sizes.iloc[0] > MOST_SHARE * len(gallery):
+            share = 100 * sizes.iloc[0] / len(gallery)
+            warnings.append(
+                f"Class {sizes.index[0]} has {share:.0f} % of the samples that are searched in "
+                f"{name}, so R@1 is mostly its own; classes.largest_class: "
+                f"{max(2, sizes.iloc[1])} would end that."
+            )
+    return warnings
+
+
+def _count_units(rows: pd.DataFrame) -> int:
+    """Count the classes of a split, or in a tree the leaves."""
+    if LINEAGE not in rows:
+        return int(rows["label"].nunique())
+    paths = set(rows[LINEAGE])
+    return len(paths - {node for path in paths for node in ancestors(path)})
+
+
+def _warn_of_few(train: int, val: int, units: str) -> list[str]:
+    """Warn of a val with few classes or leaves; say how many folds would do."""
+    if not 0 < val < LEAST_VAL:
+        return []
+    points = 100 * CLASS_SD / val**0.5
+    folds, most = -(-LEAST_VAL // val), (train + val) // val
+    way = (
+        f"{folds} folds (budget.folds) would do"
+        if folds <= most
+        else f"even {most} folds (budget.folds) have {most * val} of the {LEAST_VAL} that would do"
+    )
+    return [
+        f"Val has {val} {units}, too few to choose settings by: with others R@1 would differ by "
+        f"about {points:.0f} points. {way[0].upper()}{way[1:]}; more seeds would not."
+    ]
 
 
 def read_vectors(raw: Path, count: int) -> np.ndarray:

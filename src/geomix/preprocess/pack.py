@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS
-from geomix.datasets.listing import Listing, join_names
+from geomix.datasets.listing import Listing, join_names, list_warnings
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.copies import digest, settle_copies
@@ -63,7 +63,7 @@ def pack(
 
     Memory does not grow with the number of images, apart from their table. The bytes depend on the
     listing and the params, not on the number of workers. One line says what was packed and what
-    was not.
+    was not, others warn of splits whose results will say little.
 
     Args:
         dataset: Its name, for the card.
@@ -114,6 +114,9 @@ def pack(
             folder / "card.json", card | {key: what for key, what in further.items() if what}
         )
     print(summarise(dataset, len(samples), unit, listing.ignored, facts), file=sys.stderr)
+    if not fold and not listing.coordinates:
+        for warning in list_warnings(samples):
+            print(f"warning: {dataset}: {warning}", file=sys.stderr)
 
 
 def summarise(
@@ -330,12 +333,17 @@ def run_chunks(
 
 
 def write_vectors(folder: Path, listing: Listing) -> None:
-    """Write vectors.npy, float32, each vector at its row."""
-    shape = len(listing.samples), listing.channels
-    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype(np.float32), shape)
-    for row, vector in listing.images():
-        vectors[row] = vector
-    vectors.flush()
+    """Write vectors.npy, float32, each vector at its row.
+
+    Not as a memory map: a disk that is full would end the process without a word.
+    """
+    shape, kind = (len(listing.samples), listing.channels), np.dtype(np.float32)
+    with (folder / "vectors.npy").open("wb") as file:
+        start = write_header(file, shape, kind)
+        length = shape[1] * kind.itemsize
+        for row, vector in listing.images():
+            file.seek(start + row * length)
+            file.write(np.asarray(vector, kind).tobytes())
 
 
 def write_squares(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.datasets.listing import list_warnings
 from geomix.report.copies import Copies, find_copies
 from geomix.report.figures import find_stand_ins
 from geomix.report.pictures import Picture, draw_samples, read_pictures
@@ -229,6 +230,7 @@ def build_dataset(data: Path) -> dict[str, bytes]:
         smallest=sizes.min(),
         largest=sizes.max(),
         related=count_related(packed),
+        warnings=[] if packed.coordinates is not None else list_warnings(packed.samples),
         points=POINTS,
         groups=GROUPS,
         left_out=describe_left_out(card),

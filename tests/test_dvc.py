@@ -1,0 +1,148 @@
+"""What docs/dvc.md shows of DVC, in a clone of its own: each command ends with exit code 0."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from geomix.config.read import read_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+WAIT = 1200  # seconds for a queued experiment, on a busy machine
+GRID = "flows/data/dvc.yaml:preprocess@grid"
+
+
+def call(folder: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": path}
+    for role in ("AUTHOR", "COMMITTER"):  # DVC commits an experiment
+        environment |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.org"}
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def commit(folder: Path) -> None:
+    call(folder, "git", "add", "-A")
+    call(folder, "git", *AUTHOR, "commit", "-q", "-m", "state")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone of what is here, in which nothing was run."""
+    folder = tmp_path_factory.mktemp("clone") / "geomix"
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and Path(name).name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    call(folder, "git", "init", "-q")
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def restored(clone: Path) -> Iterator[Path]:
+    """Return the clone, whose files are as committed again afterwards."""
+    yield clone
+    call(clone, "git", "checkout", "-q", "--", ".")
+
+
+def test_experiments_run_here_and_in_the_queue(restored: Path) -> None:
+    clone = restored
+    call(clone, "dvc", "exp", "run", "-q", "-n", "warm", "-S", "tau=0.2", "check")
+    assert read_yaml(clone / "params.yaml")["tau"] == 0.2
+    call(clone, "dvc", "exp", "run", "-n", "warmer", "--queue", "-S", "tau=0.3", "check")
+    call(clone, "dvc", "queue", "start")
+    began = time.monotonic()
+    while "Success" not in (status := call(clone, "dvc", "queue", "status")):
+        assert "Failed" not in status
+        assert time.monotonic() - began < WAIT, status
+        time.sleep(2)
+    assert read_yaml(clone / "params.yaml")["tau"] == 0.2  # the queue has a checkout of its own
+    show = ("dvc", "exp", "show", "--only-changed", "--drop", ".*/", "--csv")
+    rows = list(csv.DictReader(io.StringIO(call(clone, *show))))
+    taus = {row["Experiment"]: row["tau"] for row in rows}
+    assert (taus["warm"], taus["warmer"]) == ("0.2", "0.3")
+    assert not [name for name in rows[0] if "/" in name]  # no column of code or data
+    assert "epochs" not in rows[0]  # it is the same everywhere
+
+
+def test_params_metrics_and_plots_tell_what_changed(restored: Path) -> None:
+    clone = restored
+    params, metrics = clone / "params.yaml", clone / "reports/metrics.json"
+    params.write_text(params.read_text().replace("\ntau: 0.1\n", "\ntau: 0.2\n"))
+    content = json.loads(metrics.read_text())
+    geometry = next(iter(content["tau"]))
+    before = content["tau"][geometry]["test_recall_at_1"]
+    content["tau"][geometry]["test_recall_at_1"] = before + 0.25
+    metrics.write_text(json.dumps(content))
+    changed = json.loads(call(clone, "dvc", "params", "diff", "--json"))
+    assert changed["params.yaml"].keys() == {"tau"}
+    assert [changed["params.yaml"]["tau"][side] for side in ("old", "new")] == [0.1, 0.2]
+    [diff] = json.loads(call(clone, "dvc", "metrics", "diff", "--json")).values()
+    assert diff[f"tau.{geometry}.test_recall_at_1"]["diff"] == pytest.approx(0.25)
+
+
+def test_plots_have_a_line_for_each_geometry_and_need_no_network(restored: Path) -> None:
+    clone = restored
+    [plot, _] = read_yaml(clone / "dvc.yaml")["plots"]
+    [source] = plot["tau"]["y"]
+    source = source.replace("${dataset}", read_yaml(clone / "params.yaml")["dataset"])
+    table = clone / source
+    text = table.read_text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    table.write_text(text.replace(rows[0]["recall_at_1"], "0.123456", 1))
+    call(clone, "dvc", "plots", "diff", "HEAD")
+    page = (clone / "dvc_plots" / "index.html").read_text()
+    # what it loads: nothing; the schema of vega is a name
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)", page)
+    specs = [json.loads(spec) for spec in re.findall(r"var spec = (\{.*\});", page)]
+    [spec] = [one for one in specs if one["title"]["text"] == plot["tau"]["title"]]
+    drawn = spec["data"]["values"]
+    assert {row["geometry"] for row in drawn} == {row["geometry"] for row in rows}
+    assert {row["split"] for row in drawn} == {"val", "test"}
+    assert {row["rev"] for row in drawn} == {"HEAD", "workspace"}
+    assert spec["facet"]["column"]["field"] == "split"
+    encoding = spec["spec"]["encoding"]
+    assert [encoding[name]["field"] for name in ("x", "y", "color", "strokeDash")] == [
+        *("tau", "recall_at_1", "geometry", "rev"),
+    ]
+    assert "0.123456" in {row["recall_at_1"] for row in drawn}
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    lines = {(row["geometry"], row["split"], row["rev"]) for row in drawn}
+    draw_with_node(f"{script}\nconsole.log(draw({json.dumps(spec)}));\n", len(lines))
+
+
+def draw_with_node(code: str, lines: int) -> None:
+    """Draw a plot where there is a JavaScript to do it, and count its lines."""
+    if not shutil.which("node"):
+        return
+    result = subprocess.run(["node", "-"], input=code, capture_output=True, text=True, check=True)
+    assert result.stdout.count("<polyline") == lines
+    assert "NaN" not in result.stdout
+
+
+def test_what_one_clone_pushed_another_pulls(restored: Path, tmp_path: Path) -> None:
+    clone, other = restored, tmp_path / "other"
+    call(clone, "dvc", "remote", "add", "-f", "-d", "box", str(tmp_path / "box"))
+    call(clone, "dvc", "repro", "-q", GRID)
+    call(clone, "dvc", "push", GRID)
+    commit(clone)
+    call(tmp_path, "git", "clone", "-q", str(clone), str(other))
+    call(other, "dvc", "pull", GRID)
+    for name in ("vectors.npy", "samples.csv", "card.json"):
+        place = Path("data/packed/grid") / name
+        assert (other / place).read_bytes() == (clone / place).read_bytes()
