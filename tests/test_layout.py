@@ -336,16 +336,18 @@ def test_a_flow_that_was_run_is_locked_as_a_whole() -> None:
         own = {name for name in own if prefix or not name.startswith("flows/")}
         if flow == "data":
             assert locked <= own
-        elif flow == "tune":  # each data set may wait for its first run
-            sets = {dataset_of(name) for name in locked}
-            assert locked == {name for name in own if dataset_of(name) in sets}
+        elif flow in ("tune", "further"):  # each data set or study may wait for its first run
+            parts = {part_of(name) for name in locked}
+            assert locked == {name for name in own if part_of(name) in parts}
         elif locked or not flow:  # others may wait for their first run
             assert locked == own
 
 
-def dataset_of(stage: str) -> str:
-    """Return the data set of a stage such as trials@glyphs-dot-1."""
-    return stage.partition("@")[2].partition("-")[0]
+def part_of(stage: str) -> str:
+    """Return the data set of a stage such as trials@glyphs-dot-1, or the study of a cell."""
+    further = load(StudyParams, path=ROOT / "params.yaml").further
+    name, _, item = stage.partition("@")
+    return name if name in further else item.partition("-")[0]
 
 
 def test_every_page_is_in_git_and_nothing_else_is() -> None:
