@@ -73,7 +73,9 @@ or gradients: `cluster` compares samples with centroids, `doubly_contrastive` wi
 The nearest others of each item, exactly and in a fixed order. The released formula computes a row
 of distances at a time, in float32. Its time is taken on some of the rows and scaled by their
 number; its memory is that of all rows. faiss is its flat index on the inner products that order as
-the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come.""",
+the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come. These
+rows are of a search that scored all candidates in float64; the present one scores only near-ties
+so.""",
         ),
         "geometries": Section(
             "Search: the geometries that are tuned",
@@ -113,7 +115,7 @@ largest. The released formula is timed on some of the rows and scaled.""",
 From embeddings to R@1, R-precision, MAP@R and MRR. The peer gets normalised embeddings, and
 searches by Euclidean distance. With lists of max R (`k="max_bin_count"`) it computes the same
 numbers as we do. By default it ranks the whole gallery: its MRR is then that of the whole ranking,
-and is not compared.""",
+and is not compared. These rows are of the same earlier search.""",
         ),
     },
     "images": {
