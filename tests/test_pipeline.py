@@ -419,9 +419,9 @@ def test_a_study_is_an_entry_and_a_block(clone: Path) -> None:
         (r"^tau: 0.1", "tau: 0.2", COMPARED | {"check"}),
         (r"over: \{tau: \[0.1\]", "over: {tau: [0.1, 0.3]", {
             *(f"tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")),
-            "evaluate@tau", "page@tau", "check", "report",
+            "evaluate@tau", "page@tau", "check", "report", "analyze", "page_negatives",
         }),
-        (r"queries: 2", "queries: 3", PAGES | {"report", "check"}),
+        (r"queries: 2", "queries: 3", PAGES | {"report", "check", "page_negatives"}),
     ],
 )  # fmt: skip
 def test_a_change_makes_stale_what_it_concerns_and_nothing_else(
@@ -438,7 +438,10 @@ def test_a_change_makes_stale_what_it_concerns_and_nothing_else(
         ("src/geomix/negatives/hard.py", set()),
         ("src/geomix/regularisers/hier.py", set()),
         ("src/geomix/negatives/uniform.py", TRAINED - {"baselines"}),
-        ("src/geomix/report/render.py", PAGES | {"page_control", "report"}),
+        (
+            "src/geomix/report/render.py",
+            PAGES | {"page_control", "report", "page_negatives", "page_geometry"},
+        ),
         ("systems/hcl.yaml", set()),
     ],
 )
