@@ -29,7 +29,7 @@ CELLS = $(LIST) '(^|:)(baselines|$(STUDIES))(@|$$)'
 STUDIES = train
 PIN = $(if $(filter-out 0,$(GPUS)),export CUDA_VISIBLE_DEVICES=$$((SLOT % $(GPUS)));)
 EACH = OMP_NUM_THREADS=1 xargs -n 1 -P $(JOBS) --process-slot-var=SLOT sh -c '$(PIN) exec dvc --wait-for-lock repro -q -s "$$@" 2>&1' sh
-# Cells, each with a line when it ends, which stages.count counts.
+# EACH without its exec, so that a line can follow when a cell ends: stages.count counts these.
 EACH_CELL = $(subst exec dvc,dvc,$(subst 2>&1,2>&1; code=$$?; echo "ended $$1 $$code"; exit $$code,$(EACH)))
 define RUN
 	python -m stages.mend

@@ -99,6 +99,7 @@ class Terms:
         """
 
         def excess(log_factor: float) -> float:
+            """Return how many effective negatives there are too many, at a factor of near."""
             return float(self.count_effective(near * math.exp(log_factor)).mean()) - effective
 
         low, high = map(math.log, TEMPERATURES)

@@ -52,6 +52,7 @@ def build_blocks(
     labels = packed.samples["label"].to_numpy()
 
     def picture(rows: np.ndarray) -> list[tuple[np.ndarray, Any]]:
+        """Return the pictures of rows with their labels."""
         return list(zip(read_pictures(packed, rows), labels[rows], strict=True))
 
     listed = [rows[:, :SHOWN] for rows in hardest]

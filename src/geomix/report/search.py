@@ -18,7 +18,7 @@ from geomix.report.render import describe_origin, render
 SCORES = {
     "map_at_r": "MAP@R",
     "recall_at_1": "R@1",
-    "lineage_score": "MAP over both directions",
+    "lineage_score": "mean MAP",
 }
 
 

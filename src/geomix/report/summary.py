@@ -7,11 +7,11 @@ from typing import Any
 
 from geomix.config.sections import Geometry
 from geomix.config.studies import Study
-from geomix.data.packed import open_packed
+from geomix.data.packed import Packed, open_packed
 from geomix.report.findings import Findings, find
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE, LineageFindings, find_lineages
 from geomix.report.render import describe_origin, render
-from geomix.report.results import SCORE, read_results, scored_lineages
+from geomix.report.results import SCORE, Results, read_results, scored_lineages
 
 
 def build_summary(
@@ -37,18 +37,19 @@ def build_summary(
     names = [answer, *(name for name in studies if name != answer)]
     chosen = {name: studies[name] for name in names}
     build = _build_lineages if scored_lineages(results / answer) else _build_classes
-    return build(results, data, chosen, geometries)
+    found = {name: read_results(results / name) for name in names}
+    baselines = read_results(results / "baselines")
+    return build(found, baselines, open_packed(data), chosen, geometries)
 
 
 def _build_classes(
-    folder: Path,
-    data: Path,
+    results: Mapping[str, Results],
+    baselines: Results,
+    packed: Packed,
     studies: Mapping[str, Study],
     geometries: Mapping[str, Geometry],
 ) -> dict[str, bytes]:
     """Build the page of classes; the first study answers."""
-    packed, baselines = open_packed(data), read_results(folder / "baselines")
-    results = {name: read_results(folder / name) for name in studies}
     found = {
         name: find(name, study, results[name], baselines, packed, geometries)
         for name, study in studies.items()
@@ -65,14 +66,13 @@ def _build_classes(
 
 
 def _build_lineages(
-    folder: Path,
-    data: Path,
+    results: Mapping[str, Results],
+    baselines: Results,
+    packed: Packed,
     studies: Mapping[str, Study],
     geometries: Mapping[str, Geometry],
 ) -> dict[str, bytes]:
     """Build the page of lineages; the first study answers."""
-    packed, baselines = open_packed(data), read_results(folder / "baselines")
-    results = {name: read_results(folder / name) for name in studies}
     found = {
         name: find_lineages(name, study, results[name], baselines, geometries)
         for name, study in studies.items()
