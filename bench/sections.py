@@ -115,7 +115,7 @@ largest. The released formula is timed on some of the rows and scaled.""",
 From embeddings to R@1, R-precision, MAP@R and MRR. The peer gets normalised embeddings, and
 searches by Euclidean distance. With lists of max R (`k="max_bin_count"`) it computes the same
 numbers as we do. By default it ranks the whole gallery: its MRR is then that of the whole ranking,
-and is not compared. These rows are of the same earlier search.""",
+and is not compared.""",
         ),
     },
     "images": {
