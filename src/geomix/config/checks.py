@@ -7,7 +7,7 @@ from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
-from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning
+from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
 
 UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
 
@@ -142,6 +142,10 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         yield "tune.search", "found no tau, expected it among what is searched"
     if len(searched) > COLUMNS:
         yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
+    for start in map(flatten, tuned.starts):
+        for key, value in start.items():
+            if key in searched and not is_within(searched[key], value):
+                yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):
         expected = f"names under geometry: {', '.join(params.geometry)}"
