@@ -178,8 +178,9 @@ def test_the_batch_norm_of_the_untrained_network_is_measured(
     save_baselines(packed, baseline_params(settings), [0], tmp_path / "out")
     backbone, head = Backbone(**settings["backbone"]), Head(**settings["head"])
     encoder = build_encoder(backbone, head, packed.image_shape, 0)
-    settle_norm(encoder, packed, 1, torch.device("cpu"))
-    expected = embed(encoder, packed, "val", 1, torch.device("cpu"))["val_head"]
+    crop = baseline_params(settings).crop
+    settle_norm(encoder, packed, crop, torch.device("cpu"))
+    expected = embed(encoder, packed, "val", crop, torch.device("cpu"))["val_head"]
     found = np.load(tmp_path / "out" / "untrained-0" / "embeddings.npz")["val_head"]
     assert np.array_equal(found, expected)
     assert 0.3 < found.std(0).mean() < 3

@@ -17,6 +17,8 @@ from geomix.config.base import (
     Share,
 )
 
+Fit = Literal["squeeze", "centre", "pad"]  # of an image that is no square, to one
+
 
 class Split(Section):
     """Shares of the units; a unit is in one split only, what the shares leave over in none.
@@ -87,8 +89,16 @@ class Classes(Section):
 
 
 class Crop(Section):
-    """Random-resized crops and flips of training images, centre crops of all others."""
+    """Random-resized crops and flips of training images, the centre of all others.
 
+    Attributes:
+        fit: How an image is made a square, for all of them.
+        area: Smallest share of a random crop.
+        flip: Probability of a mirror image.
+        centre: Share of the side of the square that is seen where nothing is drawn.
+    """
+
+    fit: Fit = "squeeze"
     area: Annotated[Number, Field(gt=0, le=1)]
     flip: Share
     centre: Annotated[Number, Field(gt=0, le=1)]
@@ -142,13 +152,15 @@ class Features(Section):
         dataset: The data set.
         batch: Images that the backbone takes at a time.
         device: Where it computes.
-        centre: Share of the shorter side that it sees.
+        fit: How an image is made a square.
+        centre: Share of the side of that square that it sees.
         backbone: The Vision Transformer.
     """
 
     dataset: Dataset
     batch: Count
     device: Device
+    fit: Fit = "squeeze"
     centre: Annotated[Number, Field(gt=0, le=1)]
     backbone: Frozen
 

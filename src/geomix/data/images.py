@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomix.config.sections import Augment, Crop
-from geomix.data.crops import WHOLE, crop_decoded, crop_encoded, draw_crops, draw_flips
+from geomix.data.crops import WHOLE, crop_decoded, crop_encoded, draw_fitted, draw_flips
 from geomix.data.packed import Encoded, Packed
 
 SIDE = 32  # pixels of a side, of the raw pixels of images that are packed encoded
@@ -50,7 +50,7 @@ def draw_boxes(
         Boxes, float64 (N, 4), as in `crops`, and which images to mirror, bool (N,).
     """
     area, flip = (1, 0) if packed.form == "vectors" else (crop.area, crop.flip)
-    boxes = draw_crops(torch.from_numpy(packed.aspects[rows]), area, generator)
+    boxes = draw_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, area, generator)
     return boxes, draw_flips(len(rows), flip, generator)
 
 
@@ -74,8 +74,8 @@ def load_batch(
 
     Returns:
         float32, shape (N, C, side, side). Whole images of that side are not resampled: with a mean
-        and std of 0.5 they are exactly pixels / 127.5 - 1, in [-1, 1]. Vectors have shape (N, C),
-        and boxes and flips do not change them.
+        and std of 0.5 they are exactly pixels / 127.5 - 1, in [-1, 1]. A padding is 0, up to
+        rounding to 1/255. Vectors have shape (N, C), and boxes and flips do not change them.
 
     Raises:
         InputError: If the file of an image is broken.
@@ -83,7 +83,7 @@ def load_batch(
     side = encoder.side
     if isinstance(packed.images, Encoded):
         files = [packed.images.read(row) for row in rows]
-        squares = crop_encoded(files, boxes, flips, side, packed.channels, device)
+        squares = crop_encoded(files, boxes, flips, side, packed.channels, device, encoder.mean)
         return normalise(squares, encoder.mean, encoder.std)
     images = torch.from_numpy(np.ascontiguousarray(packed.images[rows])).to(device)
     if images.ndim == 2:
@@ -96,7 +96,7 @@ def load_batch(
     if untouched:
         return normalise(images.permute(0, 3, 1, 2).contiguous(), encoder.mean, encoder.std)
     mean, std = (moment.to(device)[:, None, None] for moment in (encoder.mean, encoder.std))
-    return crop_decoded(images, boxes, flips, side).sub_(mean).div_(std)
+    return crop_decoded(images, boxes, flips, side, encoder.mean).sub_(mean).div_(std)
 
 
 def read_raw(packed: Packed, split: str) -> np.ndarray:

@@ -213,5 +213,5 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
             {"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **learned}
         )
     bar.close()
-    settle_norm(encoder, packed, params.crop.centre, device)
+    settle_norm(encoder, packed, params.crop, device)
     return Run(name, encoder, geometry, objective, history, device)

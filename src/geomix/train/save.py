@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from geomix.config.base import Task
+from geomix.config.sections import Crop
 from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.images import read_raw
 from geomix.data.packed import SCORED, SPLITS, Packed
@@ -61,13 +62,13 @@ def list_splits(task: Task) -> tuple[str, ...]:
 
 
 def embed_splits(
-    encoder: Encoder, packed: Packed, splits: Sequence[str], centre: float, device: torch.device
+    encoder: Encoder, packed: Packed, splits: Sequence[str], crop: Crop, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Embed some splits."""
     return {
         name: vectors
         for split in splits
-        for name, vectors in embed(encoder, packed, split, centre, device).items()
+        for name, vectors in embed(encoder, packed, split, crop, device).items()
     }
 
 
@@ -89,8 +90,8 @@ def save_run(
         InputError: If the embeddings of a split are spread over hardly more than precision.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    splits, centre = list_splits(params.task), params.crop.centre
-    embeddings = embed_splits(run.encoder, packed, splits, centre, run.device)
+    splits, crop = list_splits(params.task), params.crop
+    embeddings = embed_splits(run.encoder, packed, splits, crop, run.device)
     for split in splits:
         where = f"{run.name}: {split}"
         refuse_near_precision(embeddings[f"{split}_head"], backbone_precision(run.device), where)
@@ -154,8 +155,8 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
         for seed in seeds:
             encoder = build_encoder(params.backbone, head, shape, seed, packed.moments)
             encoder = encoder.to(device)
-            settle_norm(encoder, packed, params.crop.centre, device)
-            vectors = embed_splits(encoder, packed, splits, params.crop.centre, device)
+            settle_norm(encoder, packed, params.crop, device)
+            vectors = embed_splits(encoder, packed, splits, params.crop, device)
             cell = {"geometry": "untrained", "seed": seed}
             origin = describe_origin(encoder, device)
             described = {"cell": cell, "task": params.task, "machine": origin}
