@@ -320,7 +320,8 @@ def _create_with(
             name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
         )
     except MISFITS as error:
-        found, expected = describe_mismatch(str(error)), f"the weights of {name}"
+        found = describe_mismatch(str(error), weights.tensors)
+        expected = f"the weights of {name}"
         raise InputError(f"{_file_of(weights)}: found {found}, expected {expected}") from None
     network.pretrained_cfg.pop("state_dict")  # a second copy of all weights
     return network
