@@ -1,15 +1,24 @@
-"""Check params.yaml as a whole: the root of the pipeline, which runs whenever the file changes."""
+"""Check params.yaml as a whole, and note what is behind its paths: the root of the pipeline.
+
+Nothing -> data/content (checkpoints.json, folder.json, embeddings.json). It runs each time, because
+DVC does not see what is behind a path.
+"""
 
 if __package__ != "stages":
     raise SystemExit(
         "error: start this stage from the root of the repository: python -m stages.check"
     )
 
+from pathlib import Path
+
 from geomix.config.checks import list_backbones
+from geomix.config.content import write_content
 from geomix.config.params import Params
-from geomix.config.read import load
+from geomix.config.read import PARAMS, load, read_yaml
+from geomix.config.stages import DownloadParams
 from geomix.errors import InputError
-from stages import run
+from geomix.files import new_folder
+from stages import Arguments, run
 
 # Backbones that need no look into timm, which takes seconds to import; suggested for others.
 COMMON = (
@@ -48,10 +57,17 @@ def refuse_backbone(key: str, name: str) -> None:
 
 
 def main() -> None:
-    """Validate the file, then the names of backbones in it."""
-    for key, name in list_backbones(load(Params)):
+    """Validate the file, then the names of backbones in it, and note what is behind its paths."""
+    params = load(Params)
+    arguments = Arguments()
+    arguments.add_argument("--out", type=Path, help="what cells depend on in place of their paths")
+    given = arguments.parse_args()
+    for key, name in list_backbones(params):
         if name not in COMMON:
             refuse_backbone(key, name)
+    if given.out:
+        with new_folder(given.out) as folder:
+            write_content(folder, read_yaml(PARAMS), load(DownloadParams), given.out)
 
 
 if __name__ == "__main__":
