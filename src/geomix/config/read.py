@@ -60,7 +60,7 @@ def read_yaml(path: Path) -> Any:
         what = str(error.problem).partition(" with ")[0].removeprefix("found duplicate ")
         what = what.replace(chr(34), chr(39))
         raise InputError(f"{path}: line {line}: {what} is there twice") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of 2020-13-45, no date
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
