@@ -117,6 +117,15 @@ def test_curvature_that_acts_is_not_said_to_be_without_effect(
     assert f"In hybrid, curvature bends the loss by {bend:.2f} nats" in said
 
 
+def test_a_range_whose_ends_are_written_alike_is_one_number(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    for highest, said in ((0.33334, "test R@1 is 33.3 %"), (0.34, "test R@1 is 33.3 to 34.0 %")):
+        changed = [replace(one, lowest=0.33331, highest=highest) for one in found["tau"].bends]
+        *_, line = bends(words, replace(found["tau"], bends=changed))
+        assert said in line
+
+
 def test_curvature_that_was_not_used_is_not_said_to_bend(
     words: Any, found: dict[str, Findings]
 ) -> None:

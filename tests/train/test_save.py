@@ -53,6 +53,15 @@ def test_a_cell_has_the_same_bytes_every_time(
     )
 
 
+def test_the_files_of_a_cell_can_be_read_by_all_who_may_read_others(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    train_and_save(packed, settings, tmp_path / "cell")
+    (tmp_path / "plain").touch()
+    files = [tmp_path / "plain", *(tmp_path / "cell").iterdir()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
     packed: Packed,
