@@ -17,7 +17,6 @@ from geomix.config.params import Params
 from geomix.config.read import PARAMS, load, read_yaml
 from geomix.config.stages import DownloadParams
 from geomix.errors import InputError
-from geomix.files import new_folder
 from stages import Arguments, run
 
 # Backbones that need no look into timm, which takes seconds to import; suggested for others.
@@ -66,6 +65,8 @@ def main() -> None:
         if name not in COMMON:
             refuse_backbone(key, name)
     if given.out:
+        from geomix.files import new_folder
+
         with new_folder(given.out) as folder:
             write_content(folder, read_yaml(PARAMS), load(DownloadParams), given.out)
 

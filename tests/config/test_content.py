@@ -18,8 +18,8 @@ def write(
     """Write what is behind paths and read it."""
     params = DownloadParams(
         download=Download(mirror=None),
-        folder=Folder(path=folder and str(folder), table=None),
-        embeddings=Embeddings(path=vectors and str(vectors), table="table.csv"),
+        folder=Folder(path=str(folder) if folder else None, table=None),
+        embeddings=Embeddings(path=str(vectors) if vectors else None, table="table.csv"),
     )
     out.mkdir(exist_ok=True)
     write_content(out, raw, params, out)

@@ -194,7 +194,8 @@ def _fill(kind: type, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     """
     filled = {}
     for base in reversed(kind.__mro__):
-        for argument, parameter in inspect.signature(base.__init__).parameters.items():
+        taken = vars(base).get("__init__", object.__init__)
+        for argument, parameter in inspect.signature(taken).parameters.items():
             if argument not in known:
                 continue
             if argument == "num_classes" and known[argument] is None:

@@ -155,8 +155,8 @@ def describe_mismatch(message: str, keys: Iterable[str] = ()) -> str:
         parts.append(_enumerate("misshapen", keys))
     if parts:
         return "; ".join(parts)
-    listed = list_keys(keys)
-    among = f" among {listed}" if listed else ""
+    names = list_keys(keys)
+    among = f" among {names}" if names else ""
     return f"what timm cannot convert{among} ({message.partition(chr(10))[0]})"
 
 
