@@ -87,7 +87,7 @@ SOURCE = Source(licence=USER, write=write_embeddings)
 
 
 def read(raw: Path) -> Listing:
-    """List the user's own vectors as `list_vectors` does; columns without a name here are levels."""
+    """List the user's own vectors, see `list_vectors`."""
     return list_vectors(raw, REQUIRED)
 
 

@@ -25,5 +25,5 @@ SOURCE = Source(licence="that of the images", write=refuse_download)
 
 
 def read(raw: Path) -> Listing:
-    """List the features as `list_vectors` does; the official split is that of the images."""
+    """List the features, see `list_vectors`; the official split is that of the images."""
     return list_vectors(raw, REQUIRED)
