@@ -20,11 +20,22 @@ SMALL: dict[str, Any] = {
     "baselines": {"seeds": ["0"]},
     "study": {
         "compare": {"run": {"geometries": ["euclidean", "hyperbolic_free"], "seeds": ["0"]}},
-        "tau": {"run": {"geometries": ["euclidean", "flat_free"], "seeds": ["0"]}},
-        "curvature": {"over": {"curvature": [0, 1]}},
+        "tau": {
+            "run": {"geometries": ["euclidean", "flat_free"], "seeds": ["0"]},
+            "over": {"tau": [0.1, 0.2]},
+        },
+        "curvature": {"run": {"geometries": ["hyperbolic_free"]}, "over": {"curvature": [0, 1]}},
         "aa": {"run": {"seeds": ["0-5"]}},
     },
-    "control": {"own": {"tree": {"epochs": 2}, "grid": {"epochs": 2}}},
+    "control": {
+        "own": {"tree": {"epochs": 2}, "grid": {"epochs": 2}},
+        "parts": {
+            "flat": {"run": {"seeds": ["0"]}, "over": {"optim": {"learning_rate": [0.003]}}},
+            "curved": {"run": {"seeds": ["0"]}, "over": {"optim": {"learning_rate": [0.003]}}},
+            "flat_2d": {"run": {"seeds": ["0"]}},
+            "curved_2d": {"run": {"seeds": ["0"]}},
+        },
+    },
     "tune": {
         "geometries": ["euclidean", "hyperbolic_free"],
         "budget": {"glyphs": {"trials": 2, "folds": 2, "seeds": ["10"], "splits": [1]}},

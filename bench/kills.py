@@ -1,7 +1,8 @@
 """Kill a flow at random moments, run it again, and compare every byte with an undisturbed run.
 
 `python -m bench.kills repro --moments 20`, in a small setting; `--empty-locks` empties the locks
-after each kill. Prints a line for each moment; the last one counts those that ended alike.
+after each kill. In place of a target of make, repro or tune, it takes one of DVC, such as
+evaluate@compare. Prints a line for each moment; the last one counts those that ended alike.
 """
 
 import hashlib
@@ -18,13 +19,14 @@ from pathlib import Path
 from bench.clones import SMALL, build_clone, list_locks
 from stages import Arguments, run
 
+STAGE = 'python -m stages.mend && dvc repro "$1"'  # as make does
 WRITTEN = ("data", "runs", "results", "reports")
 
 
 def main() -> None:
-    """Run a target of make undisturbed, then kill it at each moment."""
+    """Run a target undisturbed, then kill it at each moment."""
     arguments = Arguments(description="Writes nothing into the repository.")
-    arguments.add_argument("target", choices=["repro", "tune"])
+    arguments.add_argument("target", help="repro or tune, by make; or a stage, by dvc repro")
     arguments.add_argument("--moments", type=int, default=3)
     arguments.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments.add_argument("--empty-locks", action="store_true", help="after each kill")
@@ -34,18 +36,18 @@ def main() -> None:
         clone = build_clone(Path(place) / "clone", SMALL)
         first = shutil.copytree(clone, Path(place) / "undisturbed", symlinks=True)
         start = time.monotonic()
-        if (code := make(first, given.target).wait()) != 0:
-            raise SystemExit(f"make {given.target}: exit code {code}, undisturbed")
+        if (code := start_flow(first, given.target).wait()) != 0:
+            raise SystemExit(f"{given.target}: exit code {code}, undisturbed")
         lasted = time.monotonic() - start
         expected, alike = dict(hash_files(first)), 0
         print(f"undisturbed: {lasted:.0f} s, {len(expected)} files", flush=True)
         for number in range(given.moments):
             moment = moments.uniform(0, lasted)
             again = shutil.copytree(clone, Path(place) / "again", symlinks=True)
-            kill(make(again, given.target), moment)
+            kill(start_flow(again, given.target), moment)
             for lock in list_locks(again) if given.empty_locks else ():
                 lock.write_text("")
-            code = make(again, given.target).wait()
+            code = start_flow(again, given.target).wait()
             other = list_differences(expected, dict(hash_files(again)))
             alike += not code and not other
             found = ", ".join(other[:3]) or "alike"
@@ -54,12 +56,14 @@ def main() -> None:
     print(f"{alike} of {given.moments} ended with the bytes of the undisturbed run")
 
 
-def make(folder: Path, target: str) -> subprocess.Popen[bytes]:
+def start_flow(folder: Path, target: str) -> subprocess.Popen[bytes]:
     """Start a target in a process group of its own, with the code of that folder."""
+    made = target in ("repro", "tune")
+    path = os.pathsep.join([str(folder / ".venv/bin"), os.environ["PATH"]])
     return subprocess.Popen(
-        ["make", "-s", target],
+        ["make", "-s", target] if made else ["sh", "-c", STAGE, "sh", target],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -39,7 +39,8 @@ class Pace:
 def watch(wait: Callable[[], None] = lambda: None) -> Iterator[list[Mark]]:
     """Note when phases end while the context lasts.
 
-    The encoder's forward pass, `Tensor.backward` and the steps of optimisers are what is hooked.
+    Hooked are the backbones of encoders that are built meanwhile, `Tensor.backward`, and the steps
+    of optimisers. Head and norm count as loss.
 
     Args:
         wait: Called before the clock is read; on a GPU it waits for what is under way, which slows
@@ -49,17 +50,16 @@ def watch(wait: Callable[[], None] = lambda: None) -> Iterator[list[Mark]]:
         The marks, in order of time.
     """
     marks: list[Mark] = []
-    forward, backward = Encoder.forward, Tensor.backward
+    build, backward = Encoder.__init__, Tensor.backward
 
     def mark(phase: str) -> None:
         wait()
         marks.append((phase, time.perf_counter()))
 
-    def timed_forward(self: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:
-        mark("data")
-        found = forward(self, images)
-        mark("forward")
-        return found
+    def timed_build(self: Encoder, *arguments: Any, **named: Any) -> None:
+        build(self, *arguments, **named)
+        self.backbone.register_forward_pre_hook(lambda *_: mark("data"))
+        self.backbone.register_forward_hook(lambda *_: mark("forward"))
 
     def timed_backward(self: Tensor, *arguments: Any, **named: Any) -> None:
         mark("loss")
@@ -67,11 +67,11 @@ def watch(wait: Callable[[], None] = lambda: None) -> Iterator[list[Mark]]:
         mark("backward")
 
     hook = register_optimizer_step_post_hook(lambda *_: mark("update"))
-    Encoder.forward, Tensor.backward = timed_forward, timed_backward  # type: ignore[method-assign]
+    Encoder.__init__, Tensor.backward = timed_build, timed_backward  # type: ignore[method-assign]
     try:
         yield marks
     finally:
-        Encoder.forward, Tensor.backward = forward, backward  # type: ignore[method-assign]
+        Encoder.__init__, Tensor.backward = build, backward  # type: ignore[method-assign]
         hook.remove()
 
 
