@@ -385,3 +385,22 @@ def test_cells_of_different_tasks_are_refused(tmp_path: Path) -> None:
         find_task(tmp_path, ["old", "tree"])
     with pytest.raises(InputError, match="task: found 'leaves', expected one of class"):
         find_task(tmp_path, ["odd", "tree"])
+
+
+def test_how_cells_were_trained_is_kept_epoch_by_epoch(packed: Packed, tmp_path: Path) -> None:
+    for place, loss in (("a/0", 4.0), ("a/1", 5.0), ("untrained", None)):
+        write_cell(tmp_path / "runs" / place, packed, BALL, 1e-3)
+        if loss:
+            history = pd.DataFrame({"epoch": [1, 2], "loss": [loss, loss / 2]})
+            history.to_csv(tmp_path / "runs" / place / "history.csv", index=False)
+    places = ["a/0", "a/1", "untrained"]
+    score_study(tmp_path / "runs", places, packed, tmp_path / "out", "study")
+    found = pd.read_csv(tmp_path / "out" / "history.csv")
+    assert found["cell"].tolist() == ["a/0", "a/0", "a/1", "a/1"]
+    assert found["loss"].tolist() == [4.0, 2.0, 5.0, 2.5]
+    assert list(found)[: list(found).index("epoch")] == [
+        "cell",
+        *("geometry", "seed", "tau", "curvature", "lam"),
+    ]
+    score_study(tmp_path / "runs", ["untrained"], packed, tmp_path / "none", "study")
+    assert not (tmp_path / "none" / "history.csv").exists()
