@@ -142,6 +142,12 @@ class GeometryPageParams(Section):
     geometry: dict[Name, Geometry]
 
 
+class TrainingPageParams(TrainParams):
+    """What the page of training is about, and what trained its cells."""
+
+    study: dict[Name, Study]
+
+
 class TuneParams(StudyParams):
     """What is tuned, and what chooses."""
 

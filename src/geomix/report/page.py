@@ -16,6 +16,7 @@ from geomix.report.collisions import list_collisions
 from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.figures import find_stand_ins
 from geomix.report.findings import Findings, Row, find
+from geomix.report.learned import Learned, draw_curvatures
 from geomix.report.pictures import draw_neighbours, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.results import (
@@ -25,6 +26,7 @@ from geomix.report.results import (
     name_metrics,
     over_seeds,
     own,
+    read_history,
     read_results,
 )
 from geomix.report.vectors import draw_labels
@@ -60,6 +62,9 @@ def build_page(
         study={name: study.model_dump(exclude_defaults=True, warnings=False)},
     )
     seed = int(own(found.own_cells, "test")["seed"].min())
+    budget = find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed)
+    learned = Learned(read_history(results), params.geometry)
+    curvatures = draw_curvatures(learned, budget["steps"] / budget["epochs"] if budget else None)
     page = render(
         "study",
         f=found,
@@ -74,9 +79,11 @@ def build_page(
         things="vectors" if packed.form == "vectors" else "images",
         stand_ins=find_stand_ins(packed.samples["label"].unique()),
         seed=seed,
-        budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
+        budget=budget,
         tuned=isinstance(study, Tuning),
         collisions=list_collisions(study, packed, params.labels),
+        learned=learned,
+        curvatures=curvatures,
         origin=origin,
     )
     files = {
@@ -89,6 +96,8 @@ def build_page(
         files["figure.png"] = draw_curves(found)
     elif study.axes:
         files["figure.png"] = draw_maps(found)
+    if curvatures:
+        files["curvatures.png"] = curvatures
     return files
 
 
