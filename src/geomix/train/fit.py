@@ -16,6 +16,7 @@ from geomix.data.packed import Packed
 from geomix.data.prefetch import pays, prefetch
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry, describe_radii
+from geomix.geometry.learned import RATE_FACTOR, split_ratios
 from geomix.losses.table import Table
 from geomix.network.embed import settle_norm
 from geomix.network.encoder import Encoder, build_encoder
@@ -65,12 +66,15 @@ def build_optimizers(
     """Build AdamW, and what the objective optimises by itself.
 
     Weight decay acts on matrices of the encoder alone. `factor` of a group multiplies its rate.
+    Learned curvatures are in the last group.
     """
-    encoders, others = list(encoder.parameters()), list(geometry.parameters())
+    encoders = list(encoder.parameters())
+    ratios, others = split_ratios(geometry)
     groups = [
         ([weight for weight in encoders if weight.ndim > 1], optim.weight_decay, 1.0),
         ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
         (objective.own_parameters(), 0.0, objective.rate_factor),
+        (ratios, 0.0, RATE_FACTOR),
     ]
     settings = [
         {"params": weights, "weight_decay": decay, "factor": factor}
