@@ -49,7 +49,7 @@ def test_the_answer_says_what_the_interval_allows(
     sentence = answer(words, found["tau"], difference)
     assert sentence.startswith(said)
     scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hyperbolic", "flat")]
-    assert f"flat, the best of 2 controls by validation: {scores[0]:.1f} % against " in sentence
+    assert f"flat, which validation chose among 2 controls: {scores[0]:.1f} % against " in sentence
     assert f"{scores[1]:.1f} % test R@1 (difference " in sentence
 
 
