@@ -10,6 +10,7 @@ from geomix.data.images import load_batch
 from geomix.data.packed import Packed
 from geomix.data.prefetch import pays, prefetch
 from geomix.network.encoder import Encoder
+from geomix.network.ranks import gather, own_part
 
 BATCH = 512
 PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
@@ -19,7 +20,7 @@ PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
 def embed(
     encoder: Encoder, packed: Packed, split: str, crop: Crop, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Encode the centre of each image of a split, in float32.
+    """Encode the centre of each image of a split, in float32; several ranks share them.
 
     Args:
         encoder: On the device.
@@ -34,11 +35,12 @@ def embed(
         of the table.
     """
     encoder.eval()
-    rows = packed.rows(split)
+    length = len(packed.rows(split))
+    rows = packed.rows(split)[own_part(length)]
     boxes = centre_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, crop.centre)
     flips = torch.zeros(len(rows), dtype=torch.bool)
-    length = max(1, min(BATCH, PIXELS // encoder.side**2))
-    blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
+    step = max(1, min(BATCH, PIXELS // encoder.side**2))
+    blocks = [slice(start, start + step) for start in range(0, len(rows), step)]
     images = (
         load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)
         for block in blocks
@@ -46,7 +48,8 @@ def embed(
     with prefetch(images, pays(packed, device)) as ready:
         parts = [encoder(views) for views in ready]
     backbone, head = (
-        torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True)
+        gather(torch.cat(tensors).float(), length).cpu().numpy()
+        for tensors in zip(*parts, strict=True)
     )
     return {f"{split}_backbone": backbone, f"{split}_head": head}
 

@@ -83,8 +83,13 @@ class Encoder(nn.Module):
         by less than the 0.4 % that bfloat16 resolves.
         """
         features = self.backbone(images)
+        return features, self.project(features)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return the embeddings of features of the backbone, in the type of the head's weights."""
         with torch.autocast(features.device.type, enabled=False):
-            return features, self.norm(self.head(features.float()))
+            embeddings: Tensor = self.norm(self.head(features.to(self.head.weight.dtype)))
+            return embeddings
 
 
 def build_norm(head: Head) -> nn.Module:
