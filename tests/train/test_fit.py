@@ -19,6 +19,7 @@ from geomix.train import fit as module
 from geomix.train.device import choose_device
 from geomix.train.fit import learning_rate
 from geomix.train.objective import Objective
+from geomix.train.views import Drawn
 from tests.train.conftest import build, fit
 
 HYBRID = {
@@ -198,10 +199,10 @@ def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any],
 def test_the_two_views_of_an_image_differ(
     packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[module.Table, Tensor]] = []
+    seen: list[Drawn] = []
     draw = module.draw_views
 
-    def note(*given: Any) -> Iterator[tuple[module.Table, Tensor]]:
+    def note(*given: Any) -> Iterator[Drawn]:
         for one in draw(*given):
             seen.append(one)
             yield one
@@ -209,7 +210,8 @@ def test_the_two_views_of_an_image_differ(
     monkeypatch.setattr(module, "draw_views", note)
     fit(apart(packed), hybrid(), settings | {"labels": "hidden"}, 0, "cell")
     assert len(seen) == 2 * (20 // 3)
-    for table, views in seen:
+    for rows, table, views in seen:
+        assert (rows == packed.rows("train")[table.label]).all()
         first, second = views[table.view == 0], views[table.view == 1]
         gaps = (first[:, None] - second[None]).abs().mean((2, 3, 4))
         assert (gaps.diag() > 0).all()

@@ -22,6 +22,7 @@ Labels = Literal["given", "hidden"]
 Relevance = Literal["class", "lineage"]
 Task = Literal["class", "lineage", "distances"]
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 Dataset = Literal[
     "glyphs",
     "accents",

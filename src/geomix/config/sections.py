@@ -242,11 +242,30 @@ Space = Annotated[Sphere | Flat | Inner | Ball | Power, Field(discriminator="spa
 Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
 
 
+class Machine(Section):
+    """What a training runs on. It changes results by rounding alone, so no stage depends on it.
+
+    Attributes:
+        devices: Of each node, with a process for each; auto takes all.
+        nodes: Machines.
+        compile: Whether torch.compile compiles the backbone.
+        recompute: Whether the backward pass computes what the backbone's blocks keep otherwise.
+        snapshot_minutes: Between two snapshots of a training; 0 takes one after each step.
+    """
+
+    devices: Count | Literal["auto"] = 1
+    nodes: Count = 1
+    compile: bool = False
+    recompute: bool = False
+    snapshot_minutes: NonNegative = 5
+
+
 class Batch(Section):
-    """P classes and K images of each."""
+    """P classes and K images of each; chunk is how many the backbone takes at a time."""
 
     classes: Annotated[int, Field(ge=2)]
     images: Annotated[int, Field(ge=2)]
+    chunk: Count | None = None
 
 
 class Augment(Section):

@@ -13,6 +13,7 @@ from geomix.config.base import (
     Name,
     NonNegative,
     Positive,
+    Precision,
     Relevance,
     Section,
     Task,
@@ -33,6 +34,7 @@ from geomix.config.sections import (
     Geometry,
     Head,
     Images,
+    Machine,
     Optim,
     Split,
 )
@@ -80,6 +82,8 @@ class TrainParams(Tasked):
 
     epochs: Count
     device: Device
+    precision: Precision = "auto"
+    machine: Machine = Machine()
     backbone: Backbone
     head: Head
     geometry: dict[Name, Geometry]

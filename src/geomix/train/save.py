@@ -19,6 +19,7 @@ from geomix.data.packed import SCORED, SPLITS, Packed
 from geomix.files import new_folder, write_json
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
+from geomix.network.ranks import own_rank
 from geomix.train.device import backbone_precision, choose_device
 from geomix.train.fit import Run
 from geomix.train.spread import refuse_near_precision
@@ -94,7 +95,11 @@ def save_run(
     embeddings = embed_splits(run.encoder, packed, splits, crop, run.device)
     for split in splits:
         where = f"{run.name}: {split}"
-        refuse_near_precision(embeddings[f"{split}_head"], backbone_precision(run.device), where)
+        refuse_near_precision(
+            embeddings[f"{split}_head"], backbone_precision(run.device, params.precision), where
+        )
+    if own_rank():  # the first of several processes writes for all
+        return
     origin = describe_origin(run.encoder, run.device)
     description = {"cell": cell, "task": params.task, **run.geometry.describe()}
     if learned := run.objective.learned():
