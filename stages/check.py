@@ -11,6 +11,7 @@ if __package__ != "stages":
 
 from pathlib import Path
 
+from geomix.config.base import FOR_VECTORS
 from geomix.config.checks import list_backbones
 from geomix.config.content import write_content
 from geomix.config.params import Params
@@ -21,7 +22,6 @@ from stages import Arguments, run
 
 # Backbones that need no look into timm, which takes seconds to import; suggested for others.
 COMMON = (
-    "mlp",
     "vit_tiny_patch16_224",
     "vit_small_patch16_224",
     "vit_base_patch16_224",
@@ -49,7 +49,7 @@ def refuse_backbone(key: str, name: str) -> None:
         other = architecture not in known and timm.is_model(architecture)
         if architecture in known:
             known = timm.list_models(architecture, include_tags=True)
-        near = difflib.get_close_matches(name, known, 3) or COMMON[1:4]
+        near = difflib.get_close_matches(name, known, 3) or COMMON[:3]
         found = f"{name}{', which is no Vision Transformer' if other else ''}"
         expected = f"the name of a Vision Transformer of timm, such as {', '.join(near)}"
         raise InputError(f"params.yaml: {key}: found {found}, expected {expected}") from None
@@ -62,7 +62,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, help="what cells depend on in place of their paths")
     given = arguments.parse_args()
     for key, name in list_backbones(params):
-        if name not in COMMON:
+        if name not in (*COMMON, *FOR_VECTORS):
             refuse_backbone(key, name)
     if given.out:
         from geomix.files import new_folder

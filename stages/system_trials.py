@@ -36,7 +36,7 @@ def main() -> None:
     places = [f"{cell.names['labels']}/{cell.names['trial']}/{TRIAL_SEED}" for cell in cells]
     pairs = zip(cells, places, strict=True)
     planned = [Planned(cell, TRIAL_SEED, packed, place) for cell, place in pairs]
-    report_trials(train_cells(planned, given.out, tolerant=True), planned, given.out)
+    report_trials(train_cells(planned, given.out, trials=True), planned, given.out)
 
 
 if __name__ == "__main__":

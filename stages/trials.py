@@ -36,7 +36,7 @@ def main() -> None:
         for fold, packed in folds.items()
         for cell in cells
     ]
-    report_trials(train_cells(planned, given.out, tolerant=True), planned, given.out)
+    report_trials(train_cells(planned, given.out, trials=True), planned, given.out)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"negatives", "regularisers", "datasets"},
     {"download", "preprocess", "features", "train", "tune", "evaluate", "report"},
     {"analyze"},  # takes from evaluate how cells are read, and how negatives are weighed
+    {"library"},  # no stage needs it
 )
 
 

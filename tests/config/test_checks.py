@@ -155,7 +155,7 @@ def test_embeddings_need_a_path_and_an_mlp(raw: dict[str, Any]) -> None:
     assert str(caught.value).splitlines() == [
         "params.yaml: embeddings.path: found nothing, expected a .npy or .parquet of vectors, "
         "as dataset is embeddings",
-        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp, "
+        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp or linear, "
         "as dataset is embeddings",
     ]
     set_key(raw, "embeddings.path", "own.parquet")
@@ -230,7 +230,9 @@ def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
 @pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
 def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dataset: str) -> None:
     (line,) = refusals(raw | {"dataset": dataset})
-    assert line.endswith(f"found vit_tiny_patch16_224, expected mlp, as dataset is {dataset}")
+    assert line.endswith(
+        f"found vit_tiny_patch16_224, expected mlp or linear, as dataset is {dataset}"
+    )
     raw["backbone"]["name"] = "mlp"
     assert not refusals(raw | {"dataset": dataset})
     (line,) = refusals(raw | {"dataset": "tree_images"})

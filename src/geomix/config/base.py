@@ -42,6 +42,7 @@ Dataset = Literal[
 ]
 # data sets of vectors in place of images
 VECTORS = ("tree", "grid", "wordnet", "embeddings", "features")
+FOR_VECTORS = ("mlp", "linear")  # backbones that take vectors; all others take images
 
 
 class Section(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from geomix.config.base import VECTORS
+from geomix.config.base import FOR_VECTORS, VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
@@ -48,8 +48,9 @@ def _backbone_mistakes(backbone: Backbone, dataset: str, section: str = "") -> M
     key = f"{section}backbone"
     if backbone.stem == "conv" and (backbone.pretrained or backbone.checkpoint):
         yield f"{key}.stem", "found conv beside pretrained or a checkpoint, expected patch"
-    if (dataset in VECTORS) != (backbone.name == "mlp"):
-        expected = "mlp" if dataset in VECTORS else "the name of a Vision Transformer of timm"
+    if (dataset in VECTORS) != (backbone.name in FOR_VECTORS):
+        vectors = " or ".join(FOR_VECTORS)
+        expected = vectors if dataset in VECTORS else "the name of a Vision Transformer of timm"
         found = f"found {backbone.name}, expected {expected}"
         yield f"{key}.name", f"{found}, as {section}dataset is {dataset}"
 

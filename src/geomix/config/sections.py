@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from geomix.config.base import (
+    FOR_VECTORS,
     Count,
     Dataset,
     Device,
@@ -105,7 +106,7 @@ class Crop(Section):
 
 
 class Backbone(Section):
-    """A timm Vision Transformer or mlp; null takes the model's own number."""
+    """A timm Vision Transformer, mlp or linear; null takes the model's own number."""
 
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
@@ -121,7 +122,8 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
-        if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
+        of_images = self.name not in FOR_VECTORS
+        if of_images and self.width and self.heads and self.width % self.heads:
             raise ValueError(
                 f"a width that its heads divide, not width {self.width} with {self.heads} heads"
             )

@@ -77,6 +77,10 @@ def write_features(
             "side": encoder.side,
             "fit": features.fit,
             "centre": features.centre,
+            # what builds it again, for pictures that come later
+            "settings": features.backbone.model_dump(),
+            "form": packed.form,
+            "shape": list(packed.image_shape),
         }
     table = list_samples(packed)
     table.to_csv(folder / "table.csv", index=False)

@@ -1,4 +1,4 @@
-"""The network: a Vision Transformer of timm or an MLP, one linear head, and a norm after it."""
+"""The network: a Vision Transformer of timm, an MLP or nothing, a linear head, and its norm."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from geomix.config.base import FOR_VECTORS
 from geomix.config.sections import Backbone, Head
 from geomix.errors import InputError
 from geomix.network.checkpoints import (
@@ -19,7 +20,7 @@ from geomix.network.checkpoints import (
     load_checkpoint,
     load_pretrained,
 )
-from geomix.network.mlp import NAME, build_mlp
+from geomix.network.mlp import build_mlp
 from geomix.network.stem import choose_stem
 
 # Modules of timm whose models have square patches, blocks of one width, and an image size of
@@ -122,7 +123,7 @@ def build_encoder(
             are packed encoded.
         seed: Of the initial weights, those of the head with a pretrained backbone.
         moments: Of vectors, mean and standard deviation of each of their D numbers, (D,); None for
-            images. The backbone mlp takes vectors, all others take images.
+            images. The backbones mlp and linear take vectors, all others take images.
 
     Raises:
         InputError: If timm has no Vision Transformer of this name or cannot build it in this shape
@@ -131,7 +132,7 @@ def build_encoder(
         ValueError: If the backbone is for images and the data are vectors, or the reverse.
     """
     name = backbone.name
-    if (name == NAME) != (moments is not None):
+    if (name in FOR_VECTORS) != (moments is not None):
         data = "images" if moments is None else "vectors"
         raise ValueError(f"backbone.name: found {name}, expected a backbone for {data}")
     if moments:

@@ -47,7 +47,7 @@ class Planned:
     place: str
 
 
-def train_cells(planned: Sequence[Planned], out: Path, tolerant: bool = False) -> list[str]:
+def train_cells(planned: Sequence[Planned], out: Path, trials: bool = False) -> list[str]:
     """Train cells and write them into a folder, which is there as a whole or not at all.
 
     Cells that were trained before the stage was stopped are not trained again.
@@ -55,13 +55,14 @@ def train_cells(planned: Sequence[Planned], out: Path, tolerant: bool = False) -
     Args:
         planned: The cells, which share a machine.
         out: The target folder.
-        tolerant: Whether a cell that cannot be trained leaves a note and stops no other.
+        trials: Whether they are trials of tuning: one that cannot be trained leaves a note and
+            stops no other, and what only use needs is left out.
 
     Returns:
-        Why cells could not be trained, if tolerant.
+        Why trials could not be trained.
 
     Raises:
-        InputError: If a cell cannot be trained; if tolerant, only if none can be.
+        InputError: If a cell cannot be trained; of trials, only if none can be.
     """
     machine = open_machine(planned[0].cell.params)
     fix_bytes(machine.device)
@@ -74,9 +75,9 @@ def train_cells(planned: Sequence[Planned], out: Path, tolerant: bool = False) -
             if one.place in there:
                 continue
             try:
-                train_cell(one, out.name, folder, machine)
+                train_cell(one, out.name, folder, machine, whole=not trials)
             except InputError as error:
-                if not tolerant:
+                if not trials:
                     raise
                 failures.append(str(error))
                 note_failure(folder / "cells" / one.place, str(error))
@@ -88,7 +89,7 @@ def train_cells(planned: Sequence[Planned], out: Path, tolerant: bool = False) -
     return failures
 
 
-def train_cell(one: Planned, name: str, folder: Path, machine: Fabric) -> None:
+def train_cell(one: Planned, name: str, folder: Path, machine: Fabric, whole: bool) -> None:
     """Train a cell, and write it to its place among the finished ones of the folder."""
     cell, params = one.cell, one.cell.params
     geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=params.head.outputs)
@@ -96,7 +97,8 @@ def train_cell(one: Planned, name: str, folder: Path, machine: Fabric) -> None:
     snapshots = Snapshots(stopped, params.machine.snapshot_minutes)
     label = f"{name}/{one.place}"
     run = fit(one.packed, geometry, params, one.seed, label, machine, snapshots)
-    save_run(run, one.packed, cell.identity(one.seed), params, folder / "cells" / one.place)
+    place = folder / "cells" / one.place
+    save_run(run, one.packed, cell.identity(one.seed), params, place, whole)
     if not own_rank():
         shutil.rmtree(stopped, ignore_errors=True)
 

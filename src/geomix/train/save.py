@@ -1,4 +1,4 @@
-"""Write a cell: weights, geometry, history, embeddings."""
+"""Write a cell: weights, geometry, history, embeddings, and what is needed to use them."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ from geomix.train.fit import Run
 from geomix.train.spread import refuse_near_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
+KEPT = ("split", "role", "lineage")  # columns of samples.parquet, where the data set has them
 
 
 def describe_cpu() -> str:
@@ -74,18 +75,33 @@ def embed_splits(
 
 
 def save_run(
-    run: Run, packed: Packed, cell: Mapping[str, Any], params: TrainParams, out: Path
+    run: Run,
+    packed: Packed,
+    cell: Mapping[str, Any],
+    params: TrainParams,
+    out: Path,
+    whole: bool = True,
 ) -> None:
-    """Write a trained cell: model.safetensors, geometry.json, history.csv and embeddings.npz.
+    """Write a trained cell.
 
-    Where a tree was learned, tree.csv too.
+        model.safetensors   weights of backbone and head, and statistics of the norm
+        geometry.json       the cell, the geometry with its numbers, and the machine
+        history.csv         a row for each epoch
+        embeddings.npz      <split>_head (n, outputs) and <split>_backbone (n, width), float32
+        tree.csv            where a tree was learned
+        model.json          if whole: the settings of the network and of its input
+        samples.parquet     if whole: id, label, levels and split of what was embedded, train first
+
+    `geomix.load_run` reads a whole cell, without params.yaml, the data or the first weights.
 
     Args:
         run: What training left behind.
         packed: The data set, whose val and test images are embedded; in a tree, train's too.
         cell: What makes the cell: geometry, seed and its settings.
-        params: Of them crop and the task are read.
+        params: Of them backbone, head, crop and the task are read.
         out: The folder of the cell.
+        whole: Whether the cell will be used. Then train's head is embedded too. A trial of tuning
+            is only scored, and does without.
 
     Raises:
         InputError: If the embeddings of a split are spread over hardly more than precision.
@@ -98,6 +114,10 @@ def save_run(
         refuse_near_precision(
             embeddings[f"{split}_head"], backbone_precision(run.device, params.precision), where
         )
+    if whole and "train" not in splits:
+        # No backbone of train: it would be the larger part of the file, and nothing reads it.
+        found = embed(run.encoder, packed, "train", crop, run.device)
+        embeddings["train_head"] = found["train_head"]
     if own_rank():  # the first of several processes writes for all
         return
     origin = describe_origin(run.encoder, run.device)
@@ -112,6 +132,37 @@ def save_run(
         if run.objective.hierarchy:
             embeddings |= _save_tree(run, embeddings, folder)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
+        if whole:
+            write_json(folder / "model.json", describe_model(run.encoder, packed, params))
+            list_embedded(packed).to_parquet(folder / "samples.parquet", index=False)
+
+
+def describe_model(encoder: Encoder, packed: Packed, params: TrainParams) -> dict[str, Any]:
+    """Describe the network and its input in plain numbers, so that weights can be loaded again.
+
+    Mean and deviation of pixels are here; those of vectors are among the weights.
+    """
+    shape = packed.image_shape
+    described: dict[str, Any] = {"form": packed.form, "shape": list(shape), "side": encoder.side}
+    if packed.form != "vectors":
+        described |= {"mean": encoder.mean.tolist(), "std": encoder.std.tolist()}
+        described["crop"] = params.crop.model_dump()
+    # Weights are those of the folder, wherever the first ones were from.
+    own = {"pretrained": False, "checkpoint": None}
+    return {
+        "dataset": packed.card["dataset"],
+        "levels": packed.card["levels"],
+        "input": described,
+        "backbone": params.backbone.model_dump() | own,
+        "head": params.head.model_dump(),
+    }
+
+
+def list_embedded(packed: Packed) -> pd.DataFrame:
+    """Return the table of all samples of train, val and test, split by split."""
+    kept = ["id", "label", *packed.card["levels"], *(k for k in KEPT if k in packed.samples)]
+    rows = np.concatenate([packed.rows(split) for split in SPLITS])
+    return packed.samples[kept].iloc[rows]
 
 
 def _save_tree(
