@@ -24,4 +24,4 @@ def test_the_notebook_runs_from_top_to_bottom(
     assert "to the bit: True" in printed
     assert "the same list: True" in printed
     found = names["model"].samples["label"].iloc[names["found"].rows[0]]
-    assert "R" in set(found)
+    assert "W" in set(found)

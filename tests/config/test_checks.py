@@ -233,8 +233,9 @@ def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dat
     assert line.endswith(
         f"found vit_tiny_patch16_224, expected mlp or linear, as dataset is {dataset}"
     )
-    raw["backbone"]["name"] = "mlp"
-    assert not refusals(raw | {"dataset": dataset})
+    for name in ("linear", "mlp"):
+        raw["backbone"]["name"] = name
+        assert not refusals(raw | {"dataset": dataset})
     (line,) = refusals(raw | {"dataset": "tree_images"})
     assert "found mlp, expected the name of a Vision Transformer" in line
 

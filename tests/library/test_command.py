@@ -13,6 +13,7 @@ from geomix.data.packed import Packed
 from geomix.library.command import main
 from geomix.library.model import load_run
 from geomix.retrieval.search import nearest
+from tests.conftest import write_packed
 from tests.library.conftest import BALL, Train
 
 COSINE = {"cosine": {"space": "sphere", "weight": 1}}
@@ -60,6 +61,11 @@ def test_without_the_data_no_sheet_is_drawn_and_with_other_data_it_is_refused(
     assert "no sheet was drawn: --data: found no packed data" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="^error: --data: found no packed data elsewhere, exp"):
         main([*given, "--data", "elsewhere"])
+    other = write_packed(tmp_path / "other")
+    table = packed.samples.assign(id=[f"other {name}" for name in packed.samples["id"]])
+    table.to_csv(other / "samples.csv", index=False)
+    with pytest.raises(SystemExit, match="without 60 samples of the run, such as 0-0, expected"):
+        main([*given, "--data", str(other)])
 
 
 def test_an_index_finds_what_the_run_finds(

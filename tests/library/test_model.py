@@ -1,6 +1,7 @@
 """A loaded run: the embeddings that it stored, to the bit; lists and distances of its geometry."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from geomix.geometry.distances import hyperbolic_distance
 from geomix.geometry.geometry import Geometry
 from geomix.geometry.spaces import Ball, Flat, Inner, Power, Space, Sphere
 from geomix.library.model import Model, load_run
+from geomix.library.pictures import Picture
 from geomix.network import embed
 from geomix.preprocess.pack import pack
 from geomix.retrieval.search import nearest
@@ -70,7 +72,7 @@ def pack_files(paths: list[Path], form: Any, out: Path) -> Packed:
     """Pack pictures as stage preprocess does."""
     table = {"id": [path.name for path in paths], "label": [str(n // 5) for n in range(len(paths))]}
     files = [path.read_bytes() for path in paths]
-    listing = Listing(pd.DataFrame(table), (), lambda: enumerate(files), 3, 16)
+    listing = Listing(pd.DataFrame(table), (), lambda: enumerate(files), 3, side=16)
     split = Split(seed=0, train=0.4, val=0.3, test=0.3)
     pack("pictures", listing, out, split, Images(form=form, side=None, broken=0))
     return open_packed(out)
@@ -111,7 +113,7 @@ def test_a_picture_may_be_a_file_bytes_an_image_or_pixels(
     image.save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     colour = np.repeat(pixels[:, :, None], 3, 2)
-    forms = [tmp_path / "a.png", str(tmp_path / "a.png"), content, image, pixels, colour]
+    forms: list[Picture] = [tmp_path / "a.png", str(tmp_path / "a.png"), content, image, pixels, colour]
     found = [model.embed([form]) for form in forms]
     assert found[0].shape == (1, 8)
     for other in [*found[1:], model.embed(image), model.embed(tmp_path / "a.png")]:
@@ -173,8 +175,14 @@ def test_loading_and_embedding_leave_random_numbers_and_threads_alone(
     threads = torch.get_num_threads()
     torch.manual_seed(5)
     model = load_run(folder, "cpu")
-    model.embed([np.zeros((9, 9), np.uint8)])
-    assert torch.get_num_threads() == threads
+    try:
+        torch.set_num_threads(3)
+        model.embed([np.zeros((9, 9), np.uint8)])
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as other:  # what one thread sets holds for new ones
+            assert other.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(threads)
     drawn = torch.rand(3)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(3))
@@ -275,7 +283,8 @@ def test_an_inner_product_index_of_lifted_vectors_finds_the_lists_of_nearest(nam
 def test_centred_items_keep_the_order_in_a_narrow_cone() -> None:
     items = cluster(2000) + np.float32(3000)
     model = bare_model(Geometry([Sphere()]), items)
-    expected = nearest(*2 * [torch.from_numpy(items)], model.geometry, 5)
+    tensor = torch.from_numpy(items)
+    expected = nearest(tensor, tensor, model.geometry, 5)
     plain = model.lift_queries(items)
     shares = [
         (np.argsort(-plain @ lifted.T, 1, kind="stable")[:, :5] == expected).mean()

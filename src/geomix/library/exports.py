@@ -109,7 +109,8 @@ def write_export(model: Model, out: Path) -> Exported:
             np.save(folder / "items.npy", items, allow_pickle=False)
             table["item"] = list(items)
         table.to_parquet(folder / "vectors.parquet", index=False)
-    return Exported(*embeddings.shape, model.index_metric(), lifted, share)
+    count, dimensions = embeddings.shape
+    return Exported(count, dimensions, model.index_metric(), lifted, share)
 
 
 def measure_centring(items: np.ndarray, model: Model) -> float:

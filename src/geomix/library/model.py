@@ -83,8 +83,8 @@ class Model:
         self.dataset: str = described["dataset"]
         given = described["input"]
         height, width, channels = given["shape"]
-        centre = Crop(**given["crop"]).centre if "crop" in given else 1.0
-        self.form = Form(given["form"], (height, width, channels), centre)
+        crop = Crop(**given["crop"]) if "crop" in given else WHOLE
+        self.form = Form(given["form"], (height, width, channels), crop)
 
     @cached_property
     def vectors(self) -> np.ndarray:

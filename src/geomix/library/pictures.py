@@ -33,12 +33,12 @@ class Form:
     Attributes:
         form: decoded (squares of pixels) | encoded (files) | vectors.
         shape: Height, width and channels of packed samples: 0, 0, C if encoded; 1, 1, D of vectors.
-        centre: Share of the shorter side that is seen.
+        crop: How they are made squares, and the share of the side that is seen.
     """
 
     form: str
     shape: tuple[int, int, int]
-    centre: float
+    crop: Crop
 
     def pack(self, samples: Sequence[Any] | np.ndarray, aspects: Sequence[float] | None) -> Packed:
         """Pack samples as stage preprocess does.
@@ -161,7 +161,7 @@ def embed_pictures(
     def embed_block(block: slice) -> tuple[np.ndarray, np.ndarray]:
         """Pack and encode a batch."""
         packed = form.pack(images[block], None if aspects is None else aspects[block])
-        return embed_rows(encoder, packed, np.arange(len(packed.images)), form.centre, device)
+        return embed_rows(encoder, packed, np.arange(len(packed.images)), form.crop, device)
 
     with single_threads(device) as pool:
         features, embeddings = zip(*pool.map(embed_block, blocks), strict=True)
