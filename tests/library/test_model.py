@@ -113,7 +113,14 @@ def test_a_picture_may_be_a_file_bytes_an_image_or_pixels(
     image.save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     colour = np.repeat(pixels[:, :, None], 3, 2)
-    forms: list[Picture] = [tmp_path / "a.png", str(tmp_path / "a.png"), content, image, pixels, colour]
+    forms: list[Picture] = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        content,
+        image,
+        pixels,
+        colour,
+    ]
     found = [model.embed([form]) for form in forms]
     assert found[0].shape == (1, 8)
     for other in [*found[1:], model.embed(image), model.embed(tmp_path / "a.png")]:

@@ -42,7 +42,7 @@ class Frozen:
             raise InputError(f"{folder}: found vectors as they are, expected {expected}")
         self.of: str = facts["of"]
         height, width, channels = facts["shape"]
-        crop = Crop(fit=facts["fit"], area=1, flip=0, centre=facts["centre"])
+        crop = sections.Crop(fit=facts["fit"], area=1, flip=0, centre=facts["centre"])
         self.form = Form(facts["form"], (height, width, channels), crop)
         backbone = sections.Frozen(**facts["settings"])
         with torch.random.fork_rng(devices=[]):

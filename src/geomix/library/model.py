@@ -83,8 +83,7 @@ class Model:
         self.dataset: str = described["dataset"]
         given = described["input"]
         height, width, channels = given["shape"]
-        crop = Crop(**given["crop"]) if "crop" in given else WHOLE
-        self.form = Form(given["form"], (height, width, channels), crop)
+        self.form = Form(given["form"], (height, width, channels), Crop(**given["crop"]))
 
     @cached_property
     def vectors(self) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from geomix.config.sections import Crop
 from geomix.data.packed import Encoded, Packed
 from geomix.data.pixels import find_orientation, load_image, open_image
 from geomix.errors import InputError

@@ -144,9 +144,9 @@ def describe_model(encoder: Encoder, packed: Packed, params: TrainParams) -> dic
     """
     shape = packed.image_shape
     described: dict[str, Any] = {"form": packed.form, "shape": list(shape), "side": encoder.side}
+    described["crop"] = params.crop.model_dump()
     if packed.form != "vectors":
         described |= {"mean": encoder.mean.tolist(), "std": encoder.std.tolist()}
-        described["crop"] = params.crop.model_dump()
     # Weights are those of the folder, wherever the first ones were from.
     own = {"pretrained": False, "checkpoint": None}
     return {
