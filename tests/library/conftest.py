@@ -20,6 +20,7 @@ BALL: dict[str, Any] = {
     "distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": None}
 }
 CELL = {"geometry": "ball", "seed": 0}
+CROP = {"area": 1, "flip": 0, "centre": 1}
 
 Train = Callable[..., Path]
 
@@ -42,7 +43,7 @@ def train(settings: dict[str, Any], tmp_path: Path) -> Train:
 
 def bare_model(geometry: Geometry, vectors: np.ndarray) -> Model:
     """Return a model without a network, which searches vectors."""
-    described = {"dataset": "none", "input": {"form": "vectors", "shape": [1, 1, 2]}}
+    described = {"dataset": "none", "input": {"form": "vectors", "shape": [1, 1, 2], "crop": CROP}}
     nothing: Any = torch.nn.Identity()
     samples: Any = None
     model = Model(Path(), nothing, geometry, described, samples, torch.device("cpu"))

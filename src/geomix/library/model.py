@@ -113,8 +113,9 @@ class Model:
 
         Args:
             images: N pictures: paths, bytes of files, PIL images, or uint8 pixels (H, W) or
-                (H, W, C); or one of these; or an array of them (N, H, W, C). Of a run on vectors,
-                vectors (N, D), and pictures too where the backbone that made them is known.
+                (H, W, C); or an array (N, H, W, C); or one path, file or PIL image. Of a run on
+                vectors, vectors (N, D), and pictures too where the backbone that made them is
+                known.
             aspects: Width over height of the originals, (N,), of pictures that were squeezed to
                 squares, as packed ones are. None: pictures are as their originals.
 

@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 
 from geomix.config.sections import Crop
+from geomix.data.crops import centre_fitted
+from geomix.data.images import load_batch
 from geomix.data.packed import Encoded, Packed
 from geomix.data.pixels import find_orientation, load_image, open_image
 from geomix.errors import InputError
-from geomix.network.embed import batch_length, embed_rows
+from geomix.network import embed
 from geomix.network.encoder import Encoder
 from geomix.preprocess.decode import prepare
 from geomix.preprocess.mend import is_png, is_tiff
@@ -34,7 +36,7 @@ class Form:
     Attributes:
         form: decoded (squares of pixels) | encoded (files) | vectors.
         shape: Height, width and channels of packed samples: 0, 0, C if encoded; 1, 1, D of vectors.
-        crop: How they are made squares, and the share of the side that is seen.
+        crop: Section `crop` of params.yaml, which says what of a picture is seen.
     """
 
     form: str
@@ -156,17 +158,30 @@ def embed_pictures(
     Returns:
         Features (N, width) and embeddings (N, outputs), float32.
     """
-    length = batch_length(encoder)
+    length = max(1, min(embed.BATCH, embed.PIXELS // encoder.side**2))
     blocks = [slice(start, start + length) for start in range(0, len(images), length)]
 
     def embed_block(block: slice) -> tuple[np.ndarray, np.ndarray]:
         """Pack and encode a batch."""
         packed = form.pack(images[block], None if aspects is None else aspects[block])
-        return embed_rows(encoder, packed, np.arange(len(packed.images)), form.crop, device)
+        return encode(encoder, packed, form.crop, device)
 
     with single_threads(device) as pool:
         features, embeddings = zip(*pool.map(embed_block, blocks), strict=True)
     return np.concatenate(features), np.concatenate(embeddings)
+
+
+@torch.inference_mode()
+def encode(
+    encoder: Encoder, packed: Packed, crop: Crop, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode a batch of packed pictures as `network.embed.embed` does."""
+    aspects = torch.from_numpy(packed.aspects)
+    boxes = centre_fitted(aspects, crop.fit, crop.centre)
+    flips = torch.zeros(len(aspects), dtype=torch.bool)
+    images = load_batch(packed, np.arange(len(aspects)), boxes, flips, encoder, device)
+    features, embeddings = (found.float().cpu().numpy() for found in encoder(images))
+    return features, embeddings
 
 
 @contextmanager

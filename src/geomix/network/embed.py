@@ -16,6 +16,7 @@ BATCH = 512
 PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
 
 
+@torch.inference_mode()
 def embed(
     encoder: Encoder, packed: Packed, split: str, crop: Crop, device: torch.device
 ) -> dict[str, np.ndarray]:
@@ -33,25 +34,13 @@ def embed(
         `<split>_backbone`, shape (n, width), and `<split>_head`, shape (n, outputs), in the order
         of the table.
     """
-    backbone, head = embed_rows(encoder, packed, packed.rows(split), crop, device)
-    return {f"{split}_backbone": backbone, f"{split}_head": head}
-
-
-@torch.inference_mode()
-def embed_rows(
-    encoder: Encoder, packed: Packed, rows: np.ndarray, crop: Crop, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Encode the centre of images, `batch_length` at a time: (n, width) and (n, outputs), float32.
-
-    Bits may depend on what else is in a batch, as the order of sums depends on its length.
-    """
     encoder.eval()
-    total = len(rows)
-    rows = rows[own_part(total)]
+    length = len(packed.rows(split))
+    rows = packed.rows(split)[own_part(length)]
     boxes = centre_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, crop.centre)
     flips = torch.zeros(len(rows), dtype=torch.bool)
-    length = batch_length(encoder)
-    blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
+    step = max(1, min(BATCH, PIXELS // encoder.side**2))
+    blocks = [slice(start, start + step) for start in range(0, len(rows), step)]
     images = (
         load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)
         for block in blocks
@@ -59,15 +48,10 @@ def embed_rows(
     with prefetch(images, pays(packed, device)) as ready:
         parts = [encoder(views) for views in ready]
     backbone, head = (
-        gather(torch.cat(tensors).float(), total).cpu().numpy()
+        gather(torch.cat(tensors).float(), length).cpu().numpy()
         for tensors in zip(*parts, strict=True)
     )
-    return backbone, head
-
-
-def batch_length(encoder: Encoder) -> int:
-    """Return the number of images that are encoded at a time."""
-    return max(1, min(BATCH, PIXELS // encoder.side**2))
+    return {f"{split}_backbone": backbone, f"{split}_head": head}
 
 
 @torch.no_grad()
