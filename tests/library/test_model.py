@@ -16,7 +16,7 @@ from geomix.data.packed import SPLITS, Encoded, Packed, open_packed
 from geomix.datasets.listing import Listing
 from geomix.errors import InputError
 from geomix.features.extract import Machine, write_features
-from geomix.files import write_json
+from geomix.files import read_json, write_json
 from geomix.geometry.distances import hyperbolic_distance
 from geomix.geometry.geometry import Geometry
 from geomix.geometry.spaces import Ball, Flat, Inner, Power, Space, Sphere
@@ -210,6 +210,19 @@ def test_what_is_no_picture_is_refused_by_name(
     model = load_run(train(packed), "cpu")
     with pytest.raises(InputError, match=message):
         model.embed([image])
+
+
+def test_pixels_are_normalised_as_the_run_says(packed: Packed, train: Train) -> None:
+    folder = train(packed)
+    described = read_json(folder / "model.json")
+    described["input"] |= {"mean": [0.25], "std": [2.0]}  # such as those of pretrained weights
+    write_json(folder / "model.json", described)
+    model = load_run(folder, "cpu")
+    white = np.full((16, 16), 255, np.uint8)
+    pixels = torch.full((1, 1, 16, 16), (1 - 0.25) / 2)
+    with torch.no_grad():
+        expected = model.encoder(pixels)[1].numpy()
+    np.testing.assert_allclose(model.embed([white]), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_table_names_what_was_embedded(packed: Packed, train: Train) -> None:
