@@ -85,9 +85,10 @@ def nearest(
                 scores, items, error, bound = propose(rows, count)
                 scores[items == excluded[rows, None]] = -torch.inf
                 scores, order = scores.sort(descending=True)
-                items = _order_ties(rows, scores, items.gather(1, order), error, compare)
                 sure = scores[:, k - 1] - error > bound
-                lists[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
+                accepted, items = rows[sure], items.gather(1, order)[sure]
+                items = _order_ties(accepted, scores[sure], items, error[sure], compare)
+                lists[accepted.cpu().numpy()] = items[:, :k].cpu().numpy()
                 unsure.append(rows[~sure])
             pending = torch.cat(unsure)
             propose = propose_more
