@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from geomix.config.base import Task
 from geomix.config.sections import Crop
@@ -126,7 +126,8 @@ def save_run(
         description["affine"] = learned
     description["machine"] = origin
     with new_folder(out) as folder:
-        save_file(weights, folder / "model.safetensors")
+        # save_file would leave it to its owner alone
+        (folder / "model.safetensors").write_bytes(save(weights))
         write_json(folder / "geometry.json", description)
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
         if run.objective.hierarchy:
