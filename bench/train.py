@@ -99,9 +99,10 @@ def pack_letters(folder: Path) -> None:
         command = [sys.executable, "-m", f"stages.{stage}", *arguments]
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     found = open_packed(packed)
+    pixels = np.asarray(found.images)
     (folder / "files").mkdir()
     for row in found.rows("train"):
-        Image.fromarray(found.images[row].squeeze()).save(folder / "files" / f"{row}.png")
+        Image.fromarray(pixels[row].squeeze()).save(folder / "files" / f"{row}.png")
 
 
 def pack_pictures(folder: Path) -> None:
@@ -371,8 +372,15 @@ def rows_of(
         flops: Of an image in a training step.
         peak: FLOP/s of which the utilisation is a share.
     """
-    row = {"table": "training", "case": setting.case, "implementation": THEIRS, "baseline": OURS}
-    ways = [{"table": "phases", "case": setting.case, "implementation": way} for way in WAYS]
+    row: Row = {
+        "table": "training",
+        "case": setting.case,
+        "implementation": THEIRS,
+        "baseline": OURS,
+    }
+    ways: list[Row] = [
+        {"table": "phases", "case": setting.case, "implementation": way} for way in WAYS
+    ]
     if not runs:
         return [row, *ways]
     batch = setting.params().batch

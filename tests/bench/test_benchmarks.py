@@ -12,7 +12,7 @@ import torch
 from bench import ROOT, end_to_end, images, loss, metrics, negatives, search, startup
 from bench.command import parse_options
 from bench.limits import LIMITS
-from bench.measure import RELEASED_WAY, Options
+from bench.measure import RELEASED_WAY, Options, Row
 from bench.page import PAGE, RESULTS, TABLES, read_csv, records, write_csv, write_page
 from geomix.errors import InputError
 
@@ -37,7 +37,7 @@ WORDS = (
 
 # Rows of benchmarks that train for minutes.
 IN_TRAINING = {"table": "training", "implementation": RELEASED_WAY, "baseline": "geomix"}
-FED = {
+FED: dict[str, list[Row]] = {
     "train": [
         IN_TRAINING
         | {"case": "small ViT, glyphs, CPU", "rounds": 5, "ratio": 3.1}

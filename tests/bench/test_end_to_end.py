@@ -64,7 +64,7 @@ def test_python_in_the_clone_notes_stages_and_nothing_else(tmp_path: Path) -> No
     (clone / "stages/heavy.py").write_text("import time; time.sleep(0.2)")
     (clone / "stages/sleepy.py").write_text(SLEEPY)
     log = end_to_end.time_python(tmp_path, clone)
-    python = clone / ".venv/bin/python"
+    python = str(clone / ".venv/bin/python")
     started = subprocess.run([python, "-c", "print(1)"], cwd=clone, capture_output=True, check=True)
     assert started.stdout == b"1\n"
     command = [python, "-m", "stages.sleepy", "--out", "a"]

@@ -27,12 +27,15 @@ def test_a_process_that_ended_before_its_moment_is_left_alone() -> None:
 def test_files_that_differ_or_are_missing_are_named(tmp_path: Path) -> None:
     (tmp_path / "runs/a").mkdir(parents=True)
     (tmp_path / "runs/a/one").write_text("1")
-    (tmp_path / "dvc.lock").write_text("2")
+    (tmp_path / "dvc.lock").write_text("stages: {a: 1, b: {c: 2, d: 3}}")
     (tmp_path / "other").write_text("not written by a flow")
     before = dict(kills.hash_files(tmp_path))
     assert sorted(before) == ["dvc.lock", "runs/a/one"]
+    (tmp_path / "dvc.lock").write_text("stages: {b: {c: 2, d: 3}, a: 1}")  # the same stages
     (tmp_path / "runs/a/one").write_text("3")
     (tmp_path / "runs/a/two").write_text("4")
     after = dict(kills.hash_files(tmp_path))
     assert kills.list_differences(before, after) == ["runs/a/one", "runs/a/two"]
     assert kills.list_differences(before, before) == []
+    (tmp_path / "dvc.lock").write_text("stages: {a: 1, b: {c: 2, d: 4}}")
+    assert kills.list_differences(after, dict(kills.hash_files(tmp_path))) == ["dvc.lock"]
