@@ -1,5 +1,6 @@
 """The machine: devices, processes and precision of a training, by Lightning Fabric."""
 
+import logging
 import os
 from typing import Literal
 
@@ -37,6 +38,7 @@ def open_machine(params: TrainParams) -> Fabric:
     if alone and started > 1:
         found = "machine: found devices 1 and nodes 1"
         raise InputError(f"{found}, expected {started} together, the processes that were started")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of each process
     fabric = Fabric(
         accelerator=device.type,
         strategy="auto" if alone else "ddp",

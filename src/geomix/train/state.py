@@ -125,7 +125,7 @@ class State:
         random = [one.to(self.device).unsqueeze(0) for one in random_state(self.device)]
         return {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimizers": [one.state_dict()["state"] for one in self.optimizers],
+            "optimizers": [one.state_dict() for one in self.optimizers],
             "random": [gather(one, count_ranks()).cpu() for one in random],
             "drawn": self.drawn,
             "epoch": self.epoch,
@@ -144,7 +144,7 @@ class State:
         for name, module in self.modules.items():
             load_weights(module, kept["modules"][name])
         for optimizer, moments in zip(self.optimizers, kept["optimizers"], strict=True):
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+            optimizer.load_state_dict(moments)
         self.generator.set_state(self.drawn)
         set_random_state(self.device, [one[own_rank()] for one in kept["random"]])
 
