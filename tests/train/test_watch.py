@@ -1,6 +1,7 @@
 """What is watched: spread and effective negatives as evaluation has them, and what is told."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,8 @@ def test_a_collapse_is_told_while_it_happens(
 
 
 def test_the_worst_tensor_is_named() -> None:
-    class State:
-        modules = {"encoder": torch.nn.Linear(2, 3), "geometry": torch.nn.Linear(1, 1)}
-
-    state: Any = State()
+    modules = {"encoder": torch.nn.Linear(2, 3), "geometry": torch.nn.Linear(1, 1)}
+    state: Any = SimpleNamespace(modules=modules)
     state.modules["encoder"].bias.grad = torch.tensor([0.0, -7.5, 1])
     assert name_worst(state) == "the gradient of encoder.bias (up to 7.5)"
     state.modules["encoder"].bias.grad[0] = math.inf
