@@ -45,7 +45,7 @@ def compute(fabric: Fabric | None, folder: str, settings: dict[str, Any]) -> Fou
     params = TrainParams.model_validate(settings | CHANGES["batch norm"])
     run = fit_typed(packed, geometry, params, 0, "cell", fabric)
     found["history"] = run.history
-    found["embeddings"] = embed(run.encoder, packed, "test", 1, CPU)["test_head"]
+    found["embeddings"] = embed(run.encoder, packed, "test", params.crop, CPU)["test_head"]
     part = own_part(5)
     found["gathered"] = gather(torch.arange(5)[part] + 10 * own_rank(), 5).tolist()
     return found
