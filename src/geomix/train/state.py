@@ -125,7 +125,7 @@ class State:
         random = [one.to(self.device).unsqueeze(0) for one in random_state(self.device)]
         return {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimizers": [one.state_dict() for one in self.optimizers],
+            "optimizers": [one.state_dict()["state"] for one in self.optimizers],
             "random": [gather(one, count_ranks()).cpu() for one in random],
             "drawn": self.drawn,
             "epoch": self.epoch,
@@ -144,9 +144,24 @@ class State:
         for name, module in self.modules.items():
             load_weights(module, kept["modules"][name])
         for optimizer, moments in zip(self.optimizers, kept["optimizers"], strict=True):
-            optimizer.load_state_dict(moments)
+            load_moments(optimizer, moments)
         self.generator.set_state(self.drawn)
         set_random_state(self.device, [one[own_rank()] for one in kept["random"]])
+
+
+def load_moments(optimizer: torch.optim.Optimizer, kept: dict[int, dict[str, Any]]) -> None:
+    """Load the moments of an optimiser as they were.
+
+    Its own `load_state_dict` makes a float32 tensor of the count of steps, from which geoopt then
+    computes in float32.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, values in kept.items():
+        place = weights[number].device
+        optimizer.state[weights[number]] = {
+            name: value.to(place) if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
 
 
 def load_weights(module: nn.Module, kept: dict[str, Any]) -> None:
