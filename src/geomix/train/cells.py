@@ -171,14 +171,14 @@ def name_folder(planned: Sequence[Planned], out: Path) -> str:
 
 def describe(one: Planned) -> list[Any]:
     """Return what makes a cell and its bytes, as JSON has it."""
-    params = one.cell.params
+    cell, params = one.cell, one.cell.params
     settings = params.model_dump(exclude={"geometry"}, warnings=False)
     settings["machine"].pop("snapshot_minutes")
-    spaces = {name: space.model_dump() for name, space in one.cell.spaces.items()}
+    spaces = {name: space.model_dump(warnings=False) for name, space in cell.spaces.items()}
     weights = params.backbone.checkpoint
     return [
         one.place,
-        one.cell.identity(one.seed),
+        cell.identity(one.seed),
         settings,
         spaces,
         hash_file(Path(weights)) if weights and Path(weights).is_file() else None,
