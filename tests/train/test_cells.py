@@ -68,7 +68,7 @@ def test_finished_cells_of_a_stopped_stage_are_not_trained_again(
     train_cells(planned, tmp_path / "out")
     assert seeds == [0, 1, 1, 2]
     assert hashes(tmp_path / "out") == hashes(tmp_path / "peace")
-    assert len(hashes(tmp_path / "out")) == 3 * 4
+    assert len(hashes(tmp_path / "out")) == 3 * 6
     assert not list((root / SNAPSHOTS).iterdir())
 
 
@@ -78,14 +78,14 @@ def test_of_trials_one_that_fails_leaves_a_note_and_stops_no_other(
     wild = {"optim": settings["optim"] | {"learning_rate": 1e30, "clip_norm": 1e30}}
     failing = plan(packed, settings, 1, **wild)
     planned = [*plan(packed, settings, 0), *failing]
-    failures = train_cells(planned, tmp_path / "out", tolerant=True)
+    failures = train_cells(planned, tmp_path / "out", trials=True)
     assert len(failures) == 1
     assert read_json(tmp_path / "out/1" / FAILED) == {"failure": failures[0]}
     assert "out/1/x: step 2: " in failures[0]
     assert str(root) not in failures[0]
     assert (tmp_path / "out/0/x/history.csv").is_file()
     with pytest.raises(InputError, match="out/1/x: step 2"):
-        train_cells(failing, tmp_path / "out", tolerant=True)
+        train_cells(failing, tmp_path / "out", trials=True)
     with pytest.raises(InputError, match="out/1/x: step 2"):
         train_cells(planned, tmp_path / "out")
 
