@@ -31,10 +31,11 @@ NETWORK = re.compile(
 # Of several networks DINO's teacher is taken, and never a running mean, as MoCo's key encoder is.
 TEACHER = re.compile(r"(^|[._])teacher")
 RUNNING_MEAN = re.compile(r"(^|[._])(ema|momentum|target|encoder_k)")
-# What learns beside a backbone: classifiers, projections, MAE's decoder. Their sizes are those of
-# another task.
+# What learns beside a backbone: classifiers, projections, MAE's decoder, whose sizes are those of
+# another task; and what our own batch norm after the head measured.
 HEADS = re.compile(
     r"(head|heads|head_dist|fc|classifier|projector|predictor|dino_head|ibot_head)\.|decoder"
+    r"|norm\.(running_|num_batches_)"
 )
 EXPECTED = "cls_token, pos_embed, patch_embed.proj.weight or blocks.0.norm1.weight"
 HUB_FILE = "model.safetensors"
