@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Found]:
     environment = dict(os.environ)
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     out = str(tmp_path_factory.mktemp("out") / "two.pt")
-    fabric.launch(compute, folder, settings, out)
+    fabric.launch(cast(Any, compute), folder, settings, out)
     os.environ.clear()
     os.environ.update(environment)
     return compute(None, folder, settings), torch.load(out)

@@ -158,7 +158,7 @@ def draw_curvatures(learned: Learned, steps: float | None) -> bytes | None:
             start = curve.values[0]
             color, marker, _ = SPARE_LOOKS[starts.index(start) % len(SPARE_LOOKS)]
             dash = DASHES[spaces.index(curve.space) % len(DASHES)]
-            look = {"color": color, "marker": marker, "markersize": 4}
+            look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4}
             panel.plot(curve.steps, curve.values, **look, linestyle=dash, linewidth=1.2)
             lines[f"start {number(start)}"] = Line2D([], [], **look)
             if len(spaces) > 1:
