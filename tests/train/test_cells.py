@@ -135,9 +135,12 @@ def test_a_second_process_waits_for_the_first(
 
 
 def test_what_an_error_leaves_is_there_for_the_next(tmp_path: Path) -> None:
-    with pytest.raises(InputError), hold(tmp_path / "stage", "stage"):
+    def fail() -> None:
         (tmp_path / "stage/kept").touch()
         raise InputError
+
+    with pytest.raises(InputError), hold(tmp_path / "stage", "stage"):
+        fail()
     with hold(tmp_path / "stage", "stage"):
         assert (tmp_path / "stage/kept").is_file()
     assert not (tmp_path / "stage").exists()
