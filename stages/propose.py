@@ -42,7 +42,7 @@ def main() -> None:
 
     torch.set_num_threads(1)  # sums of floats depend on their number
     if given.round == FIRST:
-        history, starts = [], list_starts(ranges, tuned.starts)[: budget.trials]
+        history, starts = [], list_starts(ranges, [*tuned.starts.values()])[: budget.trials]
         settings = starts + draw_table(ranges, budget.trials - len(starts), tuned.seed)
     else:
         trials = list_trials(given.before)

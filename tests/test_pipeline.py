@@ -106,7 +106,8 @@ DATA = {
     for dataset in ("glyphs", "tree", "grid")
 }
 STAGES = (
-    {"analyze", "page_negatives", "page_geometry", "page_control", "report"}
+    {"analyze", "page_negatives", "page_geometry", "page_training", "page_control"}
+    | {"report"}
     | TRAINED
     | PAGES
     | EVALUATED
@@ -398,7 +399,7 @@ def test_a_study_is_an_entry_and_a_block(clone: Path) -> None:
         edited(clone / "dvc.yaml", r"^  # Raw pixels", f"{RATE.lstrip(chr(10))}\n  # Raw pixels"),
     ):
         pages = {"evaluate@rate", "page@rate"}
-        assert repro(clone) == cells | pages | {"report"}
+        assert repro(clone) == cells | pages | {"report", "page_training"}
         page = (clone / "reports/glyphs/rate/README.md").read_text()
         assert "optim.learning_rate" in page
         assert (clone / "reports/glyphs/rate/figure.png").is_file()
@@ -408,7 +409,7 @@ def test_a_study_is_an_entry_and_a_block(clone: Path) -> None:
             r"\1: [0, 1-2]}\n\2",
         ):
             added = {name.removesuffix("-0") + "-1-2" for name in cells}
-            assert repro(clone) == added | pages | {"report"}
+            assert repro(clone) == added | pages | {"report", "page_training"}
         assert not {name for name in repro(clone) if name.startswith("rate@")}
     shutil.rmtree(clone / "reports/glyphs/rate")
     repro(clone)
@@ -421,6 +422,7 @@ def test_a_study_is_an_entry_and_a_block(clone: Path) -> None:
         (r"over: \{tau: \[0.1\]", "over: {tau: [0.1, 0.3]", {
             *(f"tau@{name}-0.3-0" for name in ("euclidean", "flat", "hyperbolic")),
             "evaluate@tau", "page@tau", "report", "analyze", "page_negatives",
+            "page_training",
         }),
         (r"queries: 2", "queries: 3", PAGES | {"report", "page_negatives"}),
     ],
@@ -441,7 +443,7 @@ def test_a_change_makes_stale_what_it_concerns_and_nothing_else(
         ("src/geomix/negatives/uniform.py", TRAINED - {"baselines"}),
         (
             "src/geomix/report/render.py",
-            PAGES | {"page_control", "report", "page_negatives", "page_geometry"},
+            PAGES | {"page_control", "report", "page_negatives", "page_geometry", "page_training"},
         ),
         ("systems/hcl.yaml", set()),
     ],

@@ -88,8 +88,12 @@ def refusals(raw: dict[str, Any]) -> list[str]:
             "tune.geometries: found round, expected names under geometry: euclidean",
         ),
         ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
-        ("tune.starts", [{"tau": 5}], "tune.starts.tau: found 5, expected one that tune.search ho"),
-        ("tune.starts", [{"tau": 1, "rate": 5}], "tune.starts.rate: found an unknown key"),
+        (
+            "tune.starts",
+            {"a": {"tau": 5}},
+            "tune.starts.a.tau: found 5, expected one that tune.search ho",
+        ),
+        ("tune.starts", {"a": {"rate": 5}}, "tune.starts.a.rate: found an unknown key"),
         (
             "tune.search",
             {"tau": TAU, "geometry": {"round": {"distance": {"scale": {"among": [1, 2]}}}}},
@@ -107,7 +111,7 @@ def test_what_does_not_go_together_is_one_line(
     raw: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
     if key == "tune.search":
-        raw["tune"]["starts"] = []  # of another search
+        raw["tune"]["starts"] = {}  # of another search
     set_key(raw, key, value)
     with pytest.raises(InputError, match=message) as caught:
         validate(raw)

@@ -26,6 +26,7 @@ def make_summary(*tasks: dict[str, str], names: tuple[str, ...] = NAMES) -> dict
                     one.name: {
                         "word": words.get(one.name, words.get("all", "not decidable")),
                         "setting": one.setting,
+                        "controls": list(one.controls),
                     }
                     for one in QUESTIONS
                 },
@@ -108,8 +109,10 @@ def test_costs_are_those_of_the_loss() -> None:
             " other geometry is surely better in one direction and not worse in the other, and no"
             " other loss takes less time."),
         ([{}, {"norm": "helps"}], {"euclidean": 1.0, "dot": 1.25}, "On patterns, use `dot` at tau"
-            ' 0.52: it is better than its controls by the question "norm" from task 1, and its loss'
+            " 0.52: it beats euclidean (cosine) from task 1 (question norm), and its loss"
             " takes 1.25 times as long as the cosine's."),
+        ([{"curvature": "helps"}], {}, "On patterns, use `hyperbolic_free` at tau 0.56: it beats"
+            " each of its 5 controls (question curvature)."),
         ([{"all": "one seed, not tested"}], {}, "On patterns, nothing says which geometry to use:"
             " one seed of each geometry gives no interval."),
     ],

@@ -143,10 +143,10 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         yield "tune.search", "found no tau, expected it among what is searched"
     if len(searched) > COLUMNS:
         yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
-    for start in map(flatten, tuned.starts):
-        for key, value in start.items():
-            if key in searched and not is_within(searched[key], value):
-                yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
+    for key, value in flatten(tuned.starts).items():
+        name = key.partition(".")[2]
+        if name in searched and not is_within(searched[name], value):
+            yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):
         expected = f"names under geometry: {', '.join(params.geometry)}"

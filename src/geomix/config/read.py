@@ -202,9 +202,9 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
                 beside = {k: v for k, v in whole.items() if k.split(".")[0] == root}
                 found = _parse(lay_over(raw, nest(beside | {key: value})))[1]
                 mistakes |= {f"{name}.{section}.{key}": what for what in list(found.values())[:1]}
-    for start in params.tune.starts:
+    for name, start in params.tune.starts.items():
         found = _parse(lay_over(raw, start))[1]
-        mistakes |= {f"tune.starts.{key}": what for key, what in found.items()}
+        mistakes |= {f"tune.starts.{name}.{key}": what for key, what in found.items()}
     for section, sets in list_own(params).items():
         for name, own in sets.items():
             found = _parse(lay_over(raw, own))[1]

@@ -138,7 +138,7 @@ class Tuned(Section):
         of: The data sets.
         geometries: Names under `geometry`.
         seed: Of the table and of the sampler.
-        starts: Settings that are tried first, nested as `search` is.
+        starts: Settings that are tried first, by a name, nested as `search` is.
         budget: For each data set what a geometry may spend there.
         search: What is tuned; each geometry tunes the keys that it has.
         own: For each data set what is laid over params.yaml while it is trained on.
@@ -147,7 +147,7 @@ class Tuned(Section):
     of: Sets
     geometries: Names
     seed: Seed
-    starts: list[dict[str, Any]]
+    starts: dict[str, dict[str, Any]]
     budget: dict[Dataset, Budget]
     search: Search
     own: dict[Dataset, dict[str, Any]]

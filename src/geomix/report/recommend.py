@@ -32,6 +32,7 @@ class Recommendation:
             geometry is shown to be better than the cosine; else the word that forbids an answer.
         question: That says so.
         task: In which.
+        beaten: The controls of that question.
         settings: That val chose.
         time: Of its loss over that of the cosine; NaN where it was not measured.
         cheapest: Whether times are known, and no geometry of the summary has a shorter one.
@@ -41,6 +42,7 @@ class Recommendation:
     why: str
     question: str = ""
     task: str = ""
+    beaten: tuple[str, ...] = ()
     settings: Row | None = None
     time: float = math.nan
     cheapest: bool = False
@@ -62,31 +64,32 @@ def recommend(summary: Row, speeds: Mapping[str, Speed]) -> Recommendation:
     helped = list_helped(summary)
     name = choose(summary, [*helped], speeds) if helped else COSINE
     times = {one: speeds.get(one, Speed()).loss for one in summary["winners"]}
-    question, task = helped.get(name, ("", ""))
+    question, task, beaten = helped.get(name, ("", "", ()))
     return Recommendation(
         geometry=name,
         why="helps" if helped else "default",
         question=question,
         task=task,
+        beaten=beaten,
         settings=summary["winners"][name]["settings"],
         time=times[name] / times[COSINE],
         cheapest=times[name] <= min(times.values()),
     )
 
 
-def list_helped(summary: Row) -> dict[str, tuple[str, str]]:
-    """Return the candidates, each with the question that helps and the task in which it does."""
+def list_helped(summary: Row) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    """Return the candidates, each with the question that helps, its task and its controls."""
     asked = [
-        (one["setting"], one["word"], name, task["name"])
+        (one["setting"], one["word"], (name, task["name"], tuple(one["controls"])))
         for task in summary["tasks"]
         for name, one in task["verdicts"].items()
     ]
-    harmed = {setting for setting, word, *_ in asked if word == "hurts"}
+    harmed = {setting for setting, word, _ in asked if word == "hurts"}
     val = {name: winner["val"] for name, winner in summary["winners"].items()}
-    found: dict[str, tuple[str, str]] = {}
-    for setting, word, question, task in asked:
+    found: dict[str, tuple[str, str, tuple[str, ...]]] = {}
+    for setting, word, evidence in asked:
         if word == "helps" and setting not in harmed and val[setting] > val[COSINE]:
-            found.setdefault(setting, (question, task))
+            found.setdefault(setting, evidence)
     return found
 
 

@@ -91,7 +91,11 @@ def read_history(folder: Path) -> pd.DataFrame:
     What makes a cell comes first, then `epoch`, then what was recorded. No row without the file.
     """
     path = folder / "history.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["cell", "epoch"])
+    return (
+        pd.read_csv(path)
+        if path.is_file()
+        else pd.DataFrame(columns=["cell", "geometry", "seed", "epoch"])
+    )
 
 
 def list_recorded(history: pd.DataFrame) -> list[str]:
