@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -212,17 +212,25 @@ def pack_rows(quick: bool) -> list[Row]:
 
 
 def weigh_program(program: str, arguments: Sequence[str]) -> tuple[float, float]:
-    """Run a program that prints seconds.
+    """Run a program that prints seconds, and return these and its memory (see `weigh_command`)."""
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
+    output, peak = weigh_command(command, environment)
+    return float(json.loads(output)), peak
+
+
+def weigh_command(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, float]:
+    """Run a command in the root of the repository.
 
     Returns:
-        The seconds, and in MiB the highest sum of the proportional resident sizes (Pss) of the
+        What it printed, and in MiB the highest sum of the proportional resident sizes (Pss) of the
         process and all below it: pages that several share count once. It is looked at ten times a
         second.
     """
-    command = [sys.executable, "-c", program, *arguments]
-    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
     peak = 0
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         while process.poll() is None:
             peak = max(peak, sum(map(read_proportional, family(process.pid))))
             time.sleep(PAUSE)
@@ -230,7 +238,7 @@ def weigh_program(program: str, arguments: Sequence[str]) -> tuple[float, float]
         output = process.stdout.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return float(json.loads(output)), peak / 2**20
+    return output, peak / 2**20
 
 
 def family(process: int) -> list[int]:

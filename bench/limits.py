@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measure import COSINE, FORMS, HYBRID, HYPERBOLIC, LISTS, OURS, PEER, RELEASED
+from bench.measure import (
+    COSINE,
+    FORMS,
+    HYBRID,
+    HYPERBOLIC,
+    LISTS,
+    OURS,
+    PEER,
+    RELEASED,
+    RELEASED_WAY,
+)
 from geomix.report.changes import RULES
 
 
@@ -38,12 +48,16 @@ class Limit:
 
         One without the quantity is not, unless that is a difference.
         """
+        measured = not math.isnan(row.get(self.column, math.nan))
+        return self.names(bench, row) and (measured or self.column == "difference")
+
+    def names(self, bench: str, row: Mapping[str, Any]) -> bool:
+        """Say whether a row of a benchmark is meant once it is measured."""
         return (
             (bench, row["table"], row["implementation"])
             == (self.bench, self.table, self.implementation)
             and self.baseline in (None, row["baseline"])
             and self.within in row["case"]
-            and (self.column == "difference" or not math.isnan(row.get(self.column, math.nan)))
         )
 
     def met(self, value: float) -> bool:
@@ -64,6 +78,7 @@ MIB = 2**20
 UNBOUNDED = {"uniform", "cluster", "mixed_importance", "doubly_contrastive"}
 BOUNDED = [rule for rule in RULES if rule not in UNBOUNDED]
 IN_LOSS = ("loss", "pairwise", RELEASED, "geomix")
+IN_TRAINING = ("train", "training", RELEASED_WAY, "geomix")
 
 LIMITS = (
     Limit(*IN_LOSS, "ratio", at_least=90, within="hybrid, 9 views"),
@@ -84,4 +99,7 @@ LIMITS = (
     Limit("images", "batch", "torchvision", "geomix encoded", "ratio", at_least=1),
     *(Limit("images", "pack", name, None, "seconds", at_most=240) for name in FORMS),
     *(Limit("images", "pack", name, None, "peak_mib", at_most=1e9 / MIB) for name in FORMS),
+    Limit(*IN_TRAINING, "baseline_network", at_least=0.9, within="CPU"),
+    Limit(*IN_TRAINING, "ratio", at_least=3, within="CUDA"),
+    Limit(*IN_TRAINING, "baseline_utilisation", at_least=0.4, within="CUDA"),
 )

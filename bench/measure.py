@@ -48,6 +48,7 @@ LARGE = 2**17  # bytes of a block that is mapped alone
 # Names of implementations.
 DEFINITION = "float64 definition"
 RELEASED = "released formula"
+RELEASED_WAY = "released way"
 PEER = "pytorch-metric-learning"
 LISTS = f"{PEER}, lists of max R"
 COSINE, HYPERBOLIC, HYBRID = OURS = ("geomix cosine", "geomix hyperbolic", "geomix hybrid")

@@ -21,8 +21,8 @@ from geomix.config.read import load
 from geomix.config.stages import TrainParams
 from geomix.geometry.geometry import Geometry
 from geomix.network.encoder import build_encoder
-from geomix.train.fit import build_optimizers
 from geomix.train.objective import Objective, build_objective
+from geomix.train.state import build_optimizers
 from stages import run
 
 UNIFORM = "uniform"

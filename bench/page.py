@@ -6,6 +6,7 @@
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,42 @@ PAGE = Path("reports/speed")
 COLUMNS = [
     *("table", "case", "implementation", "baseline", "ratio", "seconds", "baseline_seconds"),
     *("memory_ratio", "extra_mib", "baseline_extra_mib", "peak_mib", "rounds", "difference"),
-    *("pairs", "n", "d", "sample", "least_seconds", "item_bytes"),
+    *("pairs", "n", "d", "sample", "least_seconds", "item_bytes", "baseline_peak_mib"),
+    *("images_per_second", "baseline_images_per_second", "utilisation", "baseline_utilisation"),
+    *("network", "baseline_network", "startup_seconds", "processes"),
+    *("data", "forward", "loss", "backward", "update"),
 ]
 # Headings of the page, with the columns of the CSVs whose figures stand below them.
 HEADINGS = {
     "time ratio": ["ratio"],
     "seconds": ["seconds", "baseline_seconds"],
     "least seconds": ["least_seconds"],
+    "start-up seconds": ["startup_seconds"],
+    "processes": ["processes"],
+    "images/s": ["images_per_second", "baseline_images_per_second"],
+    "FLOP utilisation": ["utilisation", "baseline_utilisation"],
     "memory ratio": ["memory_ratio"],
     "extra MiB": ["extra_mib", "baseline_extra_mib"],
-    "peak MiB": ["peak_mib"],
+    "peak MiB": ["peak_mib", "baseline_peak_mib"],
     "differ by": ["difference"],
     "pairs": ["pairs"],
     "lists": ["sample"],
     "bytes of an item": ["item_bytes"],
+    "data": ["data"],
+    "forward": ["forward"],
+    "loss": ["loss"],
+    "backward": ["backward"],
+    "update": ["update"],
+    "network's share": ["network", "baseline_network"],
 }
+# Tables in which a heading does not stand, to keep them within seven columns.
+HIDDEN = {"lists": {*chain(*TABLES.values())} - {"check"}, "seconds": {"training"}}
+NOTHING = "not measured"
 DIFFERENCES = {"accuracy": "largest relative error", "check": "lists that differ"}
 TITLE = "# Speed and memory\n"
 HEAD = """## How to read this page
 
-What losses, rules for negatives, search, metrics, images and the start of a cell cost on one
+What losses, rules for negatives, search, metrics, images, training and the default flow cost on one
 machine, beside the formulas of the released code, pytorch-metric-learning and torchvision. A time
 ratio is "time of the first / time of the second": above 1 the first is slower. It is the median
 over rounds, in each of which all run in turn. Seconds are medians too, so their quotient is near
@@ -176,7 +193,7 @@ def describe_limit(limit: Limit, rows: list[Row], late: list[Row]) -> dict[str, 
         "of": " / ".join(filter(None, (limit.implementation, limit.baseline))) + within,
         "quantity": heading(limit),
         "asked": limit.words(),
-        "measured": " to ".join(ends) or "not measured",
+        "measured": " to ".join(ends) or NOTHING,
         "met": "" if not rows else "NO" if late else "yes",
     }
 
@@ -203,6 +220,10 @@ def table_text(bench: str, name: str, table: pd.DataFrame) -> str:
     """Return a table of the page as Markdown, empty columns left out."""
     rows = [line(bench, row) for row in records(table[table["table"] == name])]
     used = [column for column in rows[0] if any(row[column] for row in rows)]
+    _, _, *figures = used
+    for row in rows:
+        if figures and not any(row[column] for column in figures):
+            row[figures[0]] = NOTHING
     return markdown_table([{column: row[column] for column in used} for row in rows])
 
 
@@ -212,7 +233,7 @@ def line(bench: str, row: Row) -> dict[str, str]:
     cells = {"case": str(row["case"]), "of": subject(row)}
     for name, columns in HEADINGS.items():
         title = DIFFERENCES.get(row["table"], name) if columns == ["difference"] else name
-        shown = name != "lists" or row["table"] == "check"
+        shown = row["table"] not in HIDDEN.get(name, ())
         figures = [figure(row.get(column), limits.get(column)) for column in columns * shown]
         cells[title] = " / ".join(filter(None, figures))
     return cells

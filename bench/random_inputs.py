@@ -316,6 +316,7 @@ def draw_folders(draw: st.DrawFn, folder: Path) -> DownloadParams:
             file.write_bytes(content)
         if draw(st.sampled_from([False] * 9 + [True])) and place.is_dir():
             target = draw(st.sampled_from(["nowhere", str(folder), "."]))
+            (place / "link").unlink(missing_ok=True)  # a name may be drawn twice
             (place / "link").symlink_to(target)
     return user(folder=Folder(path=str(folder), table=None))
 

@@ -157,8 +157,9 @@ def summed_loss(embeddings: Tensor, system: System) -> Tensor:
         Scalar, in nats; each term is a mean over C anchors.
     """
     views = list(zip(*system.place(embeddings), strict=True))
-    itself = torch.eye(embeddings.shape[1], dtype=embeddings.dtype) * MASKED
-    target = torch.arange(embeddings.shape[1])
+    device = embeddings.device
+    itself = torch.eye(embeddings.shape[1], dtype=embeddings.dtype, device=device) * MASKED
+    target = torch.arange(embeddings.shape[1], device=device)
     loss = embeddings.new_zeros(())
     for i, anchors in enumerate(views):
         for j, positives in enumerate(views):

@@ -141,4 +141,34 @@ its first step, imports included, on noise in the number and size of the letters
 its own to that: `dvc repro` of stages that do nothing, in a clone of this repository.""",
         ),
     },
+    "train": {
+        "training": Section(
+            "Training: against the released way",
+            """\
+The same network with HypMix's loss on batches of the same shape. The released way opens loose files
+with PIL in worker processes, changes each image there, and builds a similarity matrix for each pair
+of views; on CUDA it is float16 with a scaled gradient. Both have one thread on the CPU, and the
+workers come on top. Photographs are drawn; ours are packed as squares of 256 px. The time ratio is
+of a step. FLOP utilisation is what the network computes, its backward pass counted as twice its
+forward pass, over the dense bfloat16 peak of the GPU; on the CPU, and on a GPU whose peak is not
+known here, over what a matrix product reaches. The network's share is the part of a step in its
+forward and backward pass, the backward pass of the loss included. Memory is that of all processes
+on the CPU, and of the allocator on a GPU.""",
+        ),
+        "phases": Section(
+            "Training: the phases of a step",
+            """\
+Shares of the time of a step. Data is the wait for a batch, and what a loop does between two steps.
+On a GPU the clock waits for it at the end of each phase.""",
+        ),
+    },
+    "end_to_end": {
+        "flow": Section(
+            "The default flow",
+            """\
+`make repro` in a clone in which nothing was run. Seconds are those of all processes of a stage
+together, and cells run side by side; start-up seconds, Python's own start and all imports, are part
+of them. Memory is that of the largest process.""",
+        ),
+    },
 }

@@ -1,19 +1,27 @@
-"""Check params.yaml as a whole: the root of the pipeline, which runs whenever the file changes."""
+"""Check params.yaml as a whole, and note what is behind its paths: the root of the pipeline.
+
+Nothing -> data/content (checkpoints.json, folder.json, embeddings.json). It runs each time, because
+DVC does not see what is behind a path.
+"""
 
 if __package__ != "stages":
     raise SystemExit(
         "error: start this stage from the root of the repository: python -m stages.check"
     )
 
+from pathlib import Path
+
+from geomix.config.base import FOR_VECTORS
 from geomix.config.checks import list_backbones
+from geomix.config.content import write_content
 from geomix.config.params import Params
-from geomix.config.read import load
+from geomix.config.read import PARAMS, load, read_yaml
+from geomix.config.stages import DownloadParams
 from geomix.errors import InputError
-from stages import run
+from stages import Arguments, run
 
 # Backbones that need no look into timm, which takes seconds to import; suggested for others.
 COMMON = (
-    "mlp",
     "vit_tiny_patch16_224",
     "vit_small_patch16_224",
     "vit_base_patch16_224",
@@ -41,17 +49,26 @@ def refuse_backbone(key: str, name: str) -> None:
         other = architecture not in known and timm.is_model(architecture)
         if architecture in known:
             known = timm.list_models(architecture, include_tags=True)
-        near = difflib.get_close_matches(name, known, 3) or COMMON[1:4]
+        near = difflib.get_close_matches(name, known, 3) or COMMON[:3]
         found = f"{name}{', which is no Vision Transformer' if other else ''}"
         expected = f"the name of a Vision Transformer of timm, such as {', '.join(near)}"
         raise InputError(f"params.yaml: {key}: found {found}, expected {expected}") from None
 
 
 def main() -> None:
-    """Validate the file, then the names of backbones in it."""
-    for key, name in list_backbones(load(Params)):
-        if name not in COMMON:
+    """Validate the file, then the names of backbones in it, and note what is behind its paths."""
+    params = load(Params)
+    arguments = Arguments()
+    arguments.add_argument("--out", type=Path, help="what cells depend on in place of their paths")
+    given = arguments.parse_args()
+    for key, name in list_backbones(params):
+        if name not in (*COMMON, *FOR_VECTORS):
             refuse_backbone(key, name)
+    if given.out:
+        from geomix.files import new_folder
+
+        with new_folder(given.out) as folder:
+            write_content(folder, read_yaml(PARAMS), load(DownloadParams), given.out)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def list_work(command: str) -> list[Work]:
 
 def count_steps(packed: "Packed", work: Work) -> int:
     """Return the steps in which a cell is trained."""
-    from geomix.train.fit import build_batches
+    from geomix.train.state import build_batches
 
     return work.cell.params.epochs * build_batches(packed, work.cell.params).per_epoch
 

@@ -14,7 +14,7 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Write settings: of the first round from a table, of others by a sampler that knows all."""
+    """Write settings: first the starts and a table, then those of a sampler that knows all."""
     load(ProposeParams)
     arguments = Arguments()
     arguments.add_argument("--dataset", required=True)
@@ -38,11 +38,12 @@ def main() -> None:
     from geomix.evaluate.validation import score_trials
     from geomix.tune.propose import propose
     from geomix.tune.rounds import FIRST, extend_history, list_trials, write_round
-    from geomix.tune.table import draw_table
+    from geomix.tune.table import draw_table, list_starts
 
     torch.set_num_threads(1)  # sums of floats depend on their number
     if given.round == FIRST:
-        history, settings = [], draw_table(ranges, budget.trials, tuned.seed)
+        history, starts = [], list_starts(ranges, [*tuned.starts.values()])[: budget.trials]
+        settings = starts + draw_table(ranges, budget.trials - len(starts), tuned.seed)
     else:
         trials = list_trials(given.before)
         scores = score_trials(given.runs, given.data, budget.folds, trials, metric)

@@ -10,7 +10,7 @@ from pathlib import Path
 from geomix.config.read import load
 from geomix.config.settings import read_cells
 from geomix.config.stages import TrainParams
-from geomix.config.tuning import FAILED, TRIAL_SEED
+from geomix.config.tuning import TRIAL_SEED
 from geomix.errors import InputError
 from stages import Arguments, run
 
@@ -30,31 +30,13 @@ def main() -> None:
         raise InputError(f"{given.settings}: not found; {expected}")
 
     from geomix.data.packed import open_packed
-    from geomix.files import new_folder, write_json
-    from geomix.geometry.geometry import build_geometry
-    from geomix.train.device import choose_device, fix_bytes
-    from geomix.train.fit import fit
-    from geomix.train.save import save_run
+    from geomix.train.cells import Planned, report_trials, train_cells
 
     packed = open_packed(given.data)
-    fix_bytes(choose_device(cells[0].params.device))
-    failures = []
-    with new_folder(given.out) as folder:
-        for cell in cells:
-            params, trial = cell.params, f"{cell.names['labels']}/{cell.names['trial']}"
-            place = folder / trial / str(TRIAL_SEED)
-            try:
-                dimensions = params.head.outputs
-                geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=dimensions)
-                trained = fit(packed, geometry, params, TRIAL_SEED, f"{given.out.name}/{trial}")
-                save_run(trained, packed, cell.identity(TRIAL_SEED), params, place)
-            except InputError as error:
-                failures.append(str(error))
-                place.parent.mkdir(parents=True, exist_ok=True)
-                write_json(place.parent / FAILED, {"failure": str(error)})
-        if len(failures) == len(cells):  # the fault is hardly that of the settings
-            raise InputError(failures[0])
-    print(f"{given.out.name}: {len(cells)} trials, {len(failures)} could not be trained")
+    places = [f"{cell.names['labels']}/{cell.names['trial']}/{TRIAL_SEED}" for cell in cells]
+    pairs = zip(cells, places, strict=True)
+    planned = [Planned(cell, TRIAL_SEED, packed, place) for cell, place in pairs]
+    report_trials(train_cells(planned, given.out, trials=True), planned, given.out)
 
 
 if __name__ == "__main__":

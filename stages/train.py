@@ -34,25 +34,13 @@ def main() -> None:
     runs = list_asked(given, others)
 
     from geomix.data.packed import open_packed
-    from geomix.files import new_folder
-    from geomix.geometry.geometry import build_geometry
-    from geomix.train.device import choose_device, fix_bytes
-    from geomix.train.fit import fit
-    from geomix.train.save import save_run
+    from geomix.train.cells import Planned, report_losses, train_cells
 
     packed = open_packed(given.data)
-    epochs = {cell.params.epochs for cell, _, _ in runs}
-    fix_bytes(choose_device(runs[0][0].params.device))
-    losses = []
-    with new_folder(given.out) as folder:
-        for cell, seed, place in runs:
-            params = cell.params
-            name = f"{given.out.name}/{place}"
-            geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=params.head.outputs)
-            trained = fit(packed, geometry, params, seed, name)
-            save_run(trained, packed, cell.identity(seed), params, folder / place)
-            losses.append(f"{trained.history[-1]['loss']:.3f}")
-    print(f"{given.out.name}: {max(epochs)} epochs, loss {', '.join(losses)}")
+    planned = [Planned(cell, seed, packed, place) for cell, seed, place in runs]
+    train_cells(planned, given.out)
+    epochs = max(cell.params.epochs for cell, _, _ in runs)
+    report_losses(f"{epochs} epochs", planned, given.out)
 
 
 def list_asked(given: Namespace, others: list[str]) -> list[tuple[Cell, int, str]]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from geomix.config.read import load
 from geomix.config.settings import read_cells
 from geomix.config.stages import TrialParams, find_dataset
-from geomix.config.tuning import FAILED, TRIAL_SEED
-from geomix.errors import InputError
+from geomix.config.tuning import TRIAL_SEED
 from stages import Arguments, run
 
 
@@ -25,39 +24,19 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
     tuned = load(TrialParams, own=given.own).tune
-    dataset = find_dataset(tuned, given.own.removeprefix("tune."))
+    budget = tuned.budget[find_dataset(tuned, given.own.removeprefix("tune."))]
     cells = read_cells(None, given.settings, {}, given.own)
 
     from geomix.data.packed import open_packed
-    from geomix.files import new_folder, write_json
-    from geomix.geometry.geometry import build_geometry
-    from geomix.train.device import choose_device, fix_bytes
-    from geomix.train.fit import fit
-    from geomix.train.save import save_run
+    from geomix.train.cells import Planned, report_trials, train_cells
 
-    fix_bytes(choose_device(cells[0].params.device))
-    failures = []
-    folds = list(map(str, range(tuned.budget[dataset].folds)))
-    with new_folder(given.out) as folder:
-        for fold in folds:
-            packed = open_packed(given.data / fold)
-            for cell in cells:
-                params, place = cell.params, f"{fold}/{cell.place(TRIAL_SEED)}"
-                name = f"{given.out.name}/{place}"
-                dimensions = params.head.outputs
-                try:
-                    geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=dimensions)
-                    trained = fit(packed, geometry, params, TRIAL_SEED, name)
-                    identity = cell.identity(TRIAL_SEED)
-                    save_run(trained, packed, identity, params, folder / place)
-                except InputError as error:
-                    failures.append(str(error))
-                    (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                    write_json((folder / place).parent / FAILED, {"failure": str(error)})
-        count = len(folds) * len(cells)
-        if len(failures) == count:  # the fault is hardly that of the settings
-            raise InputError(failures[0])
-    print(f"{given.out.name}: {count} trials, {len(failures)} could not be trained")
+    folds = {str(fold): open_packed(given.data / str(fold)) for fold in range(budget.folds)}
+    planned = [
+        Planned(cell, TRIAL_SEED, packed, f"{fold}/{cell.place(TRIAL_SEED)}")
+        for fold, packed in folds.items()
+        for cell in cells
+    ]
+    report_trials(train_cells(planned, given.out, trials=True), planned, given.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def main() -> None:
     arguments.add_argument("--results", type=Path, required=True)
     arguments.add_argument("--settings", type=Path, required=True, help="what the search chose")
     arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--bench", type=Path, required=True, help="tables of the benchmarks")
     arguments.add_argument("--summary", type=Path, required=True, help="for the first page")
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
@@ -30,6 +31,7 @@ def main() -> None:
     from geomix.files import write_json
     from geomix.report.calibration import calibrated, open_uncalibrated
     from geomix.report.render import write_folder
+    from geomix.report.speeds import read_speeds
     from geomix.report.verdict_page import Terms, build_verdict
 
     terms = Terms(
@@ -40,7 +42,12 @@ def main() -> None:
         margin=params.verdict.margin,
     )
     page = build_verdict(
-        terms, given.results, given.settings, given.data, calibrated(given.control)
+        terms,
+        given.results,
+        given.settings,
+        given.data,
+        calibrated(given.control),
+        read_speeds(given.bench),
     )
     write_folder(open_uncalibrated(page.files, given.control, given.out), given.out)
     given.summary.parent.mkdir(parents=True, exist_ok=True)

@@ -27,29 +27,20 @@ def main() -> None:
     tuned = load(TrialParams, own=given.own).tune
     dataset = find_dataset(tuned, given.own.removeprefix("tune."))
     [cell] = read_cells(None, given.settings, {}, given.own)
-    params, splits = cell.params, map(str, tuned.budget[dataset].splits)
+    splits = map(str, tuned.budget[dataset].splits)
     places = {PACKED: given.data} | {split: given.splits / split for split in splits}
 
     from geomix.data.packed import open_packed
-    from geomix.files import new_folder
-    from geomix.geometry.geometry import build_geometry
-    from geomix.train.device import choose_device, fix_bytes
-    from geomix.train.fit import fit
-    from geomix.train.save import save_run
+    from geomix.train.cells import Planned, report_losses, train_cells
 
-    fix_bytes(choose_device(params.device))
-    losses = []
-    with new_folder(given.out) as folder:
-        for split, data in places.items():
-            packed = open_packed(data)
-            for seed in tuned.winners(dataset).seeds:
-                name = f"{given.out.name}/{split}/{seed}"
-                dimensions = params.head.outputs
-                geometry = build_geometry(cell.spaces, **cell.knobs, dimensions=dimensions)
-                trained = fit(packed, geometry, params, seed, name)
-                save_run(trained, packed, cell.identity(seed), params, folder / split / str(seed))
-                losses.append(f"{trained.history[-1]['loss']:.3f}")
-    print(f"{given.out.name}: winner, loss {', '.join(losses)}")
+    opened = {split: open_packed(data) for split, data in places.items()}
+    planned = [
+        Planned(cell, seed, packed, f"{split}/{seed}")
+        for split, packed in opened.items()
+        for seed in tuned.winners(dataset).seeds
+    ]
+    train_cells(planned, given.out)
+    report_losses("winner", planned, given.out)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def held_out_stress(
     geometry = build_geometry(parts, tau=1, curvature=curvature, lam=1, dimensions=3)
     run = fit(packed, geometry, params, 0, "control")
     device = torch.device("cpu")
-    vectors = [embed(run.encoder, packed, split, 1, device) for split in ("train", "val")]
+    vectors = [embed(run.encoder, packed, split, params.crop, device) for split in ("train", "val")]
     points = torch.from_numpy(np.concatenate([vectors[0]["train_head"], vectors[1]["val_head"]]))
     rows = np.concatenate([packed.rows("train"), packed.rows("val")])
     targets = target_distances(packed, rows)

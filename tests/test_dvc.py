@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 WAIT = 1200  # seconds for a queued experiment, on a busy machine
 GRID = "flows/data/dvc.yaml:preprocess@grid"
+COPY = "flows/data/dvc.yaml:copy@folder"
+PICTURE = b"no picture, which copying does not mind"
 
 
 def call(folder: Path, *command: str) -> str:
@@ -78,6 +80,28 @@ def test_experiments_run_here_and_in_the_queue(restored: Path) -> None:
     assert (taus["warm"], taus["warmer"]) == ("0.2", "0.3")
     assert not [name for name in rows[0] if "/" in name]  # no column of code or data
     assert "epochs" not in rows[0]  # it is the same everywhere
+
+
+def test_a_file_that_changed_in_a_folder_is_copied_again(restored: Path, tmp_path: Path) -> None:
+    clone, own = restored, tmp_path / "own"
+    for name in ("a", "b"):
+        (own / name).mkdir(parents=True)
+        (own / name / "1.png").write_bytes(PICTURE)
+    params = clone / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("folder: {path: null", f"folder: {{path: {own}"))
+
+    def list_run() -> list[str]:
+        return re.findall(r"Running stage '(.+)'", call(clone, "dvc", "repro", COPY))
+
+    assert list_run() == ["check", COPY]
+    assert list_run() == ["check"]
+    (own / "a/1.png").write_bytes(PICTURE)  # rewritten
+    call(clone, "dvc", "repro", "-q", "check")
+    assert "data/content/folder.json" in call(clone, "dvc", "status", COPY)
+    assert list_run() == ["check", COPY]
+    shutil.rmtree(own)  # as on the machine of a colleague
+    assert list_run() == ["check"]
 
 
 def test_params_metrics_and_plots_tell_what_changed(restored: Path) -> None:

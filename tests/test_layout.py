@@ -39,7 +39,7 @@ FREE = (
     "src/geomix/errors.py",
     "stages/__init__.py",
 )
-PLACES = {"download"}  # where files are looked for, which changes nothing in what is found
+PLACES = {"download", "machine"}  # where files are looked for, and what computes: no result changes
 LAZY = re.compile(r"src/geomix/(datasets|negatives|regularisers)/\$\{.*\}\.py")  # found by name
 ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"errors", "files"},
@@ -49,6 +49,7 @@ ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"negatives", "regularisers", "datasets"},
     {"download", "preprocess", "features", "train", "tune", "evaluate", "report"},
     {"analyze"},  # takes from evaluate how cells are read, and how negatives are weighed
+    {"library"},  # no stage needs it
 )
 
 
@@ -210,7 +211,7 @@ def test_no_parameter_has_a_name_that_dvc_ignores() -> None:
 
 
 def test_params_yaml_is_short_enough_to_read() -> None:
-    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 430
+    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 490
 
 
 def test_pages_are_in_git_and_survive_a_failing_report() -> None:
@@ -218,6 +219,7 @@ def test_pages_are_in_git_and_survive_a_failing_report() -> None:
         for out in stage.get("outs", []):
             path, settings = next(iter(out.items())) if isinstance(out, dict) else (out, {})
             kept = {"cache": False, "persist": True} if path.startswith("reports/") else {}
+            kept = {"persist": True} if path == "data/content" else kept  # what is known stays
             assert settings == kept, (name, path)
 
 
@@ -302,6 +304,8 @@ def test_dvc_lock_is_of_this_code_and_these_params() -> None:
     for stage, entries in json.loads(result.stdout).items():
         for entry in entries if stage in locked else []:
             for kind, items in entry.items() if isinstance(entry, dict) else [(entry, {})]:
+                if (stage, kind) == ("check", "always changed"):
+                    continue
                 kept = {path: what for path, what in items.items() if not absent(path, what)}
                 if kept or not items:
                     changes.append((stage, kind, kept))

@@ -1,13 +1,18 @@
-"""The package as a library: light to import, complete, typed; on a GPU the same numbers."""
+"""The package: light to import, complete, the same on a GPU; nothing it is given runs as code."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import geomix
+from geomix.config.read import lay_over, read_yaml, validate
+from geomix.errors import InputError
 from geomix.losses.table import Table
 
 
@@ -67,3 +72,64 @@ def test_lists_are_those_of_the_cpu() -> None:
     on_cpu = geomix.nearest(features, features, geometry, 20)
     on_gpu = geomix.nearest(features.cuda(), features.cuda(), geometry.cuda(), 20)
     assert (on_cpu == on_gpu).all()
+
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = [path for room in ("src", "stages", "bench") for path in sorted((ROOT / room).rglob("*.py"))]
+# They run what they are given, or build objects of any class from a file.
+RUNS_CODE = {"eval", "exec", "compile", "os.system", "os.popen", "pty.spawn"}
+UNPICKLES = {"marshal", "shelve", "dill", "cloudpickle", "joblib"}
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_and_no_parameter_is_run_as_code(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for name in imported(node):
+            assert name.split(".")[0] not in UNPICKLES, name
+            # only its error, which torch.load raises where a file needs code
+            assert name != "pickle" or set(re.findall(r"\bpickle\.(\w+)", path.read_text())) == {
+                "UnpicklingError"
+            }
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert name not in RUNS_CODE
+            assert given.get("shell", "False") == "False"
+            assert given.get("allow_pickle", "False") == "False"
+            assert name != "np.load" or "allow_pickle" in given
+            assert name != "torch.load" or given.get("weights_only") == "True"
+            assert given.get("typ") in (None, "'safe'", "'rt'"), "YAML builds objects"
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Return the modules that a node imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+# Each kind of value that dvc.yaml or the Makefile puts on a command line.
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "glyphs; echo"},
+        {"tau": "0.1; echo"},
+        {"study": {"tau": {"over": {"tau": ["0.1; echo"]}}}},
+        {"study": {"tau": {"pinned": {"lam": "1; echo"}}}},
+        {"study": {"tau": {"pinned": {"lam 1; echo": 1}}}},
+        {"study": {"tau": {"run": {"geometries": ["dot; echo"]}}}},
+        {"study": {"tau": {"run": {"seeds": ["0; echo"]}}}},
+        {"study": {"tau; echo": {"run": {"geometries": ["dot"], "seeds": ["0"]}}}},
+        {"kernel": {"over": {"head": {"norm": ["none; echo"]}}}},
+        {"tune": {"of": {"sets": ["glyphs; echo"]}}},
+        {"systems": {"names": ["hcl; echo"]}},
+        {"negatives": {"rule": "hard; echo"}},
+    ],
+    ids=str,
+)
+def test_no_value_that_reaches_a_command_line_holds_more_than_a_word(
+    changes: dict[str, Any],
+) -> None:
+    params = lay_over(read_yaml(ROOT / "params.yaml"), changes)
+    with pytest.raises(InputError, match="; echo|lam 1"):
+        validate(params)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geomix.analyze.negatives import analyze_negatives
+from geomix.analyze.negatives import SEED, analyze_negatives
 from geomix.analyze.trained import Trained
+from geomix.analyze.weights import draw_batches, gather_terms
 from geomix.config.sections import Batch
 from geomix.data.packed import Packed
 from geomix.errors import InputError
@@ -61,6 +62,34 @@ def test_networks_are_compared_within_a_study(folder: Path) -> None:
     views = table[table["kind"] == "view"]
     assert views.groupby("study").size().to_dict() == {"tau": 18, "compare": 6}
     assert table["jaccard"].between(0, 1).all()
+
+
+def test_negatives_of_train_are_weighed_where_its_embeddings_are_stored(
+    tmp_path: Path, kept_packed: Path, folder: Path
+) -> None:
+    assert not (folder / "train.csv").exists()
+    trained = write_trained(tmp_path / "runs", kept_packed)
+    rows = trained.packed.rows("train")
+    stored = [one for one in trained.chosen_settings() if one.geometry != "flat"]
+    random = np.random.default_rng(0)
+    for setting in stored:
+        for place in setting.places.values():
+            path = trained.runs["tau"] / place / "embeddings.npz"
+            with np.load(path) as arrays:
+                heads = dict(arrays) | {"train_head": random.normal(size=(len(rows), 8))}
+            np.savez(path, **heads)
+    (tmp_path / "out").mkdir()
+    analyze_negatives(trained, BATCH, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "negatives" / "train.csv")
+    assert [*table["trained"]] == 3 * ["euclidean"] + 3 * ["hyperbolic"]
+    assert [*table["seed"]] == 2 * [0, 1, 2]
+    labels = trained.packed.samples["label"].to_numpy()[rows]
+    geometry, vectors = trained.read_head(stored[1], 1, "train")
+    terms = gather_terms(geometry, vectors, draw_batches(labels, BATCH.classes, BATCH.images, SEED))
+    expected = float(terms.count_effective(geometry.tau).mean())
+    row = table[(table["trained"] == "hyperbolic") & (table["seed"] == 1)].iloc[0]
+    assert row["effective_negatives"] == pytest.approx(expected)
+    assert row["tau"] == geometry.tau
 
 
 def test_lineages_have_no_negatives_by_class(

@@ -17,7 +17,7 @@ from geomix.files import read_json
 from tests.report.conftest import STUDIES, choose_spaces, list_cells, write_cell
 
 CHOSEN = {name: {"tau": 0.2} for name in ("euclidean", "flat", "hyperbolic", "hybrid")}
-FILES = ["correlations.csv", "disk.csv", "radii.csv", "shape.csv", "shape.json"]
+FILES = ["correlations.csv", "disk.csv", "layout.csv", "radii.csv", "shape.csv", "shape.json"]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ from geomix.losses.table import Table
 from tests.conftest import ROOT
 
 GEOMETRIES = load(CellParams, path=ROOT / "params.yaml").geometry
+# Those whose spaces all see the whole embedding, which one cosine is of.
+WHOLE = [key for key, parts in GEOMETRIES.items() if not any(p.outputs for p in parts.values())]
 VIEWS, CLASSES = 3, 4
 
 
@@ -80,7 +82,7 @@ def test_terms_are_those_of_the_definition_one_by_one() -> None:
     assert [set(row) for row in negatives.tolist()] == [others for _, others in expected]
 
 
-@pytest.mark.parametrize("name", GEOMETRIES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_the_pull_of_each_negative_is_the_gradient_of_autograd(name: str) -> None:
     geometry, vectors = build(name), draw_vectors()
     terms = gather_terms(geometry, vectors, np.arange(len(vectors)).reshape(1, VIEWS, CLASSES))

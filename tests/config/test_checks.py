@@ -89,6 +89,12 @@ def refusals(raw: dict[str, Any]) -> list[str]:
         ),
         ("tune.search", {"lam": {"low": 1, "high": 2}}, "tune.search: found no tau, expected it"),
         (
+            "tune.starts",
+            {"a": {"tau": 5}},
+            "tune.starts.a.tau: found 5, expected one that tune.search ho",
+        ),
+        ("tune.starts", {"a": {"rate": 5}}, "tune.starts.a.rate: found an unknown key"),
+        (
             "tune.search",
             {"tau": TAU, "geometry": {"round": {"distance": {"scale": {"among": [1, 2]}}}}},
             "tune.search.geometry: found round, expected names under geometry: euclidean",
@@ -104,6 +110,8 @@ def refusals(raw: dict[str, Any]) -> list[str]:
 def test_what_does_not_go_together_is_one_line(
     raw: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
+    if key == "tune.search":
+        raw["tune"]["starts"] = {}  # of another search
     set_key(raw, key, value)
     with pytest.raises(InputError, match=message) as caught:
         validate(raw)
@@ -151,7 +159,7 @@ def test_embeddings_need_a_path_and_an_mlp(raw: dict[str, Any]) -> None:
     assert str(caught.value).splitlines() == [
         "params.yaml: embeddings.path: found nothing, expected a .npy or .parquet of vectors, "
         "as dataset is embeddings",
-        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp, "
+        "params.yaml: backbone.name: found vit_tiny_patch16_224, expected mlp or linear, "
         "as dataset is embeddings",
     ]
     set_key(raw, "embeddings.path", "own.parquet")
@@ -226,9 +234,12 @@ def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
 @pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
 def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dataset: str) -> None:
     (line,) = refusals(raw | {"dataset": dataset})
-    assert line.endswith(f"found vit_tiny_patch16_224, expected mlp, as dataset is {dataset}")
-    raw["backbone"]["name"] = "mlp"
-    assert not refusals(raw | {"dataset": dataset})
+    assert line.endswith(
+        f"found vit_tiny_patch16_224, expected mlp or linear, as dataset is {dataset}"
+    )
+    for name in ("linear", "mlp"):
+        raw["backbone"]["name"] = name
+        assert not refusals(raw | {"dataset": dataset})
     (line,) = refusals(raw | {"dataset": "tree_images"})
     assert "found mlp, expected the name of a Vision Transformer" in line
 

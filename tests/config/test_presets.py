@@ -50,7 +50,7 @@ def test_what_is_said_to_change_is_what_changed(path: Path) -> None:
     assert (params["tau"], params["dataset"], params["batch"]) == (
         0.2,
         "cub200",
-        {"classes": 90, "images": 9},
+        {"classes": 90, "images": 9, "chunk": None},
     )
     assert "params.yaml was like that already" in apply_preset("cub-hypvit", SYSTEMS, path)
 
@@ -70,7 +70,7 @@ def test_a_regulariser_and_its_loss_go_with_their_system(path: Path, after: str)
     assert "published R@1: 88.3" in told
     assert params["loss"] == {"name": "proxy_anchor", "margin": 0.1, "rate_factor": 10000}
     assert (params["regulariser"]["name"], params["regulariser"]["proxies"]) == ("hier", 512)
-    assert params["batch"] == {"classes": 88, "images": 2}
+    assert params["batch"] == {"classes": 88, "images": 2, "chunk": None}
     apply_preset(f"cars-{after}", SYSTEMS, path)
     back = read_yaml(path)
     assert (back["loss"], back["regulariser"], back["batch"]) == (
@@ -84,7 +84,7 @@ def test_a_regulariser_and_its_loss_go_with_their_system(path: Path, after: str)
 def test_hier_has_batches_of_ninety_classes(name: str, path: Path) -> None:
     apply_preset(name, SYSTEMS, path)
     params = read_yaml(path)
-    assert params["batch"] == {"classes": 90, "images": 2}
+    assert params["batch"] == {"classes": 90, "images": 2, "chunk": None}
     assert 1 / params["tau"] == 32
 
 

@@ -335,8 +335,17 @@ def test_a_repeated_key_is_refused(tmp_path: Path) -> None:
         read_yaml(tmp_path / "params.yaml")
 
 
-def test_what_is_no_yaml_is_refused_on_one_line(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("tau: [1\nb: {")
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("tau: [1\nb: {", id="brackets"),
+        pytest.param("dataset: 2020-13-45", id="no date"),
+        pytest.param(f"tau: {'[' * 5000}", id="too deep"),
+        pytest.param(f"tau: {'9' * 5000}", id="too long a number"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_on_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(InputError, match="not YAML") as caught:
         read_yaml(tmp_path / "params.yaml")
     assert "\n" not in str(caught.value)

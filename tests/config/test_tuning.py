@@ -126,6 +126,7 @@ def test_only_data_sets_that_are_tuned_are_found(raw: dict[str, Any]) -> None:
 def test_a_bad_search_is_told_with_key_value_and_expectation(
     raw: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
+    raw["tune"]["starts"] = {}  # of another search
     set_key(raw, f"tune.{key}", value)
     with pytest.raises(InputError, match=f"params.yaml: tune.{message}") as caught:
         validate(raw)

@@ -15,14 +15,17 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.functional import resized_crop
 
+from geomix.config.sections import Fit
 from geomix.data import crops
 from geomix.data.crops import (
     WHOLE,
     centre_crops,
+    centre_fitted,
     crop_decoded,
     crop_encoded,
     crop_on_device,
     draw_crops,
+    draw_fitted,
     draw_flips,
     resize_by_products,
 )
@@ -147,6 +150,73 @@ def test_a_centre_crop_is_a_square_of_the_original(
     torch.testing.assert_close(found, torch.tensor([box], dtype=torch.float64))
 
 
+FITTED = {
+    "squeeze": [WHOLE, WHOLE, WHOLE],
+    "centre": [WHOLE, (0.25, 0.0, 0.5, 1.0), (0.0, 0.375, 1.0, 0.25)],
+    "pad": [WHOLE, (0.0, -0.5, 1.0, 2.0), (-1.5, 0.0, 4.0, 1.0)],
+}
+
+
+@pytest.mark.parametrize("fit", FITTED)
+def test_evaluation_sees_what_training_sees_without_a_random_crop(fit: Fit) -> None:
+    aspects = torch.tensor([1.0, 2.0, 0.25], dtype=torch.float64)
+    own = generator()
+    drawn, seen = draw_fitted(aspects, fit, 1, own), centre_fitted(aspects, fit, 1)
+    assert torch.equal(drawn, torch.tensor(FITTED[fit], dtype=torch.float64))
+    assert torch.equal(seen, drawn)
+    assert torch.equal(own.get_state(), generator().get_state())
+
+
+@pytest.mark.parametrize("fit", FITTED)
+def test_a_square_image_is_seen_alike_however_others_are_fitted(fit: Fit) -> None:
+    squares = torch.ones(50)
+    expected = draw_crops(squares, 0.3, generator())
+    assert torch.equal(draw_fitted(squares, fit, 0.3, generator()), expected)
+    assert torch.equal(centre_fitted(squares, fit, 0.7), centre_crops(squares, 0.7))
+
+
+def test_random_crops_are_of_the_fitted_image() -> None:
+    aspects = torch.full((1000,), 2.0)
+    drawn = {fit: draw_fitted(aspects, fit, 0.2, generator()) for fit in ("squeeze", "centre")}
+    assert torch.equal(drawn["centre"], draw_crops(aspects, 0.2, generator()))
+    ratios = drawn["squeeze"][:, 2] / drawn["squeeze"][:, 3]  # of the squeezed image
+    assert 3 / 4 - 1e-6 <= ratios.min() < 0.8
+    assert 1.25 < ratios.max() <= 4 / 3 + 1e-6
+
+
+def test_a_crop_of_a_padded_image_shows_no_more_padding_than_it_must() -> None:
+    aspects = torch.logspace(-3, 3, 1000)
+    boxes = draw_fitted(aspects, "pad", 0.2, generator())
+    begins, extents = boxes[:, :2], boxes[:, 2:]
+    shown = (begins + extents).clamp(max=1) - begins.clamp(min=0)
+    torch.testing.assert_close(shown, extents.clamp(max=1))
+    areas = extents.prod(1) / aspects.maximum(1 / aspects)  # of the padded square
+    assert areas.min() >= 0.2 - 1e-9
+    assert areas.max() > 0.9
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("crop", [crop_decoded, resize_by_products])
+def test_a_squeezed_image_is_padded_to_its_proportions(
+    crop: Callable[..., Tensor], channels: int
+) -> None:
+    images = torch.randint(0, 256, (2, 12, 12, channels), generator=generator(), dtype=torch.uint8)
+    boxes = torch.tensor([(0.0, -0.5, 1.0, 2.0), (-1.0, 0.0, 3.0, 1.0)])
+    mean = torch.tensor([0.2, 0.4, 0.6][:channels])
+    flips = torch.tensor([False, True])
+    found = crop(images, boxes, flips, 24, mean)
+    expected = mean[:, None, None].repeat(2, 1, 24, 24)
+    for row, (columns, lines, corner) in enumerate([(24, 12, (0, 6)), (8, 24, (8, 0))]):
+        pixels = images[row, :, :, 0] if channels == 1 else images[row]
+        part = Image.fromarray(pixels.numpy()).resize((columns, lines), Image.Resampling.BILINEAR)
+        if flips[row]:
+            part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        values = torch.from_numpy(np.array(part)).view(lines, columns, channels).permute(2, 0, 1)
+        inside = slice(corner[1], corner[1] + lines), slice(corner[0], corner[0] + columns)
+        expected.view(2, channels, 24, 24)[row, :, inside[0], inside[1]] = values / 255
+    torch.testing.assert_close(found, expected.view(2, channels, 24, 24), rtol=0, atol=1.01 / 255)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("crop", [crop_decoded, resize_by_products])
 def test_a_whole_image_of_the_side_comes_back_exactly(crop: Crop, channels: int) -> None:
@@ -252,10 +322,10 @@ def test_on_the_cpu_as_many_threads_crop_as_torch_has(
     seen, crop = set(), crops.crop_file
     meet = threading.Barrier(threads)
 
-    def note(content: bytes, box: Sequence[float], side: int, channels: int) -> Image.Image:
+    def note(content: bytes, box: Sequence[float], *others: Any) -> Image.Image:
         seen.add(threading.current_thread().name.split("_")[0])
         meet.wait(10)  # as many at a time
-        return crop(content, box, side, channels)
+        return crop(content, box, *others)
 
     monkeypatch.setattr(crops, "crop_file", note)
     torch.set_num_threads(threads)
@@ -265,6 +335,21 @@ def test_on_the_cpu_as_many_threads_crop_as_torch_has(
         torch.set_num_threads(before)
     assert seen == ({threading.current_thread().name} if threads == 1 else {"crop"})
     assert crops.count_threads(torch.device("cuda")) == min(8, os.cpu_count() or 1)
+
+
+def test_a_file_is_padded_to_a_square_alike_on_every_device() -> None:
+    content = photograph(400, 100)
+    boxes = centre_fitted(torch.tensor([4.0, 4.0]), "pad", 1)
+    mean, flips = torch.tensor([0.5, 0.25, 1.0]), torch.tensor([False, True])
+    found = crop_encoded([content] * 2, boxes, flips, 64, 3, mean=mean)
+    assert (found[:, :, :24] == torch.tensor([128, 64, 255])[:, None, None]).all()
+    assert (found[:, :, 40:] == torch.tensor([128, 64, 255])[:, None, None]).all()
+    image = Image.open(io.BytesIO(content)).resize((64, 16), Image.Resampling.BILINEAR)
+    expected = np.asarray(image).transpose(2, 0, 1)
+    assert distance(found[0, :, 24:40], expected) < 1
+    assert torch.equal(found[1], found[0].flip(2))
+    on_device = crop_on_device([content] * 2, boxes, flips, 64, 3, CPU, mean)
+    assert distance(on_device, found.numpy()) < 1
 
 
 def test_a_broken_file_is_refused() -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from geomix.config.sections import Augment, Crop
+from geomix.config.sections import Augment, Crop, Fit
 from geomix.data import images as module
-from geomix.data.crops import WHOLE, crop_decoded, draw_crops, draw_flips
+from geomix.data.crops import WHOLE, crop_decoded, draw_fitted, draw_flips
 from geomix.data.images import augment, draw_boxes, load_batch, normalise, read_raw
 from geomix.data.packed import Encoded, Packed
 
@@ -183,11 +183,14 @@ def test_vectors_get_noise_whatever_they_were_divided_by() -> None:
     assert float(noise.std()) == pytest.approx(0.3, rel=0.02)
 
 
-def test_boxes_and_flips_are_those_of_the_originals(packed: Packed) -> None:
+@pytest.mark.parametrize("fit", ["squeeze", "centre", "pad"])
+def test_boxes_and_flips_are_those_of_the_fitted_originals(packed: Packed, fit: Fit) -> None:
     wide = replace(packed, samples=packed.samples.assign(aspect=["1", "2", "0.5"] * 20))
-    boxes, flips = draw_boxes(wide, ROWS, Crop(area=0.3, flip=0.5, centre=1), generator(4))
+    crop = Crop(fit=fit, area=0.3, flip=0.5, centre=1)
+    boxes, flips = draw_boxes(wide, ROWS, crop, generator(4))
     own = generator(4)
-    assert torch.equal(boxes, draw_crops(torch.tensor([1.0, 0.5, 1.0, 2.0]).double(), 0.3, own))
+    aspects = torch.tensor([1.0, 0.5, 1.0, 2.0]).double()
+    assert torch.equal(boxes, draw_fitted(aspects, fit, 0.3, own))
     assert torch.equal(flips, draw_flips(4, 0.5, own))
 
 

@@ -162,6 +162,58 @@ def test_blocks_of_queries_score_as_all_at_once(
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
 
 
+def test_of_large_classes_a_sample_of_queries_has_long_lists(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cell(tmp_path / "runs" / "bad", packed, BALL, 30.0)
+    score_study(tmp_path / "runs", ["bad"], packed, tmp_path / "all", "study")
+    longest: list[int] = []
+
+    def search(*others: Any, **named: Any) -> np.ndarray:
+        found = nearest(*others, **named)
+        longest.append(found.size)
+        return found
+
+    monkeypatch.setattr(classes, "RANKS", (1, 2))
+    monkeypatch.setattr(classes, "PICTURED", 2)
+    monkeypatch.setattr(classes, "LISTED", 12)  # numbers: 3 lists of the 4 others of a class
+    monkeypatch.setattr(classes, "LEAST", 2)
+    monkeypatch.setattr(classes, "LISTS", 8)
+    monkeypatch.setattr(classes, "nearest", search)
+    score_study(tmp_path / "runs", ["bad"], packed, tmp_path / "sample", "study")
+    assert max(longest) <= 8
+    whole, sample = (np.load(tmp_path / name / "per_query.npz") for name in ("all", "sample"))
+    key = "bad/test/head/own/"
+    assert np.array_equal(sample[f"{key}recall_at_1"], whole[f"{key}recall_at_1"])
+    listed = np.flatnonzero(~np.isnan(sample[f"{key}map_at_r"]))
+    assert listed.tolist() == [0, 6, 13]  # of 20, evenly spaced
+    assert np.array_equal(sample[f"{key}map_at_r"][listed], whole[f"{key}map_at_r"][listed])
+    metrics = pd.read_csv(tmp_path / "sample" / "metrics.csv").set_index(["split", "similarity"])
+    assert metrics.loc["test", "own"]["map_at_r"] == pytest.approx(
+        np.nanmean(sample[f"{key}map_at_r"]), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "relevant", "expected"),
+    [
+        (8_000, 3_999, None),  # 32 million numbers
+        (60_000, 20, None),
+        (120_000, 19_999, 1677),
+        (120_000, 59_999, 1000),
+        (900, 100_000, None),  # of a gallery of their own
+    ],
+)
+def test_lists_of_all_queries_are_as_long_as_a_class_where_they_are_few_enough(
+    count: int, relevant: int, expected: int | None
+) -> None:
+    chosen = classes.sample_queries(np.full(count, relevant), relevant)
+    assert (None if chosen is None else len(chosen)) == expected
+    if chosen is not None:
+        assert len(np.unique(chosen)) == expected
+        assert chosen.max() < count
+
+
 def test_values_of_each_query_are_kept(packed: Packed, tmp_path: Path) -> None:
     write_cell(tmp_path / "runs" / "cell", packed, BALL, 0.5)
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "out", "study")
@@ -333,3 +385,22 @@ def test_cells_of_different_tasks_are_refused(tmp_path: Path) -> None:
         find_task(tmp_path, ["old", "tree"])
     with pytest.raises(InputError, match="task: found 'leaves', expected one of class"):
         find_task(tmp_path, ["odd", "tree"])
+
+
+def test_how_cells_were_trained_is_kept_epoch_by_epoch(packed: Packed, tmp_path: Path) -> None:
+    for place, loss in (("a/0", 4.0), ("a/1", 5.0), ("untrained", None)):
+        write_cell(tmp_path / "runs" / place, packed, BALL, 1e-3)
+        if loss:
+            history = pd.DataFrame({"epoch": [1, 2], "loss": [loss, loss / 2]})
+            history.to_csv(tmp_path / "runs" / place / "history.csv", index=False)
+    places = ["a/0", "a/1", "untrained"]
+    score_study(tmp_path / "runs", places, packed, tmp_path / "out", "study")
+    found = pd.read_csv(tmp_path / "out" / "history.csv")
+    assert found["cell"].tolist() == ["a/0", "a/0", "a/1", "a/1"]
+    assert found["loss"].tolist() == [4.0, 2.0, 5.0, 2.5]
+    assert list(found)[: list(found).index("epoch")] == [
+        "cell",
+        *("geometry", "seed", "tau", "curvature", "lam"),
+    ]
+    score_study(tmp_path / "runs", ["untrained"], packed, tmp_path / "none", "study")
+    assert not (tmp_path / "none" / "history.csv").exists()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from geomix.config.read import load
 from geomix.config.sections import Features
@@ -201,12 +201,15 @@ def test_a_network_trained_here_is_a_backbone(write: Write, packed: Packed, tmp_
     params = params.model_copy(update={"backbone": backbone, "epochs": 1, "batch": small})
     knobs: dict[str, Any] = {"tau": 0.1, "curvature": 0, "lam": 1, "dimensions": 64}
     geometry = build_geometry(params.geometry["euclidean"], **knobs)
-    save_run(fit(packed, geometry, params, 3, "cell"), packed, {}, params, tmp_path / "cell")
-    trained = load_file(tmp_path / "cell/model.safetensors")
-    state = {name.removeprefix("backbone."): tensor for name, tensor in trained.items()}
+    run = fit(packed, geometry, params, 3, "cell")
+    save_run(run, packed, {}, params, tmp_path / "cell")
+    state = run.encoder.backbone.state_dict()  # of a model of timm
     save_file(state, tmp_path / "timm.safetensors")
+    torch.save(state, tmp_path / "timm.pth")
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "checkpoint.pth")
     stored = np.load(tmp_path / "cell/embeddings.npz")["test_backbone"]
-    for file in ("timm.safetensors", "cell/model.safetensors"):
+    files = ("timm.safetensors", "timm.pth", "checkpoint.pth", "cell/model.safetensors")
+    for file in files:
         folder = write(section(backbone={"checkpoint": str(tmp_path / file)}))
         found = vectors_of(folder)[packed.rows("test")]
         np.testing.assert_allclose(found, stored, rtol=1e-4, atol=1e-5)

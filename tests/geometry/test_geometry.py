@@ -416,6 +416,7 @@ def test_curvature_zero_makes_power_the_flat_space_of_unit_vectors() -> None:
     [
         ("hyperbolic", "flat"),
         ("hyperbolic_free", "flat_free"),
+        ("one_ball", "flat_free"),
         ("hybrid_free", "hybrid_flat"),
         ("power", "chord"),
     ],

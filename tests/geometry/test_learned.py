@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from geomix.geometry.learned import RANGE, Weight, limited_ratio
+from geomix.geometry.distances import expmap0, logmap0
+from geomix.geometry.learned import RANGE, Weight, limited_ratio, split_ratios
+from geomix.geometry.spaces import Ball
 
 
 def learned_weight(start: float, ratio: float) -> tuple[Weight, Tensor]:
@@ -90,3 +92,31 @@ def test_without_gradients_nothing_is_kept() -> None:
     given = numbers(2, 2)
     with torch.no_grad():
         assert weight.trace(given) is given
+
+
+@pytest.mark.parametrize("clip_radius", [2.3, None])
+@pytest.mark.parametrize("ratio", [0.2, 1.0, 6.0])
+def test_a_new_curvature_takes_points_along_at_their_distance_from_the_origin(
+    ratio: float, clip_radius: float | None
+) -> None:
+    ball = Ball(0.7, 0.4, clip_radius, learn_curvature=True)
+    assert ball.log_ratio is not None
+    embeddings, origin = numbers(9, 4) * 3, torch.zeros(9, 4, dtype=torch.float64)
+    before = ball.place(embeddings)
+    points, pairs = expmap0(before, 0.7), ball.similarity(before, before)
+    radii = ball.paired_similarity(before, origin)
+    with torch.no_grad():
+        ball.log_ratio.fill_(math.log(ratio))
+    after = ball.place(embeddings)
+    moved = expmap0(logmap0(points, 0.7), ball.curvature)  # as Bdeir and Landwehr move points
+    torch.testing.assert_close(expmap0(after, ball.curvature), moved, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(ball.paired_similarity(after, origin), radii)
+    assert torch.allclose(ball.similarity(after, after), pairs) == (ratio == 1)
+
+
+def test_ratios_are_told_from_other_parameters() -> None:
+    ball = Ball(0.7, 0.4, None, learned=True, learn_curvature=True)
+    module = torch.nn.ModuleList([ball, Weight(1.0, learn=True), Weight(2.0)])
+    ratios, others = split_ratios(module)
+    assert [id(one) for one in ratios] == [id(module[0].log_ratio), id(module[1].log_ratio)]
+    assert [id(one) for one in others] == [id(ball.log_scale)]

@@ -1,6 +1,7 @@
 """Weights from elsewhere: tensors by name, whatever they are wrapped in, and no code."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,26 +62,103 @@ def test_what_batch_norm_measured_is_left_out_and_the_norm_of_the_network_is_not
     tmp_path: Path,
 ) -> None:
     measured = nn.BatchNorm1d(3, affine=False).state_dict(prefix="norm.")
-    network = {"backbone.norm.weight": torch.ones(4), "backbone.norm.bias": torch.ones(4)}
+    names = ("cls_token", "norm.bias", "norm.weight")
+    network = {f"backbone.{name}": torch.ones(4) for name in names}
     save_file(network | measured, tmp_path / "own.safetensors")
-    assert sorted(load_checkpoint(tmp_path / "own.safetensors").tensors) == [
-        "norm.bias",
-        "norm.weight",
-    ]
+    assert sorted(load_checkpoint(tmp_path / "own.safetensors").tensors) == [*names]
 
 
-@pytest.mark.parametrize(
-    "containers",
-    [(), ("state_dict",), ("model",), ("teacher",), ("encoder",), ("model", "state_dict")],
-)
+CONTAINERS = [
+    (),
+    ("state_dict",),
+    ("model",),
+    ("teacher",),
+    ("student",),
+    ("encoder",),
+    ("net",),
+    ("model_state_dict",),
+    ("model", "state_dict"),
+]
+
+
+@pytest.mark.parametrize("containers", CONTAINERS)
 def test_containers_of_training_scripts_are_opened(
     tmp_path: Path, containers: tuple[str, ...]
 ) -> None:
     content: dict[str, Any] = prefixed("module.backbone.")
     for container in containers:
-        content = {"epoch": 3, container: content, "optimizer": {"state": torch.ones(2)}}
+        content = {"epoch": 3, container: content, "optimizer": {"state": {0: torch.ones(2)}}}
     torch.save(content, tmp_path / "some.pth")
     assert load_checkpoint(tmp_path / "some.pth").tensors.keys() == NETWORK.keys()
+
+
+def other(prefix: str) -> dict[str, Tensor]:
+    """Return a second network, as its running mean or the other branch is."""
+    return {f"{prefix}{name}": tensor + 1 for name, tensor in NETWORK.items()}
+
+
+MAE = {"mask_token": torch.zeros(1), "decoder_pos_embed": torch.zeros(1, 2, 8)}
+MAE |= {"decoder_blocks.0.norm1.weight": torch.zeros(8), "decoder_pred.bias": torch.zeros(3)}
+FORMS: dict[str, dict[str, Any]] = {
+    "DINO": {"student": other("module.backbone."), "teacher": prefixed("backbone.")},
+    "DINOv2": {"teacher": prefixed("backbone.") | {"dino_head.mlp.0.bias": torch.zeros(2)}},
+    "iBOT, one branch": {"state_dict": prefixed("backbone.")},
+    "MoCo v2": {"state_dict": prefixed("module.encoder_q.") | other("module.encoder_k.")},
+    "MoCo v3": {"state_dict": prefixed("module.base_encoder.") | other("module.momentum_encoder.")},
+    "I-JEPA": {"encoder": prefixed("module."), "target_encoder": other("module.")},
+    "DeiT": {"model": prefixed(""), "model_ema": other("")},
+    "timm": {"state_dict": prefixed(""), "state_dict_ema": other(""), "epoch": 3},
+    "torch.compile": prefixed("_orig_mod."),
+    "hyp_metric and HIER": prefixed("module.0.") | {"module.1.last.bias": torch.zeros(2)},
+    "HypMix": prefixed("body."),
+    "Lightning": {"state_dict": prefixed("net._orig_mod.") | other("ema."), "callbacks": {}},
+    "OpenCLIP with timm's network": prefixed("visual.trunk.") | {"logit_scale": torch.ones(())},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_network_is_found_in_the_files_of_the_field(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(FORMS[form], tmp_path / "some.pth")
+    found = load_checkpoint(tmp_path / "some.pth").tensors
+    assert found.keys() == NETWORK.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in NETWORK.items())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("some.pth: took the network")
+    assert re.search(r", without .*head\.weight|, without \w*student", line)
+
+
+def test_the_decoder_of_mae_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"model": NETWORK | MAE}, tmp_path / "mae.pth")
+    # timm takes the mask token away
+    assert load_checkpoint(tmp_path / "mae.pth").tensors.keys() == {*NETWORK, "mask_token"}
+    left = "model.decoder_pos_embed, model.decoder_blocks.0.norm1.weight, model.decoder_pred.bias"
+    expected = f"mae.pth: took the network under model., without {left}\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_clip_keeps_the_names_that_timm_converts(tmp_path: Path, whole: bool) -> None:
+    names = ("class_embedding", "conv1.weight", "transformer.resblocks.1.ln_1.weight", "proj")
+    prefix = "module.visual." if whole else ""
+    content = {f"{prefix}{name}": torch.zeros(8, 3, 4, 4) for name in names}
+    text = {"module.transformer.resblocks.0.ln_1.bias": torch.zeros(2)} if whole else {}
+    torch.save(content | text, tmp_path / "clip.pth")
+    found = load_checkpoint(tmp_path / "clip.pth").tensors
+    assert sorted(found) == sorted(f"visual.{name}" for name in names[:3])
+    shape = {"width": 8, "channels": 3, "patch": 4, "depth": 2}
+    assert describe_shape(found) == shape
+
+
+def test_nothing_is_said_where_nothing_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file(NETWORK, tmp_path / "plain.safetensors")
+    load_checkpoint(tmp_path / "plain.safetensors")
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -132,11 +210,15 @@ def test_half_a_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([torch.ones(2)], "found no tensors by name"),
-        ({"epoch": 3}, "found no tensors by name"),
+        ([torch.ones(2)], "found no tensors by name, expected those of a Vision Transformer"),
+        ({"epoch": 3}, r"found no tensors by name \(keys epoch\), expected those"),
         (
-            {"model.cls_token": torch.ones(1), "module.cls_token": torch.zeros(1)},
-            "found cls_token twice",
+            {"model": {"conv1.weight": torch.ones(1), "layer1.0.bn1.bias": torch.ones(1)}},
+            "found keys model.conv1.weight, model.layer1.0.bn1.bias, expected .* such as cls_token",
+        ),
+        (
+            other("left.") | other("right."),
+            "found networks under left. and right., expected one network",
         ),
     ],
 )
@@ -226,3 +308,5 @@ def test_a_mismatch_is_one_line_with_counts_and_the_first_keys() -> None:
 
 def test_an_error_of_another_form_gives_its_first_line() -> None:
     assert describe_mismatch("out of luck\nand more") == "what timm cannot convert (out of luck)"
+    found = describe_mismatch("out of luck", NETWORK)
+    assert found == f"what timm cannot convert among {', '.join(NETWORK)} (out of luck)"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from geomix.config.sections import Crop
 from geomix.data.packed import Packed
 from geomix.network import embed as module
 from geomix.network.encoder import Encoder
@@ -15,6 +16,8 @@ from tests.network.conftest import build
 
 SETTINGS = {"name": "vit_tiny_patch16_224", "patch": 8, "width": 16, "depth": 1, "heads": 2}
 CPU = torch.device("cpu")
+WHOLE = Crop(area=1, flip=0, centre=1)
+HALF = Crop(area=1, flip=0, centre=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,9 @@ def encoder() -> Encoder:
 def test_batches_do_not_change_the_embeddings(
     packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    whole = module.embed(encoder, packed, "test", 1, CPU)
+    whole = module.embed(encoder, packed, "test", WHOLE, CPU)
     monkeypatch.setattr(module, limit, value)
-    parts = module.embed(encoder, packed, "test", 1, CPU)
+    parts = module.embed(encoder, packed, "test", WHOLE, CPU)
     assert {name: vectors.shape for name, vectors in whole.items()} == {
         "test_backbone": (20, 16),
         "test_head": (20, 8),
@@ -38,34 +41,36 @@ def test_batches_do_not_change_the_embeddings(
         np.testing.assert_allclose(parts[name], vectors, rtol=1e-5, atol=1e-6)
 
 
-def test_square_images_are_seen_whole_and_others_by_their_centre(
+def test_square_images_are_seen_whole_and_others_as_they_are_fitted(
     packed: Packed, encoder: Encoder, floats: Callable[[Packed, np.ndarray], torch.Tensor]
 ) -> None:
     rows = packed.rows("val")
     with torch.inference_mode():
         expected = encoder(floats(packed, rows))[1].numpy()
-    assert np.array_equal(module.embed(encoder, packed, "val", 1, CPU)["val_head"], expected)
-    assert not np.allclose(module.embed(encoder, packed, "val", 0.5, CPU)["val_head"], expected)
+    assert np.array_equal(module.embed(encoder, packed, "val", WHOLE, CPU)["val_head"], expected)
+    assert not np.allclose(module.embed(encoder, packed, "val", HALF, CPU)["val_head"], expected)
     wide = replace(packed, samples=packed.samples.assign(aspect=["1"] * 25 + ["2"] * 35))
-    seen = module.embed(encoder, wide, "val", 1, CPU)["val_head"]
-    same = np.isclose(seen, expected, rtol=1e-4, atol=1e-5).all(1)
-    assert same.tolist() == [True] * 5 + [False] * 15
+    for fit, seen_alike in (("squeeze", 20), ("centre", 5), ("pad", 5)):
+        crop = WHOLE.model_copy(update={"fit": fit})
+        seen = module.embed(encoder, wide, "val", crop, CPU)["val_head"]
+        same = np.isclose(seen, expected, rtol=1e-4, atol=1e-5).all(1)
+        assert same.tolist() == [True] * seen_alike + [False] * (20 - seen_alike)
 
 
 def test_images_read_ahead_give_the_same_embeddings(
     packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 7)
-    expected = module.embed(encoder, packed, "test", 0.5, CPU)
+    expected = module.embed(encoder, packed, "test", HALF, CPU)
     monkeypatch.setattr(module, "pays", lambda *_: True)
-    found = module.embed(encoder, packed, "test", 0.5, CPU)
+    found = module.embed(encoder, packed, "test", HALF, CPU)
     assert all(np.array_equal(found[name], vectors) for name, vectors in expected.items())
 
 
-def settled(packed: Packed, centre: float = 1) -> Encoder:
+def settled(packed: Packed, crop: Crop = WHOLE) -> Encoder:
     """Return an encoder whose batch norm is measured on train."""
     encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
-    module.settle_norm(encoder, packed, centre, CPU)
+    module.settle_norm(encoder, packed, crop, CPU)
     return encoder
 
 
@@ -73,9 +78,9 @@ def settled(packed: Packed, centre: float = 1) -> Encoder:
 def test_batch_norm_is_measured_over_all_of_train_whatever_the_batches(
     packed: Packed, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    outputs = module.embed(encoder, packed, "train", 0.5, CPU)["train_head"].astype(np.float64)
+    outputs = module.embed(encoder, packed, "train", HALF, CPU)["train_head"].astype(np.float64)
     monkeypatch.setattr(module, "BATCH", limit)
-    measured = settled(packed, 0.5).state_dict()
+    measured = settled(packed, HALF).state_dict()
     mean = sum(outputs) / len(outputs)
     variance = sum((row - mean) ** 2 for row in outputs) / len(outputs)
     np.testing.assert_allclose(measured["norm.running_mean"], mean, rtol=1e-5, atol=1e-7)
@@ -84,7 +89,7 @@ def test_batch_norm_is_measured_over_all_of_train_whatever_the_batches(
 
 def test_embeddings_of_train_have_mean_0_and_variance_1(packed: Packed) -> None:
     encoder = settled(packed)
-    heads = module.embed(encoder, packed, "train", 1, CPU)["train_head"].astype(np.float64)
+    heads = module.embed(encoder, packed, "train", WHOLE, CPU)["train_head"].astype(np.float64)
     variance = encoder.state_dict()["norm.running_var"].numpy()
     np.testing.assert_allclose(heads.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(heads.var(0), variance / (variance + 1e-5), rtol=1e-4)
@@ -94,8 +99,8 @@ def test_embeddings_of_train_have_mean_0_and_variance_1(packed: Packed) -> None:
 def test_an_output_that_never_varies_stays_finite(packed: Packed) -> None:
     encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
     torch.nn.init.zeros_(encoder.head.weight)
-    module.settle_norm(encoder, packed, 1, CPU)
-    heads = module.embed(encoder, packed, "val", 1, CPU)["val_head"]
+    module.settle_norm(encoder, packed, WHOLE, CPU)
+    heads = module.embed(encoder, packed, "val", WHOLE, CPU)["val_head"]
     assert np.array_equal(heads, np.zeros_like(heads))
 
 
@@ -105,4 +110,4 @@ def test_other_norms_have_nothing_to_measure(
 ) -> None:
     encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm=norm)
     monkeypatch.delattr(module, "embed")
-    module.settle_norm(encoder, packed, 1, CPU)
+    module.settle_norm(encoder, packed, WHOLE, CPU)

@@ -1,4 +1,4 @@
-"""The MLP: a function of the whole vector, the same for the same seed, of the size asked for."""
+"""The MLP: a function of the whole vector, the same for the same seed; linear: the vector."""
 
 from typing import Any
 
@@ -40,6 +40,17 @@ def test_a_block_adds_to_its_input() -> None:
     assert torch.equal(block(features), features)
 
 
+def test_linear_is_a_linear_map_of_the_standardised_vector() -> None:
+    linear = {"name": "linear", "width": 30, "heads": 4}  # what of params.yaml has no use here
+    encoder = build(linear, 7, (1, 1, 2), 0, MOMENTS)
+    vectors = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    features, embeddings = encoder(vectors)
+    assert torch.equal(features, vectors)
+    torch.testing.assert_close(embeddings, vectors @ encoder.head.weight.T)
+    names = ["mean", "std", "head.weight", "head.bias"]
+    assert list(encoder.state_dict()) == names
+
+
 def test_vectors_of_one_number_are_told_apart() -> None:
     network, _ = build_mlp(section(SETTINGS), 1, seed=0)
     features = network(torch.tensor([[-1.0], [0.5], [2.0]]))
@@ -60,7 +71,9 @@ def test_the_moments_of_the_data_are_saved_with_the_weights() -> None:
     assert (features.shape, embeddings.shape) == ((4, 16), (4, 7))
 
 
-@pytest.mark.parametrize(("name", "moments"), [("mlp", None), ("vit_tiny_patch16_224", MOMENTS)])
+@pytest.mark.parametrize(
+    ("name", "moments"), [("mlp", None), ("linear", None), ("vit_tiny_patch16_224", MOMENTS)]
+)
 def test_a_backbone_that_does_not_fit_the_data_is_a_defect(name: str, moments: Any) -> None:
     data = "vectors" if moments else "images"
     with pytest.raises(ValueError, match=f"found {name}, expected a backbone for {data}"):

@@ -39,7 +39,7 @@ SYSTEMS: dict[str, Made] = {
     "given/euclidean_long": Made("euclidean", [SPHERE], 3.0, {"epochs": 6}, {}),
     "given/hypvit": Made("hyperbolic", [BALL], 1.5, CURVED, {"twin": "flat", "published": [CLAIM]}),
     "given/flat": Made("flat", [FLAT], 2.9, {"tau": 0.2}, {}),
-    "given/proxies": Made("euclidean", [SPHERE], 30.0, {}, {"tuned": PROXIES, "trained": "More."}),
+    "given/proxies": Made("euclidean", [SPHERE], 30.0, {}, {"tuned": PROXIES, "trained": "More"}),
     "given/hypmix": Made(
         "hypmix",
         [SPHERE, UNIT],

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from geomix.report import curves as module
 from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.findings import Findings
+from geomix.report.text import named
 
 WHITE = to_rgba("white")
 
@@ -31,7 +32,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
 def curve(figure: Figure, panel: int, name: str) -> Line2D:
     """Return the curve of a geometry in a panel."""
     drawn: Any = figure.axes[panel].containers
-    return next(bars[0] for bars in drawn if bars.get_label() == name)
+    return next(bars[0] for bars in drawn if bars.get_label() == named(name))
 
 
 def test_curves_are_the_means_and_geometries_stand_apart(

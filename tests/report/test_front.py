@@ -31,6 +31,7 @@ KINDS: dict[str, Made] = {
     "not asked": Made(names=NAMES[:4] + NAMES[5:]),
     "one seed": Made(seeds=1),
     "lineage": Made(gains=BALL, metrics=tuple(DIRECTIONS)),
+    "unused": Made(gains={"dot": 2}, unused=["hyperbolic_free"]),
 }
 
 
@@ -47,7 +48,7 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         trained: Any = "lineage" if made.lineages else "class"
         terms = Terms(tuned_study(made.names), SPACES, trained, "map_at_r", 1)
         folders = root / f"{number}" / "results", root / f"{number}" / "settings"
-        found[name] = build_verdict(terms, *folders, data, True).summary
+        found[name] = build_verdict(terms, *folders, data, True, {}).summary
     return found
 
 
@@ -163,12 +164,27 @@ def test_every_verdict_is_explained_and_settings_stand_beside_what_would_decide(
     assert re.search(r"about \d+ more (seeds|test classes)", row)
 
 
+def test_a_difference_of_a_curvature_that_did_not_act_is_not_shown(build: Build) -> None:
+    rows = [line for line in build("unused", "helps").splitlines() if line.startswith("| [")]
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    assert cells[0][1:4] == ["not used", "-", "-"]
+    assert re.fullmatch(r"\+\d\.\d \[.*\]", cells[1][2])
+
+
+def test_each_data_set_has_a_sentence_on_what_to_use(build: Build) -> None:
+    page = build("helps", "unused", "one seed")
+    assert "\n- On glyphs, use `hybrid_free` at tau 0.1" in page
+    assert "\n- On omniglot, use `dot` at tau 0.1" in page
+    assert "\n- On wordnet, nothing says which geometry to use: one seed" in page
+    assert "What to use: the cosine, unless" in page
+
+
 def test_costs_are_those_of_the_benchmarks(build: Build, tmp_path: Path) -> None:
     assert re.search(r"\| dot +\| - +\| - +\| - +\| - +\| - +\| - ", build("helps"))
     write_benchmarks(tmp_path / "bench")
     page = build("helps", bench=tmp_path / "bench")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
-    assert ["euclidean", "10", "1", "0.5", "1", "512", "lifted"] in rows
+    assert ["euclidean (cosine)", "10", "1", "0.5", "1", "512", "lifted"] in rows
     assert ["hyperbolic_free", "15", "1.5", "0.75", "1.5", "516", "lifted"] in rows
     assert ["hybrid_free", "20", "2", "-", "-", "512", "as stored"] in rows
 

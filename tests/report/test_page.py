@@ -139,10 +139,19 @@ def test_what_acted_stands_on_the_page(
 def test_lists_are_as_long_as_the_deeper_of_class_and_recall(
     kept_results: Path, kept_packed: Path
 ) -> None:
-    metrics, packed = read_results(kept_results / "tau").metrics, open_packed(kept_packed)
+    results, packed = read_results(kept_results / "tau"), open_packed(kept_packed)
+    metrics, per_query = results.metrics, results.per_query
     deep = metrics.rename(columns={"recall_at_8": "recall_at_1000"})
-    assert describe_lists(deep, packed) == "of 1000"
-    assert describe_lists(metrics[["recall_at_1"]], packed) == "as long as the largest class"
+    assert describe_lists(deep, packed, per_query) == "of 1000"
+    shallow = metrics[["recall_at_1"]]
+    assert describe_lists(shallow, packed, per_query) == "as long as the largest class"
+    few = {
+        name: np.r_[values[:2], np.full(len(values) - 2, np.nan)] if "map_at" in name else values
+        for name, values in per_query.items()
+    }
+    said = describe_lists(shallow, packed, few)
+    assert said.startswith("as long as the largest class for 2 of ")
+    assert said.endswith("MRR, MAP@R and R-precision are of these")
 
 
 @pytest.mark.parametrize("name", ["tau", "compare"])

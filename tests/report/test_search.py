@@ -78,14 +78,14 @@ def test_the_first_sentence_names_the_best_and_counts_edges_in_at_most_30_words(
     assert answer.startswith(
         "**On patterns, power scores highest on val: 40.0 % MAP@R after 6 trials"
     )
-    assert "no other within one standard error; 1 winner lies at an edge" in answer
+    assert "no other within one standard error; 1 geometry's best setting lies at an edge" in answer
     assert len(answer.split()) <= 30
 
 
 def test_the_tables_say_what_was_found_and_where(files: dict[str, bytes]) -> None:
     page = files["README.md"].decode()
     assert rows_of(page, "gained after round 1") == [
-        ["euclidean", "6", "0", "35.0 ± 1.0", "2", "+5.0", "2"],
+        ["euclidean (cosine)", "6", "0", "35.0 ± 1.0", "2", "+5.0", "2"],
         ["power", "6", "1", "40.0 ± 1.0", "3", "+10.0", "1"],
     ]
     first, _, third, _ = rows_of(page, "importance, %")

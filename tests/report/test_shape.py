@@ -19,7 +19,7 @@ from geomix.report.shape import average_acted, build_shape, imply_curvature, rea
 from tests.report.conftest import GEOMETRIES, STUDIES
 
 CHOSEN = {name: {"tau": 0.2} for name in GEOMETRIES}
-FILES = ["README.md", "delta.png", "disk.png", "radii.png", "shape.csv"]
+FILES = ["README.md", "delta.png", "disk.png", "radii.png", "shape.csv", "umap.png"]
 
 
 @pytest.fixture(scope="module")

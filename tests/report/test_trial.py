@@ -65,7 +65,7 @@ def summaries(
         made.write(place, open_packed(data))
         trained: Any = "lineage" if made.lineages else "class"
         terms = Terms(tuned_study(made.names), SPACES, trained, made.metrics[0], 1)
-        page = build_verdict(terms, place / "results", place / "settings", data, True)
+        page = build_verdict(terms, place / "results", place / "settings", data, True, {})
         found[name] = page.summary
     return found
 

@@ -49,7 +49,7 @@ def test_the_answer_says_what_the_interval_allows(
     sentence = answer(words, found["tau"], difference)
     assert sentence.startswith(said)
     scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hyperbolic", "flat")]
-    assert f"flat, the best of 2 controls by validation: {scores[0]:.1f} % against " in sentence
+    assert f"flat, which validation chose among 2 controls: {scores[0]:.1f} % against " in sentence
     assert f"{scores[1]:.1f} % test R@1 (difference " in sentence
 
 
@@ -115,6 +115,15 @@ def test_curvature_that_acts_is_not_said_to_be_without_effect(
     assert "In hyperbolic, **curvature could not act** on a ranking" in said
     bend = found["tau"].chosen["hybrid"]["bend"]
     assert f"In hybrid, curvature bends the loss by {bend:.2f} nats" in said
+
+
+def test_a_range_whose_ends_are_written_alike_is_one_number(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    for highest, said in ((0.33334, "test R@1 is 33.3 %"), (0.34, "test R@1 is 33.3 to 34.0 %")):
+        changed = [replace(one, lowest=0.33331, highest=highest) for one in found["tau"].bends]
+        *_, line = bends(words, replace(found["tau"], bends=changed))
+        assert said in line
 
 
 def test_curvature_that_was_not_used_is_not_said_to_bend(

@@ -242,8 +242,8 @@ def test_a_pair_is_as_similar_alone_as_in_a_batch(name: str) -> None:
     geometry = GEOMETRIES[name]
     x, y = (geometry.place(vectors(50, seed).double()) for seed in (0, 1))
     rows = torch.arange(search.BATCH + 3) % 50
-    together = search._compare(geometry, x, y, rows, rows)
-    alone = [search._compare(geometry, x, y, row, row) for row in rows[:50].split(1)]
+    together = search.compare_pairs(geometry, x, y, rows, rows)
+    alone = [search.compare_pairs(geometry, x, y, row, row) for row in rows[:50].split(1)]
     assert torch.equal(together, torch.cat(alone)[rows])
 
 

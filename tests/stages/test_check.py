@@ -38,8 +38,8 @@ def test_a_backbone_that_cannot_be_built_is_refused_with_others(name: str, messa
 def test_what_can_be_built_is_not_refused() -> None:
     for name in ("deit3_small_patch16_224", "vit_small_patch16_224.dino"):
         refuse_backbone("backbone.name", name)
-    assert {*COMMON} - {"mlp"} <= {*timm.list_models(module=FAMILIES)}
-    assert all(find_model(name) for name in COMMON if name != "mlp")
+    assert {*COMMON} <= {*timm.list_models(module=FAMILIES)}
+    assert all(find_model(name) for name in COMMON)
 
 
 @pytest.mark.parametrize(("name", "code"), [("vit_tiny_patch16_224", 0), ("resnet50", 1)])

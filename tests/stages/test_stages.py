@@ -80,7 +80,7 @@ def test_a_stage_started_as_a_file_says_how_to_start_it(checkout: Path, stage: s
 
 
 CELL = "--seeds 0 --data data --out out"
-VERDICT = "--control c --results r --settings s --data data --summary v.json --out out"
+VERDICT = "--control c --results r --settings s --data data --bench b --summary v.json --out out"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from geomix.config.losses import Hier
+from geomix.config.losses import Hier, NoRegulariser, PairwiseCrossEntropy
+from geomix.config.negatives import Uniform
+from geomix.config.sections import Optim
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
@@ -18,7 +20,9 @@ from geomix.regularisers.hier import Hierarchy
 from geomix.train import fit as module
 from geomix.train.device import choose_device
 from geomix.train.fit import learning_rate
-from geomix.train.objective import Objective
+from geomix.train.objective import Objective, build_objective
+from geomix.train.state import build_optimizers
+from geomix.train.views import Drawn
 from tests.train.conftest import build, fit
 
 HYBRID = {
@@ -61,6 +65,32 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(
     assert geometry.describe()["spaces"][0]["curvature"] == pytest.approx(curvatures[-1])
     ratio = dict(geometry.named_parameters())["spaces.0.log_ratio"]
     assert abs(ratio.item()) <= math.log(10) + 1e-6
+
+
+def test_learned_curvatures_are_updated_last_and_ten_times_as_fast() -> None:
+    parts = HYBRID | {"distance": HYBRID["distance"] | {"learn_curvature": True}}
+    geometry, encoder = build(parts, tau=0.1, curvature=0.5, lam=None), torch.nn.Linear(4, 8)
+    optim = Optim(learning_rate=0.002, weight_decay=0, warmup=0, clip_norm=1)
+    objective = build_objective(
+        PairwiseCrossEntropy(name="pairwise_cross_entropy"),
+        Uniform(rule="uniform"),
+        NoRegulariser(name="none"),
+        geometry,
+        *(None, 8, 0),
+    )
+    (adam,) = build_optimizers(encoder, geometry, objective, optim)
+    named = dict(geometry.named_parameters())
+    ratio, scale = named["spaces.1.log_ratio"], named["spaces.1.log_scale"]
+    assert adam.param_groups[-1]["params"] == [ratio]
+    assert [group["factor"] for group in adam.param_groups] == [1, 1, 10]
+    before = scale.item()
+    for group in adam.param_groups:
+        group["lr"] *= group["factor"]
+    points = geometry.place(encoder(torch.randn(6, 4, generator=torch.Generator().manual_seed(0))))
+    geometry.logits(points, points).sum().backward()
+    adam.step()
+    assert abs(ratio.item()) == pytest.approx(0.02, rel=1e-3)
+    assert abs(scale.item() - before) == pytest.approx(0.002, rel=1e-3)
 
 
 def test_learned_weights_are_trained_kept_in_range_and_told_for_each_epoch(
@@ -198,10 +228,10 @@ def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any],
 def test_the_two_views_of_an_image_differ(
     packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[module.Table, Tensor]] = []
+    seen: list[Drawn] = []
     draw = module.draw_views
 
-    def note(*given: Any) -> Iterator[tuple[module.Table, Tensor]]:
+    def note(*given: Any) -> Iterator[Drawn]:
         for one in draw(*given):
             seen.append(one)
             yield one
@@ -209,7 +239,8 @@ def test_the_two_views_of_an_image_differ(
     monkeypatch.setattr(module, "draw_views", note)
     fit(apart(packed), hybrid(), settings | {"labels": "hidden"}, 0, "cell")
     assert len(seen) == 2 * (20 // 3)
-    for table, views in seen:
+    for rows, table, views in seen:
+        assert (rows == packed.rows("train")[table.label]).all()
         first, second = views[table.view == 0], views[table.view == 1]
         gaps = (first[:, None] - second[None]).abs().mean((2, 3, 4))
         assert (gaps.diag() > 0).all()

@@ -1,6 +1,7 @@
 """Saved cells: complete, the same bytes every time, readable without training code."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from geomix.config.sections import Backbone, Head
+from geomix.config.sections import Backbone, Crop, Head
 from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.packed import Packed
 from geomix.errors import InputError
@@ -22,6 +23,8 @@ from geomix.train.save import save_baselines, save_run
 from tests.train.conftest import build, fit
 
 PARTS = {"distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3}}
+SCORED = ("embeddings.npz", "geometry.json", "history.csv", "model.safetensors")
+USED = ("model.json", "samples.parquet")
 CELL = {"geometry": "ball", "seed": 0, "tau": 0.1, "curvature": 0.5, "lam": None}
 
 
@@ -30,7 +33,7 @@ def baseline_params(settings: dict[str, Any]) -> BaselineParams:
     return BaselineParams.model_validate({key: settings[key] for key in keys})
 
 
-def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
+def train_and_save(packed: Packed, settings: dict[str, Any], out: Path, whole: bool = True) -> None:
     run = fit(
         packed,
         build(PARTS, tau=0.1, curvature=0.5, lam=1),
@@ -38,7 +41,7 @@ def train_and_save(packed: Packed, settings: dict[str, Any], out: Path) -> None:
         0,
         "cell",
     )
-    save_run(run, packed, CELL, TrainParams.model_validate(settings), out)
+    save_run(run, packed, CELL, TrainParams.model_validate(settings), out, whole)
 
 
 def test_a_cell_has_the_same_bytes_every_time(
@@ -47,10 +50,19 @@ def test_a_cell_has_the_same_bytes_every_time(
     for name in ("a", "b"):
         train_and_save(packed, settings, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == ["embeddings.npz", "geometry.json", "history.csv", "model.safetensors"]
+    assert files == sorted([*SCORED, *USED])
     assert all(
         hash_file(tmp_path / "a" / name) == hash_file(tmp_path / "b" / name) for name in files
     )
+
+
+def test_the_files_of_a_cell_can_be_read_by_all_who_may_read_others(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    train_and_save(packed, settings, tmp_path / "cell")
+    (tmp_path / "plain").touch()
+    files = [tmp_path / "plain", *(tmp_path / "cell").iterdir()]
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
@@ -125,6 +137,38 @@ def test_the_description_says_what_the_geometry_became(
     assert len(pd.read_csv(tmp_path / "cell" / "history.csv")) == settings["epochs"]
 
 
+def test_a_trial_keeps_what_is_scored_and_nothing_more(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    for name, whole in (("trial", False), ("run", True)):
+        train_and_save(packed, settings, tmp_path / name, whole)
+    assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == list(SCORED)
+    with np.load(tmp_path / "trial" / "embeddings.npz") as arrays:
+        scored = dict(arrays)
+    with np.load(tmp_path / "run" / "embeddings.npz") as arrays:
+        assert {*arrays} - {*scored} == {"train_head"}
+        assert all(np.array_equal(arrays[name], scored[name]) for name in scored)
+
+
+def test_a_run_says_what_its_network_takes_and_what_it_embedded(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["backbone"] |= {"drop_path": 0.1}
+    roles = np.where(packed.samples["split"] == "test", "query", "")
+    given = replace(packed, samples=packed.samples.assign(role=roles))
+    train_and_save(given, settings, tmp_path / "cell")
+    model = read_json(tmp_path / "cell" / "model.json")
+    assert model["backbone"] == settings["backbone"]
+    assert model["head"] == settings["head"]
+    assert model["input"] == {
+        "form": "decoded", "shape": [16, 16, 1], "side": 16, "mean": [0.5], "std": [0.5],
+        "crop": Crop(**settings["crop"]).model_dump(),
+    }  # fmt: skip
+    table = pd.read_parquet(tmp_path / "cell" / "samples.parquet")
+    assert list(table) == ["id", "label", "kind", "group", "split", "role"]
+    assert table["split"].unique().tolist() == ["train", "val", "test"]
+
+
 def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -178,8 +222,9 @@ def test_the_batch_norm_of_the_untrained_network_is_measured(
     save_baselines(packed, baseline_params(settings), [0], tmp_path / "out")
     backbone, head = Backbone(**settings["backbone"]), Head(**settings["head"])
     encoder = build_encoder(backbone, head, packed.image_shape, 0)
-    settle_norm(encoder, packed, 1, torch.device("cpu"))
-    expected = embed(encoder, packed, "val", 1, torch.device("cpu"))["val_head"]
+    crop = baseline_params(settings).crop
+    settle_norm(encoder, packed, crop, torch.device("cpu"))
+    expected = embed(encoder, packed, "val", crop, torch.device("cpu"))["val_head"]
     found = np.load(tmp_path / "out" / "untrained-0" / "embeddings.npz")["val_head"]
     assert np.array_equal(found, expected)
     assert 0.3 < found.std(0).mean() < 3
@@ -198,9 +243,8 @@ def test_in_a_tree_train_is_embedded_too_and_the_task_is_said(
         assert description["task"] == task
         found[task] = description
         with np.load(tmp_path / task / "embeddings.npz") as arrays:
-            assert ("train_head" in arrays) == (task != "class")
-            if task != "class":
-                assert len(arrays["train_head"]) == len(packed.rows("train"))
+            assert ("train_backbone" in arrays) == (task != "class")
+            assert len(arrays["train_head"]) == len(packed.rows("train"))
     assert set(found["distances"]["affine"]) == {"offset", "factor"}
     assert "affine" not in found["lineage"]
 

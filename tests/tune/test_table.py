@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from geomix.config.tuning import COLUMNS, Range, Ranges
+from geomix.config.tuning import COLUMNS, Among, Range, Ranges
 from geomix.tune.ranges import locate
-from geomix.tune.table import draw_table
+from geomix.tune.table import draw_table, list_starts
 
 TAU = Range(low=0.01, high=1, log=True)
 
@@ -34,9 +34,19 @@ def test_each_equal_part_of_a_range_has_one_value(count: int, seed: int) -> None
 def test_any_number_of_rows_is_the_beginning_of_a_longer_table(ranges: Ranges) -> None:
     assert draw_table(ranges, 5, 3) == draw_table(ranges, 8, 3)[:5]
     assert len(draw_table(ranges, 2, 3)) == 2
+    assert draw_table(ranges, 0, 3) == []
 
 
 def test_too_many_keys_are_a_misuse() -> None:
     many: Ranges = {f"key{number}": TAU for number in range(COLUMNS + 1)}
     with pytest.raises(ValueError, match="found 17 keys, expected at most 16"):
         draw_table(many, 4, 0)
+
+
+def test_a_start_keeps_what_is_tuned_and_the_middle_of_what_it_leaves_out() -> None:
+    ranges: Ranges = {"tau": TAU, "head.norm": Among(among=["none", "batch", "layer"])}
+    starts = [{"head": {"norm": "layer"}, "lam": 2}, {"tau": 0.5, "head": {"norm": "none"}}]
+    assert list_starts(ranges, starts) == [
+        {"tau": 0.1, "head.norm": "layer"},
+        {"tau": 0.5, "head.norm": "none"},
+    ]

@@ -1,8 +1,10 @@
 """Hard negatives by geometry: how much they weigh, and which they are.
 
-Written to `negatives/`, all of test. Rows of a table and of the arrays beside it go together.
+Written to `negatives/`, all of test but one. Rows of a table and of the arrays beside it go
+together.
 
     weights.csv, weights.npz    weights of negatives in batches of training's shape
+    train.csv                   the same of classes of train, where their embeddings are stored
     overlap.csv, overlap.npz    how far two rankings agree, anchor by anchor
     hardest.npz                 the hardest negatives of each anchor in chosen cells
     facts.json                  what was drawn
@@ -37,6 +39,7 @@ from geomix.files import write_json
 from geomix.geometry.geometry import Geometry
 
 SPLIT = "test"
+SEEN = "train"  # what networks were trained on
 SEED = 0  # of anchors and batches
 EFFECTIVE = 8.0  # effective negatives at which geometries are compared
 HEAVIEST = 0.01  # part of all pairs of an anchor and a negative whose share of the weight is told
@@ -74,6 +77,7 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
     _, views, classes = batches.shape
     target = min(EFFECTIVE, (1 + 2 * (classes - 1)) / 2)
     _write(folder, "weights", list(weigh_cells(trained, batches, target)))
+    write_seen(trained, batch, folder / "train.csv")
     rankings = dict(rank_cells(trained, asked))
     _write(folder, "overlap", [*compare_cells(rankings), *compare_views(trained, asked, rankings)])
     hardest = {
@@ -160,6 +164,30 @@ def weigh_cells(trained: Trained, batches: np.ndarray, effective: float) -> Foun
                     yield measure_weights({"condition": "viewed", **row}, terms, geometry.tau)
                     tau = terms.match(effective, view.tau)
                     yield measure_weights({"condition": "viewed matched", **row}, terms, tau)
+
+
+def write_seen(trained: Trained, batch: Batch, path: Path) -> None:
+    """Write the weights of negatives among classes of train, of each chosen network.
+
+    Nothing is written where no network has stored its embeddings of train.
+
+    Args:
+        trained: The cells.
+        batch: Classes and images of a batch of training.
+        path: Of the table.
+    """
+    labels = trained.packed.samples["label"].to_numpy()[trained.packed.rows(SEEN)]
+    batches = draw_batches(labels, batch.classes, batch.images, SEED)
+    rows = []
+    for setting in trained.chosen_settings():
+        for seed in setting.places:
+            if f"{SEEN}_head" in trained.read(setting, seed).vectors:
+                geometry, vectors = trained.read_head(setting, seed, SEEN)
+                terms = gather_terms(geometry, vectors, batches)
+                row = {"trained": setting.geometry, "seed": seed, "batches": len(batches)}
+                rows.append(measure_weights(row, terms, geometry.tau)[0])
+    if rows:
+        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.9g")
 
 
 def measure_weights(

@@ -6,6 +6,7 @@ Writes into results/<dataset>/analysis/:
     radii.csv          histograms of the radii, a row for each cell and bin
     correlations.csv   a row for each setting: rank correlation of radii, with an interval
     disk.csv           samples of one cell in the Poincare disk, for a picture
+    layout.csv         fewer of them, laid out in the disk by UMAP
     shape.json         what was sampled, and the tree's own numbers
 """
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from geomix.analyze.delta import compare_deltas, four_point_delta
-from geomix.analyze.disk import place_in_disk
+from geomix.analyze.disk import lay_out, place_in_disk
 from geomix.analyze.metric import own_distances
 from geomix.analyze.radii import BINS, NEIGHBOURS, correlate_ranks, count_radii, measure_ambiguity
 from geomix.analyze.trained import Setting, Trained
@@ -35,6 +36,7 @@ POINTS, DRAWS = 64, 3  # of a sample whose delta is computed, and samples over w
 PAIRED = 1024  # samples, evenly spaced, whose distances are compared with the tree
 ASKED = 1024  # samples, evenly spaced, whose ambiguity is measured
 DRAWN = 1000  # samples, evenly spaced, in the disk
+LAID, FEWEST = 300, 4  # samples, evenly spaced, that UMAP lays out in 10 s; fewer are not
 ALL = "compare"  # the study whose settings are all described
 KINDS = {"embedding": "", "gaussian": "_gaussian", "sphere": "_sphere"}  # suffixes of columns
 BINNED = ["study", "geometry", "seed", "low", "high", "count"]
@@ -209,18 +211,19 @@ def analyze_shape(trained: Trained, out: Path) -> None:
             heads = [outputs.numpy() for _, outputs in read.values()]
             correlations.append(identity | correlate(placed, heads, samples))
     table = pd.DataFrame(cells)
-    disk, drawn = draw_disk(trained, table, samples)
+    disk, layout, drawn = draw_disks(trained, table, samples)
     write_table(table, out / "shape.csv")
     write_table(pd.DataFrame(bins, columns=BINNED), out / "radii.csv")
     write_table(pd.DataFrame(correlations, columns=CORRELATED), out / "correlations.csv")
     write_table(disk, out / "disk.csv")
+    write_table(layout, out / "layout.csv")
     write_json(out / "shape.json", describe_samples(samples, is_star(trained.packed)) | drawn)
 
 
-def draw_disk(
+def draw_disks(
     trained: Trained, cells: pd.DataFrame, samples: Samples
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Place samples of one cell in the Poincare disk.
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Place samples of one cell in the Poincare disk, by two directions and by UMAP.
 
     It is the first seed of the setting whose ball is the most curved, by sqrt(c) times the radius.
 
@@ -230,12 +233,14 @@ def draw_disk(
         samples: What is described.
 
     Returns:
-        A row for each sample, its row in the table of samples and its place (x, y); and what was
-        drawn and how. No row, and nothing drawn, without a ball.
+        Two tables with a row for each sample, its row in the table of samples and its place (x, y);
+        and what was drawn and how. No row, and nothing drawn, without a ball; no layout where the
+        geometry has no metric.
     """
     curved = cells.groupby(["study", "geometry"], sort=False)["radius_relative"].mean().dropna()
     if not len(curved):
-        return pd.DataFrame(columns=["row", "x", "y"]), {"disk": None}
+        nothing = tabulate_places([], np.empty((0, 2)))
+        return nothing, nothing, {"disk": None}
     study, name = curved.idxmax()
     setting = next(
         one for one in list_settings(trained) if (one.study, one.geometry) == (study, name)
@@ -245,9 +250,23 @@ def draw_disk(
     drawn = space_evenly(len(samples.rows), DRAWN)
     tangents, curvature = find_ball(geometry, outputs[drawn])
     places, share = place_in_disk(tangents, curvature)
-    table = pd.DataFrame({"row": samples.rows[drawn], "x": places[:, 0], "y": places[:, 1]})
+    few = space_evenly(len(samples.rows), LAID)
+    distances = own_distances(geometry, outputs[few])
+    if distances is None or len(few) < FEWEST:
+        few, layout = few[:0], np.empty((0, 2))
+    else:
+        layout = lay_out(distances)
     shown = {"study": study, "geometry": name, "seed": seed, "share": round(share, 6)}
-    return table, {"disk": shown}
+    tables = (
+        tabulate_places(samples.rows[drawn], places),
+        tabulate_places(samples.rows[few], layout),
+    )
+    return *tables, {"disk": shown}
+
+
+def tabulate_places(rows: np.ndarray | list[int], places: np.ndarray) -> pd.DataFrame:
+    """Return a table of rows (n,) of samples and their places (n, 2)."""
+    return pd.DataFrame({"row": rows, "x": places[:, 0], "y": places[:, 1]})
 
 
 def find_ball(geometry: Geometry, outputs: Tensor) -> tuple[np.ndarray, float]:

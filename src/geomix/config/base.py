@@ -22,6 +22,7 @@ Labels = Literal["given", "hidden"]
 Relevance = Literal["class", "lineage"]
 Task = Literal["class", "lineage", "distances"]
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 Dataset = Literal[
     "glyphs",
     "accents",
@@ -41,6 +42,7 @@ Dataset = Literal[
 ]
 # data sets of vectors in place of images
 VECTORS = ("tree", "grid", "wordnet", "embeddings", "features")
+FOR_VECTORS = ("mlp", "linear")  # backbones that take vectors; all others take images
 
 
 class Section(BaseModel):

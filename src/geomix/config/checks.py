@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from geomix.config.base import VECTORS
+from geomix.config.base import FOR_VECTORS, VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import flatten
-from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning
+from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
 
 UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
 
@@ -48,8 +48,9 @@ def _backbone_mistakes(backbone: Backbone, dataset: str, section: str = "") -> M
     key = f"{section}backbone"
     if backbone.stem == "conv" and (backbone.pretrained or backbone.checkpoint):
         yield f"{key}.stem", "found conv beside pretrained or a checkpoint, expected patch"
-    if (dataset in VECTORS) != (backbone.name == "mlp"):
-        expected = "mlp" if dataset in VECTORS else "the name of a Vision Transformer of timm"
+    if (dataset in VECTORS) != (backbone.name in FOR_VECTORS):
+        vectors = " or ".join(FOR_VECTORS)
+        expected = vectors if dataset in VECTORS else "the name of a Vision Transformer of timm"
         found = f"found {backbone.name}, expected {expected}"
         yield f"{key}.name", f"{found}, as {section}dataset is {dataset}"
 
@@ -142,6 +143,10 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         yield "tune.search", "found no tau, expected it among what is searched"
     if len(searched) > COLUMNS:
         yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
+    for key, value in flatten(tuned.starts).items():
+        searched_key = key.partition(".")[2]
+        if searched_key in searched and not is_within(searched[searched_key], value):
+            yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):
         expected = f"names under geometry: {', '.join(params.geometry)}"

@@ -31,7 +31,7 @@ class PeerLoss(Section):
     """A loss of pytorch-metric-learning by its class and arguments; for the cosine alone."""
 
     name: Literal["pytorch_metric_learning"]
-    loss: Annotated[str, Field(pattern=r"^[A-Z]\w+Loss$")]
+    loss: Annotated[str, Field(pattern=r"^[A-Z]\w+$")]
     arguments: Annotated[dict[str, Any], Field(default_factory=dict)]
     rate_factor: Positive = 1
 

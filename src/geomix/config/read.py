@@ -60,7 +60,7 @@ def read_yaml(path: Path) -> Any:
         what = str(error.problem).partition(" with ")[0].removeprefix("found duplicate ")
         what = what.replace(chr(34), chr(39))
         raise InputError(f"{path}: line {line}: {what} is there twice") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of 2020-13-45, no date
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
@@ -202,6 +202,9 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
                 beside = {k: v for k, v in whole.items() if k.split(".")[0] == root}
                 found = _parse(lay_over(raw, nest(beside | {key: value})))[1]
                 mistakes |= {f"{name}.{section}.{key}": what for what in list(found.values())[:1]}
+    for name, start in params.tune.starts.items():
+        found = _parse(lay_over(raw, start))[1]
+        mistakes |= {f"tune.starts.{name}.{key}": what for key, what in found.items()}
     for section, sets in list_own(params).items():
         for name, own in sets.items():
             found = _parse(lay_over(raw, own))[1]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from geomix.config.base import (
+    FOR_VECTORS,
     Count,
     Dataset,
     Device,
@@ -16,6 +17,8 @@ from geomix.config.base import (
     Seed,
     Share,
 )
+
+Fit = Literal["squeeze", "centre", "pad"]  # of an image that is no square, to one
 
 
 class Split(Section):
@@ -87,15 +90,23 @@ class Classes(Section):
 
 
 class Crop(Section):
-    """Random-resized crops and flips of training images, centre crops of all others."""
+    """Random-resized crops and flips of training images, the centre of all others.
 
+    Attributes:
+        fit: How an image is made a square, for all of them.
+        area: Smallest share of a random crop.
+        flip: Probability of a mirror image.
+        centre: Share of the side of the square that is seen where nothing is drawn.
+    """
+
+    fit: Fit = "squeeze"
     area: Annotated[Number, Field(gt=0, le=1)]
     flip: Share
     centre: Annotated[Number, Field(gt=0, le=1)]
 
 
 class Backbone(Section):
-    """A timm Vision Transformer or mlp; null takes the model's own number."""
+    """A timm Vision Transformer, mlp or linear; null takes the model's own number."""
 
     name: Annotated[str, Field(min_length=1)]
     pretrained: bool
@@ -111,7 +122,8 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _width_splits_over_heads(self) -> "Backbone":
-        if self.name != "mlp" and self.width and self.heads and self.width % self.heads:
+        of_images = self.name not in FOR_VECTORS
+        if of_images and self.width and self.heads and self.width % self.heads:
             raise ValueError(
                 f"a width that its heads divide, not width {self.width} with {self.heads} heads"
             )
@@ -142,13 +154,15 @@ class Features(Section):
         dataset: The data set.
         batch: Images that the backbone takes at a time.
         device: Where it computes.
-        centre: Share of the shorter side that it sees.
+        fit: How an image is made a square.
+        centre: Share of the side of that square that it sees.
         backbone: The Vision Transformer.
     """
 
     dataset: Dataset
     batch: Count
     device: Device
+    fit: Fit = "squeeze"
     centre: Annotated[Number, Field(gt=0, le=1)]
     backbone: Frozen
 
@@ -230,11 +244,30 @@ Space = Annotated[Sphere | Flat | Inner | Ball | Power, Field(discriminator="spa
 Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
 
 
+class Machine(Section):
+    """What a training runs on. It changes results by rounding alone, so no stage depends on it.
+
+    Attributes:
+        devices: Of each node, with a process for each; auto takes all.
+        nodes: Machines.
+        compile: Whether torch.compile compiles the backbone.
+        recompute: Whether the backward pass computes what the backbone's blocks keep otherwise.
+        snapshot_minutes: Between two snapshots of a training; 0 takes one after each step.
+    """
+
+    devices: Count | Literal["auto"] = 1
+    nodes: Count = 1
+    compile: bool = False
+    recompute: bool = False
+    snapshot_minutes: NonNegative = 5
+
+
 class Batch(Section):
-    """P classes and K images of each."""
+    """P classes and K images of each; chunk is how many the backbone takes at a time."""
 
     classes: Annotated[int, Field(ge=2)]
     images: Annotated[int, Field(ge=2)]
+    chunk: Count | None = None
 
 
 class Augment(Section):

@@ -13,6 +13,7 @@ from geomix.config.base import (
     Name,
     NonNegative,
     Positive,
+    Precision,
     Relevance,
     Section,
     Task,
@@ -33,6 +34,7 @@ from geomix.config.sections import (
     Geometry,
     Head,
     Images,
+    Machine,
     Optim,
     Split,
 )
@@ -80,6 +82,8 @@ class TrainParams(Tasked):
 
     epochs: Count
     device: Device
+    precision: Precision = "auto"
+    machine: Machine = Machine()
     backbone: Backbone
     head: Head
     geometry: dict[Name, Geometry]
@@ -140,6 +144,12 @@ class GeometryPageParams(Section):
     """What the page of the shape of embeddings is about."""
 
     geometry: dict[Name, Geometry]
+
+
+class TrainingPageParams(TrainParams):
+    """What the page of training is about, and what trained its cells."""
+
+    study: dict[Name, Study]
 
 
 class TuneParams(StudyParams):

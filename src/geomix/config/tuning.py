@@ -80,6 +80,13 @@ def list_ends(one: Range | Among) -> list[Any]:
     return [one.low, one.high] if isinstance(one, Range) else one.among
 
 
+def is_within(one: Range | Among, value: Any) -> bool:
+    """Say whether a value is one of those that are searched."""
+    if isinstance(one, Among):
+        return value in one.among
+    return isinstance(value, int | float) and one.low <= value <= one.high
+
+
 class Budget(Section):
     """What tuning may spend on each geometry of a data set.
 
@@ -131,6 +138,7 @@ class Tuned(Section):
         of: The data sets.
         geometries: Names under `geometry`.
         seed: Of the table and of the sampler.
+        starts: Settings that are tried first, by a name, nested as `search` is.
         budget: For each data set what a geometry may spend there.
         search: What is tuned; each geometry tunes the keys that it has.
         own: For each data set what is laid over params.yaml while it is trained on.
@@ -139,6 +147,7 @@ class Tuned(Section):
     of: Sets
     geometries: Names
     seed: Seed
+    starts: dict[str, dict[str, Any]]
     budget: dict[Dataset, Budget]
     search: Search
     own: dict[Dataset, dict[str, Any]]

@@ -1,8 +1,14 @@
 """Crops: the part of an image that the network sees, at the network's size.
 
 A box is left, top, width and height, as shares of the width and height of the original; `WHOLE` is
-all of it. Boxes are drawn in the proportions of the original, even if the image was squeezed to a
-square: its aspect, width over height, tells them.
+all of it. A box that is larger than the image shows a padding around it. An image that is no square
+is fitted to one in the same way for training (`draw_fitted`) and for evaluation (`centre_fitted`),
+by its aspect, width over height, even if it was packed squeezed to a square:
+
+    squeeze    the whole image, squeezed to a square
+    centre     the largest centred square; random crops of it are those of the literature, which
+               are cut out of the whole image
+    pad        the whole image, with a padding that makes it a square
 """
 
 import math
@@ -20,9 +26,13 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from geomix.config.sections import Fit
 from geomix.data.pixels import find_orientation, load_image, open_image
 
+Fill = tuple[int, int, int]
+
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+BLACK: Fill = (0, 0, 0)
 TRIES = 10
 MOST_RATIO = 4 / 3  # width over height of a random crop; its inverse is the least
 BLOCK = 32  # images resampled at a time: bounds memory, and stays in the cache
@@ -30,6 +40,54 @@ THREADS = 8  # most threads that decode beside a CUDA device
 # A JPEG is decoded at a half, quarter or eighth of its size if each side of the crop still has this
 # many times the pixels needed.
 SPARE = 2
+
+
+def draw_fitted(aspects: Tensor, fit: Fit, area: float, generator: torch.Generator) -> Tensor:
+    """Draw the part of each image that training sees: a random crop of the fitted image.
+
+    Args:
+        aspects: Width over height of the originals, shape (N,).
+        fit: How an image is made a square.
+        area: Smallest share of the area, in (0, 1]; at 1 nothing is drawn.
+        generator: On the CPU.
+
+    Returns:
+        Boxes, float64, shape (N, 4). With pad no more of the padding is seen than must be.
+    """
+    if fit == "centre":
+        return draw_crops(aspects, area, generator) if area < 1 else centre_crops(aspects, 1)
+    boxes = draw_crops(torch.ones_like(aspects), area, generator)
+    return pad_boxes(boxes, aspects) if fit == "pad" else boxes
+
+
+def centre_fitted(aspects: Tensor, fit: Fit, share: float) -> Tensor:
+    """Return the part of each image that evaluation sees: the centre of the fitted image.
+
+    Args:
+        aspects: Width over height of the originals, shape (N,).
+        fit: How an image is made a square.
+        share: Of the side of that square, in (0, 1]: 224 / 256 in the literature.
+
+    Returns:
+        Boxes, float64, shape (N, 4).
+    """
+    if fit == "centre":
+        return centre_crops(aspects, share)
+    boxes = centre_crops(torch.ones_like(aspects), share)
+    return pad_boxes(boxes, aspects) if fit == "pad" else boxes
+
+
+def pad_boxes(boxes: Tensor, aspects: Tensor) -> Tensor:
+    """Turn boxes of images padded to squares into boxes of the images, (N, 4).
+
+    Boxes are moved to where they show the least padding.
+    """
+    aspect = aspects.double()[:, None]
+    sides = torch.cat([1 / aspect, aspect], 1).clamp(min=1)  # of the square, in sides of the image
+    extents = boxes[:, 2:] * sides
+    begins = boxes[:, :2] * sides - (sides - 1) / 2
+    room = 1 - extents  # below 0 where a box is longer than the image
+    return torch.cat([begins.clamp(min=room.clamp(max=0), max=room.clamp(min=0)), extents], 1)
 
 
 def draw_crops(aspects: Tensor, area: float, generator: torch.Generator) -> Tensor:
@@ -91,7 +149,36 @@ def centre_crops(aspects: Tensor, share: float) -> Tensor:
     return torch.cat([(1 - sides) / 2, sides], 1)
 
 
-def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
+def place_line(begin: float, extent: float, side: int) -> tuple[float, float, int, int]:
+    """Find along a line of an image the part that a box shows, and its place in the square.
+
+    Args:
+        begin: Of the box, as a share of the line.
+        extent: Likewise.
+        side: Pixels of the square that shows the box.
+
+    Returns:
+        Begin and end of the part, as shares; its first pixel in the square, and their number.
+    """
+    first, last = max(begin, 0.0), min(begin + extent, 1.0)
+    start = min(round((first - begin) / extent * side), side - 1)
+    stop = max(round((last - begin) / extent * side), start + 1)
+    return first, last, start, stop - start
+
+
+def pad_part(part: Image.Image, corner: tuple[int, int], side: int, fill: Fill) -> Image.Image:
+    """Put a part of an image into a square of another colour; a whole square stays as it is."""
+    if part.size == (side, side):
+        return part
+    colour = fill if part.mode == "RGB" else fill[0]
+    square = Image.new(part.mode, (side, side), colour)
+    square.paste(part, corner)
+    return square
+
+
+def crop_decoded(
+    images: Tensor, boxes: Tensor, flips: Tensor, side: int, mean: Tensor | None = None
+) -> Tensor:
     """Cut boxes out of squeezed images and resize them to squares: bilinear, antialiased.
 
     A whole image of the given side is returned exactly. On the CPU Pillow does it, in as many
@@ -103,33 +190,48 @@ def crop_decoded(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Ten
         boxes: Shape (N, 4).
         flips: Which to mirror, bool (N,).
         side: Pixels.
+        mean: Colour of the padding, in [0, 1], (C,); None for black.
 
     Returns:
         float32, shape (N, C, side, side), in [0, 1], on the device of the images.
     """
     if images.device.type != "cpu":
-        return resize_by_products(images, boxes, flips, side)
-    pixels, shares = images.numpy(), boxes.tolist()
+        return resize_by_products(images, boxes, flips, side, mean)
+    pixels, shares, fill = images.numpy(), boxes.tolist(), to_fill(mean)
 
     def resize(row: int) -> Image.Image:
         """Cut the box out of an image."""
-        return _resize_part(pixels[row], shares[row], side)
+        return _resize_part(pixels[row], shares[row], side, fill)
 
     squares = _fill(resize, flips, side, images.shape[3], count_threads(images.device))
     return squares.float().div_(255)
 
 
-def _resize_part(pixels: np.ndarray, box: Sequence[float], side: int) -> Image.Image:
+def to_fill(mean: Tensor | None) -> Fill:
+    """Return a colour in [0, 1], (1,) or (3,), as Pillow takes it; black for None."""
+    if mean is None:
+        return BLACK
+    red, green, blue = (mean.cpu() * 255).round().int().expand(3).tolist()
+    return red, green, blue
+
+
+def _resize_part(pixels: np.ndarray, box: Sequence[float], side: int, fill: Fill) -> Image.Image:
     height, width, channels = pixels.shape
-    left, top, right, bottom = box[0], box[1], min(box[0] + box[2], 1), min(box[1] + box[3], 1)
+    left, right, column, columns = place_line(box[0], box[2], side)
+    top, bottom, line, lines = place_line(box[1], box[3], side)
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     part = (left * width, top * height, right * width, bottom * height)
-    return image.resize((side, side), Image.Resampling.BILINEAR, box=part)
+    resized = image.resize((columns, lines), Image.Resampling.BILINEAR, box=part)
+    return pad_part(resized, (column, line), side, fill)
 
 
-def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) -> Tensor:
+def resize_by_products(
+    images: Tensor, boxes: Tensor, flips: Tensor, side: int, mean: Tensor | None = None
+) -> Tensor:
     """Do the same as `crop_decoded` by two matrix products an image: any device, no rounding."""
     count, height, width, channels = images.shape
+    padded = bool((boxes[:, 2:] > 1).any())
+    colour = images.new_zeros(channels) if mean is None else 255 * mean.to(images.device)
     boxes, flips = boxes.to(images.device, torch.float32), flips.to(images.device)
     found = torch.empty(count, channels, side, side, device=images.device)
     for start in range(0, count, BLOCK):
@@ -140,8 +242,11 @@ def resize_by_products(images: Tensor, boxes: Tensor, flips: Tensor, side: int) 
         across = torch.where(flips[block, None, None], across.flip(1), across)
         tall = torch.bmm(down, images[block].flatten(2).float())  # (n, side, S * C)
         lines = tall.unflatten(2, (width, channels)).permute(0, 3, 1, 2)  # (n, C, side, S)
-        squares = torch.bmm(lines.flatten(1, 2), across.mT)
-        found[block] = squares.unflatten(1, (channels, side))
+        squares = torch.bmm(lines.flatten(1, 2), across.mT).unflatten(1, (channels, side))
+        if padded:  # the weights of a pixel sum to 1 inside the image, and to 0 in the padding
+            shown = (down.sum(2)[:, :, None] * across.sum(2)[:, None]).round()[:, None]
+            squares += (1 - shown) * colour[:, None, None]
+        found[block] = squares
     return found.div_(255)
 
 
@@ -155,18 +260,23 @@ def _coefficients(begin: Tensor, extent: Tensor, pixels: int, side: int) -> Tens
         side: Pixels of the result.
 
     Returns:
-        Shape (N, side, pixels).
+        Shape (N, side, pixels); 0 in the padding, where `place_line` says.
 
     Source:
         The triangle filter of Pillow: as wide as a pixel of the result, or of the line if that is
         wider.
     """
-    step = extent * pixels / side
-    places = torch.arange(side, device=begin.device) + 0.5
-    centres = begin[:, None] * pixels + places * step[:, None]
+    first, last = begin.clamp(min=0), (begin + extent).clamp(max=1)
+    start = ((first - begin) / extent * side).round().clamp(max=side - 1)
+    stop = ((last - begin) / extent * side).round().maximum(start + 1)
+    count = stop - start
+    step = torch.where(count == side, extent, last - first) * pixels / count
+    places = torch.arange(side, device=begin.device) + 0.5 - start[:, None]
+    centres = first[:, None] * pixels + places * step[:, None]
     away = (torch.arange(pixels, device=begin.device) + 0.5 - centres[..., None]).abs_()
     weights = away.div_(step.clamp(min=1)[:, None, None]).neg_().add_(1).clamp_(min=0)
-    return weights.div_(weights.sum(2, keepdim=True))
+    inside = (places > 0) & (places < count[:, None])
+    return torch.where(inside[..., None], weights.div_(weights.sum(2, keepdim=True)), 0)
 
 
 def crop_encoded(
@@ -176,6 +286,7 @@ def crop_encoded(
     side: int,
     channels: int,
     device: torch.device = torch.device("cpu"),  # noqa: B008  # immutable
+    mean: Tensor | None = None,
 ) -> Tensor:
     """Decode files, cut boxes out of the originals and resize them: bilinear, antialiased.
 
@@ -190,6 +301,7 @@ def crop_encoded(
         side: Pixels.
         channels: 1 or 3.
         device: Of the result.
+        mean: Colour of the padding, in [0, 1], (C,); None for black.
 
     Returns:
         uint8, shape (N, channels, side, side).
@@ -204,33 +316,40 @@ def crop_encoded(
     """
     if device.type == "cuda" and all(map(_is_plain_jpeg, files)):
         with suppress(RuntimeError):  # of nvJPEG: a kind of JPEG that it does not know
-            return crop_on_device(files, boxes, flips, side, channels, device)
-    shares = boxes.tolist()
+            return crop_on_device(files, boxes, flips, side, channels, device, mean)
+    shares, fill = boxes.tolist(), to_fill(mean)
 
     def crop(row: int) -> Image.Image:
         """Decode a file and cut its box out."""
-        return crop_file(files[row], shares[row], side, channels)
+        return crop_file(files[row], shares[row], side, channels, fill)
 
     return _fill(crop, flips, side, channels, count_threads(device)).to(device)
 
 
-def crop_file(content: bytes, box: Sequence[float], side: int, channels: int) -> Image.Image:
+def crop_file(
+    content: bytes, box: Sequence[float], side: int, channels: int, fill: Fill = BLACK
+) -> Image.Image:
     """Decode a file and resize a box of it to a square."""
     image = open_image(content)
     turned = find_orientation(image)
     width, height = image.size if turned < 5 else image.size[::-1]
     left, top, right, bottom = pixel_box(box, width, height)
+    _, _, column, columns = place_line(box[0], box[2], side)
+    _, _, line, lines = place_line(box[1], box[3], side)
     shrink = 1
     if turned == 1 and image.format == "JPEG":
-        shortest = min(right - left, bottom - top)
-        shrink = max(by for by in (1, 2, 4, 8) if by == 1 or shortest >= by * SPARE * side)
+        spare = min((right - left) / columns, (bottom - top) / lines) / SPARE
+        shrink = max(by for by in (1, 2, 4, 8) if by == 1 or spare >= by)
     if shrink > 1:
         image.draft(None, (width // shrink, height // shrink))
     plain = load_image(image, channels)
     if shrink > 1:
         part = (left / shrink, top / shrink, right / shrink, bottom / shrink)
-        return plain.resize((side, side), Image.Resampling.BILINEAR, box=part)
-    return plain.crop((left, top, right, bottom)).resize((side, side), Image.Resampling.BILINEAR)
+        resized = plain.resize((columns, lines), Image.Resampling.BILINEAR, box=part)
+    else:
+        whole = plain.crop((left, top, right, bottom))
+        resized = whole.resize((columns, lines), Image.Resampling.BILINEAR)
+    return pad_part(resized, (column, line), side, fill)
 
 
 def pixel_box(box: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:
@@ -251,6 +370,7 @@ def crop_on_device(
     side: int,
     channels: int,
     device: torch.device,
+    mean: Tensor | None = None,
 ) -> Tensor:
     """Do the same as `crop_encoded` for ordinary upright JPEGs, entirely on a device.
 
@@ -263,13 +383,20 @@ def crop_on_device(
         # torchvision 0.29 refers to another package, TorchCodec; until it drops its decoder.
         warnings.simplefilter("ignore", DeprecationWarning)
         images = decode_jpeg(contents, mode, device)
-    squares = []
-    for image, box, flip in zip(images, boxes.tolist(), flips.tolist(), strict=True):
+    colour = images[0].new_zeros(channels) if mean is None else 255 * mean.to(device)
+    squares = colour[:, None, None].float().repeat(len(files), 1, side, side)
+    for square, image, box, flip in zip(
+        squares, images, boxes.tolist(), flips.tolist(), strict=True
+    ):
         left, top, right, bottom = pixel_box(box, image.shape[2], image.shape[1])
+        _, _, column, columns = place_line(box[0], box[2], side)
+        _, _, line, lines = place_line(box[1], box[3], side)
         part = image[None, :, top:bottom, left:right].float()
-        square = functional.interpolate(part, (side, side), mode="bilinear", antialias=True)
-        squares.append(square.flip(3) if flip else square)
-    return torch.cat(squares).round_().clamp_(0, 255).to(torch.uint8)
+        resized = functional.interpolate(part, (lines, columns), mode="bilinear", antialias=True)
+        square[:, line : line + lines, column : column + columns] = resized[0]
+        if flip:
+            square.copy_(square.flip(2))
+    return squares.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _is_plain_jpeg(content: bytes) -> bool:

@@ -4,7 +4,8 @@ Vectors are only standardised.
 """
 
 import math
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomix.config.sections import Augment, Crop
-from geomix.data.crops import WHOLE, crop_decoded, crop_encoded, draw_crops, draw_flips
+from geomix.data.crops import WHOLE, crop_decoded, crop_encoded, draw_fitted, draw_flips
 from geomix.data.packed import Encoded, Packed
 
 SIDE = 32  # pixels of a side, of the raw pixels of images that are packed encoded
@@ -50,7 +51,7 @@ def draw_boxes(
         Boxes, float64 (N, 4), as in `crops`, and which images to mirror, bool (N,).
     """
     area, flip = (1, 0) if packed.form == "vectors" else (crop.area, crop.flip)
-    boxes = draw_crops(torch.from_numpy(packed.aspects[rows]), area, generator)
+    boxes = draw_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, area, generator)
     return boxes, draw_flips(len(rows), flip, generator)
 
 
@@ -61,6 +62,7 @@ def load_batch(
     flips: Tensor,
     encoder: Format,
     device: torch.device,
+    held: Tensor | None = None,
 ) -> Tensor:
     """Read images, cut boxes out of them and normalise them for an encoder.
 
@@ -71,11 +73,12 @@ def load_batch(
         flips: Which to mirror, bool (N,).
         encoder: Whose side, mean and std the images get.
         device: Of the result.
+        held: All images on the device, from `hold_images`; None to read them.
 
     Returns:
         float32, shape (N, C, side, side). Whole images of that side are not resampled: with a mean
-        and std of 0.5 they are exactly pixels / 127.5 - 1, in [-1, 1]. Vectors have shape (N, C),
-        and boxes and flips do not change them.
+        and std of 0.5 they are exactly pixels / 127.5 - 1, in [-1, 1]. A padding is 0, up to
+        rounding to 1/255. Vectors have shape (N, C), and boxes and flips do not change them.
 
     Raises:
         InputError: If the file of an image is broken.
@@ -83,9 +86,10 @@ def load_batch(
     side = encoder.side
     if isinstance(packed.images, Encoded):
         files = [packed.images.read(row) for row in rows]
-        squares = crop_encoded(files, boxes, flips, side, packed.channels, device)
+        squares = crop_encoded(files, boxes, flips, side, packed.channels, device, encoder.mean)
         return normalise(squares, encoder.mean, encoder.std)
-    images = torch.from_numpy(np.ascontiguousarray(packed.images[rows])).to(device)
+    place = torch.from_numpy(rows)
+    images = read_rows(packed.images, rows, device) if held is None else held[place]
     if images.ndim == 2:
         return (images - encoder.mean.to(device)) / encoder.std.to(device)
     untouched = (
@@ -96,7 +100,28 @@ def load_batch(
     if untouched:
         return normalise(images.permute(0, 3, 1, 2).contiguous(), encoder.mean, encoder.std)
     mean, std = (moment.to(device)[:, None, None] for moment in (encoder.mean, encoder.std))
-    return crop_decoded(images, boxes, flips, side).sub_(mean).div_(std)
+    return crop_decoded(images, boxes, flips, side, encoder.mean).sub_(mean).div_(std)
+
+
+def read_rows(images: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Read rows of images or vectors and bring them to a device."""
+    found = torch.from_numpy(np.ascontiguousarray(images[rows]))
+    if device.type == "cuda":  # out of pinned memory the copy waits for nothing
+        found = found.pin_memory()
+    return found.to(device, non_blocking=True)
+
+
+def hold_images(packed: Packed, device: torch.device) -> Tensor | None:
+    """Bring all images or vectors to a CUDA device, if they take at most a quarter of what is free.
+
+    Returns:
+        None for other devices, for more images, and for files, which are decoded batch by batch.
+    """
+    if device.type != "cuda" or isinstance(packed.images, Encoded):
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = packed.images.nbytes <= free // 4
+    return torch.from_numpy(np.array(packed.images)).to(device) if fits else None
 
 
 def read_raw(packed: Packed, split: str) -> np.ndarray:
@@ -151,13 +176,29 @@ def augment(
         The shape of the images. The border is repeated outside the image. Nothing is drawn if
         nothing may change.
     """
+    return apply_changes(images, draw_changes(images.shape, strength, generator), strength, std)
+
+
+class Changes(NamedTuple):
+    """Random changes of N images: affine maps (N, 2, 3) of a grid, and noise of their shape."""
+
+    maps: Tensor | None = None
+    noise: Tensor | None = None
+
+    def part(self, rows: slice) -> "Changes":
+        """Return the changes of some of the images."""
+        maps, noise = (None if one is None else one[rows] for one in self)
+        return Changes(maps, noise)
+
+
+def draw_changes(shape: Sequence[int], strength: Augment, generator: torch.Generator) -> Changes:
+    """Draw what `augment` changes in a batch of this shape."""
     changes = strength.rotate, strength.zoom, strength.shear, strength.shift, strength.noise
     if not any(changes):
-        return images
-    if images.ndim == 2:
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
-        return images + strength.noise * noise
-    count = len(images)
+        return Changes()
+    if len(shape) == 2:
+        return Changes(noise=torch.randn(*shape, generator=generator))
+    count = shape[0]
 
     def uniform(limit: float, columns: int = 1) -> Tensor:
         """Draw numbers from -limit to limit, (N, columns)."""
@@ -170,13 +211,25 @@ def augment(
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     first = torch.stack([cos, shear - sin, shift[:, 0]], 1)
     second = torch.stack([sin, cos, shift[:, 1]], 1)
-    rows = torch.stack([first, second], 1)  # (N, 2, 3)
-    grid = functional.affine_grid(rows.to(images.device), list(images.shape), align_corners=False)
+    noise = torch.randn(*shape, generator=generator) if strength.noise else None
+    return Changes(torch.stack([first, second], 1), noise)
+
+
+def apply_changes(
+    images: Tensor, changes: Changes, strength: Augment, std: Tensor | float = 0.5
+) -> Tensor:
+    """Change images as was drawn; see `augment`."""
+    noise = None if changes.noise is None else changes.noise.to(images.device)
+    if images.ndim == 2:
+        return images if noise is None else images + strength.noise * noise
+    if changes.maps is None:
+        return images
+    maps = changes.maps.to(images.device)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
     moved = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    if not strength.noise:
+    if noise is None:
         return moved
-    noise = torch.randn(images.shape, generator=generator).to(images.device)
     spread = torch.as_tensor(std, device=images.device).view(-1, 1, 1)
     return moved + strength.noise / spread * noise

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from geomix.config.stages import DownloadParams
-from geomix.datasets.listing import Listing, name_levels, read_stored, read_vectors
+from geomix.datasets.listing import Listing, list_vectors
 from geomix.datasets.sources import USER, Source, describe_files, explain_relative
 from geomix.datasets.table import (
     check_filled,
@@ -87,22 +87,8 @@ SOURCE = Source(licence=USER, write=write_embeddings)
 
 
 def read(raw: Path) -> Listing:
-    """List the user's own vectors; columns but id, label, split, role and lineage are levels.
-
-    Args:
-        raw: The folder of vectors.npy, floats of shape (N, D), and table.csv.
-
-    Returns:
-        Vectors, which are read from the file when they are needed.
-
-    Raises:
-        InputError: If a file is missing, or vectors and table have different lengths.
-    """
-    _, samples = read_stored(raw)
-    vectors = read_vectors(raw, len(samples))
-    levels = name_levels(samples, REQUIRED)
-    dimensions = vectors.shape[1]
-    return Listing(samples, levels, lambda: enumerate(vectors), dimensions, form="vectors")
+    """List the user's own vectors, see `list_vectors`."""
+    return list_vectors(raw, REQUIRED)
 
 
 def open_array(path: Path) -> np.memmap:

@@ -335,6 +335,25 @@ def read_stored(raw: Path) -> tuple[Path, pd.DataFrame]:
     return file, pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
+def list_vectors(raw: Path, required: Sequence[str]) -> Listing:
+    """List vectors in the form in which the user's own are stored.
+
+    Args:
+        raw: The folder of vectors.npy, floats of shape (N, D), and table.csv.
+        required: Columns of the table that are no levels; split, role and lineage are none either.
+
+    Returns:
+        Vectors, which are read from the file when they are needed.
+
+    Raises:
+        InputError: If a file is missing, or vectors and table have different lengths.
+    """
+    _, samples = read_stored(raw)
+    vectors = read_vectors(raw, len(samples))
+    levels = name_levels(samples, required)
+    return Listing(samples, levels, lambda: enumerate(vectors), vectors.shape[1], form="vectors")
+
+
 def require_columns(place: Path | str, columns: Iterable[str], required: Sequence[str]) -> None:
     """Check that a table has the columns required.
 

@@ -54,6 +54,15 @@ def find_task(runs: Path, cells: Sequence[str]) -> str:
     return first
 
 
+def read_history(folder: Path, cell: Cell) -> list[dict[str, Any]]:
+    """Read how a cell was trained: a row for each epoch, with what makes it; none if untrained."""
+    path = folder / "history.csv"
+    if not path.is_file():
+        return []
+    identity = {"cell": cell.name, **cell.identity}
+    return [{**identity, **row} for row in pd.read_csv(path).to_dict("records")]
+
+
 def score_study(
     runs: Path,
     cells: Sequence[str],
@@ -74,7 +83,8 @@ def score_study(
         packed: The data set.
         out: The target folder of metrics.csv (a row for each cell, split and search; columns by
             task, see `score_classes`, `score_lineages` and `score_distances`), per_query.npz,
-            machine.json, chosen.json (by geometry the value of each axis that validation chose)
+            machine.json, chosen.json (by geometry the value of each axis that validation chose),
+            history.csv (a row for each epoch of each trained cell)
             and, of cells with a learned tree, trees.csv (a row for each such cell and level).
         name: Of the study, for the progress bar.
         ensembles: Further cells, made of those that were trained.
@@ -94,6 +104,7 @@ def score_study(
     per_query: dict[str, np.ndarray] = {}
     machines: list[dict[str, str]] = []
     trees: list[dict[str, Any]] = []
+    history: list[dict[str, Any]] = []
 
     def collect(place: str, identity: Mapping[str, Any], scored: Scored) -> None:
         """Keep the rows of a cell and the values of its queries."""
@@ -109,6 +120,7 @@ def score_study(
         if (runs / place / "tree.csv").is_file():
             purities = score_tree(runs / place, cell.vectors, packed)
             trees += [{"cell": place, **cell.identity, **row} for row in purities]
+        history += read_history(runs / place, cell)
         collect(place, cell.identity, SCORERS[task](cell, packed))
     for constant in CONSTANTS if baselines and task == "lineage" else ():
         collect(constant, {"geometry": constant}, score_constant(constant, packed))
@@ -118,6 +130,9 @@ def score_study(
         np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)
         write_json(folder / "machine.json", machines)
         write_json(folder / "chosen.json", choose_values(table, axes, task))
+        if history:
+            history_path = folder / "history.csv"
+            pd.DataFrame(history).to_csv(history_path, index=False, float_format="%.9g")
         if trees:
             trees_path = folder / "trees.csv"
             pd.DataFrame(trees).to_csv(trees_path, index=False, float_format="%.9g")

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from geomix.config.sections import Features, Head
-from geomix.data.crops import centre_crops
+from geomix.data.crops import centre_fitted
 from geomix.data.images import load_batch
 from geomix.data.packed import Packed
 from geomix.errors import InputError
@@ -75,7 +75,12 @@ def write_features(
             "backbone": features.backbone.name,
             "weights": encoder.weights,
             "side": encoder.side,
+            "fit": features.fit,
             "centre": features.centre,
+            # what builds it again, for pictures that come later
+            "settings": features.backbone.model_dump(),
+            "form": packed.form,
+            "shape": list(packed.image_shape),
         }
     table = list_samples(packed)
     table.to_csv(folder / "table.csv", index=False)
@@ -190,7 +195,8 @@ def open_workers(
 
     def load(rows: np.ndarray) -> torch.Tensor:
         """Read the centres of images."""
-        boxes = centre_crops(torch.from_numpy(packed.aspects[rows]), features.centre)
+        aspects = torch.from_numpy(packed.aspects[rows])
+        boxes = centre_fitted(aspects, features.fit, features.centre)
         flips = torch.zeros(len(rows), dtype=torch.bool)
         return load_batch(packed, rows, boxes, flips, encoder, machine.device)
 

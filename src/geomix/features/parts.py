@@ -40,6 +40,7 @@ def name_parts(encoder: Encoder, packed: Packed, features: Features, device: tor
         "side": encoder.side,
         "mean": encoder.mean.tolist(),
         "std": encoder.std.tolist(),
+        "fit": features.fit,
         "centre": features.centre,
         "batch": features.batch,
         "part": PART,

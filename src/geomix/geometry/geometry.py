@@ -37,8 +37,8 @@ class Geometry(nn.Module):
     def __init__(
         self,
         spaces: Sequence[Space],
-        weights: Sequence[float],
-        tau: float,
+        weights: Sequence[float] | None = None,
+        tau: float = 1.0,
         names: Sequence[str] | None = None,
         outputs: Sequence[Outputs | None] | None = None,
         learn_weights: Sequence[bool] | None = None,
@@ -47,7 +47,7 @@ class Geometry(nn.Module):
 
         Args:
             spaces: K spaces.
-            weights: K positive weights; of a learned one, its start.
+            weights: K positive weights; of a learned one, its start. None: all are 1.
             tau: Temperature, positive.
             names: K names of the spaces for reports; None numbers them.
             outputs: For each space which of the head's outputs it uses, or None for all. With
@@ -61,6 +61,7 @@ class Geometry(nn.Module):
             ValueError: If there is no space, or the arguments differ in length.
         """
         super().__init__()
+        weights = [1.0] * len(spaces) if weights is None else weights
         for name, value in (("tau", tau), *(("weight", weight) for weight in weights)):
             if not 0 < value < math.inf:
                 raise InputError(f"geometry: {name}: found {value}, expected a positive number")
@@ -113,6 +114,14 @@ class Geometry(nn.Module):
         """Sum the weighted similarities of all pairs, (N, M), larger is closer."""
         return self._sum(x, y, 1.0, dtype)
 
+    def distances(self, x: Points, y: Points) -> Tensor:
+        """Return how far apart all pairs are, (N, M), float64, smaller is closer.
+
+        It is minus the similarity, with 1 - cosine for a cosine: at least 0, and 0 for a point and
+        itself, unless a space is an inner product. Passing x itself as y halves the cost.
+        """
+        return self.closest - self.similarity(x, y)
+
     def logits(self, x: Points, y: Points) -> Tensor:
         """Return similarities over temperature, (N, M), float32.
 
@@ -162,6 +171,11 @@ class Geometry(nn.Module):
     def lowest_logit(self) -> float:
         """Return the lowest possible logit, minus infinity if there is no bound."""
         return sum(weight * space.lowest() for space, weight in self.parts) / self.tau
+
+    @property
+    def closest(self) -> float:
+        """Return what `distances` counts similarities from: the weight of the cosines."""
+        return sum(weight for space, weight in self.parts if isinstance(space, Sphere))
 
     @property
     def is_distance(self) -> bool:

@@ -1,4 +1,9 @@
-"""Learned curvatures and weights: the logarithm of a ratio to the start, at most a factor of 10."""
+"""Learned curvatures and weights: the logarithm of a ratio to the start, at most a factor of 10.
+
+A learned curvature is updated last. Points of the ball would then have to be moved to the new one,
+to the same distance from the origin (Bdeir and Landwehr 2024, arXiv:2405.13979). Embeddings need no
+move: they are tangent vectors at the origin, which the new exponential map takes there by itself.
+"""
 
 import math
 from typing import Any
@@ -8,6 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 RANGE = 10.0  # a learned curvature or weight stays within this factor of its start
+# Of the learning rate. A step of Adam is about as long as the rate, whatever the gradient: at 0.002
+# a logarithm would need 1,000 steps for a factor of 10.
+RATE_FACTOR = 10.0
 
 
 def limited_ratio(log_ratio: Tensor) -> Tensor:
@@ -24,6 +32,15 @@ def limited_ratio(log_ratio: Tensor) -> Tensor:
 def bring_into_range(log_ratio: Tensor) -> None:
     """Clamp the logarithm of a ratio to its range, in place; call it after each step."""
     log_ratio.clamp_(-math.log(RANGE), math.log(RANGE))
+
+
+def split_ratios(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return the parameters of a module: logarithms of ratios to a start, and all others."""
+    ratios: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        (ratios if name.endswith("log_ratio") else others).append(parameter)
+    return ratios, others
 
 
 class Weight(nn.Module):

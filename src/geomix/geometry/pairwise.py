@@ -119,73 +119,40 @@ class _Pairwise(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         """Return the distances (N, M); keep the inverses of their slopes, and the near pairs."""
-        norms_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        norms_y = norms_x if same else torch.linalg.vector_norm(y, dim=-1, keepdim=True)
-        radii_x, radii_y = (norms.squeeze(1) * scale for norms in (norms_x, norms_y))
-        lifted = kernel.lift(norms_x, scale)
-        rows = kernel.as_row(x, *lifted)
-        columns = kernel.as_column(y, *(lifted if same else kernel.lift(norms_y, scale)))
-        farthest = radii_y.max()
-        largest = kernel.widest(radii_x.max() + farthest)
+        rows, columns = _lift_both(x, y, scale, same, kernel)
+        largest = kernel.widest(rows.radii.max() + columns.radii.max())
         steps = dtype if SINGLE[0] < largest < SINGLE[1] else torch.float64
-        bounds = (
-            NEAR * kernel.widest(radii_x + farthest) * (1 + 1e-6)
-        )  # rounding hides no near pair
-        bounds = bounds.to(steps).clamp_min(TINY)
+        bounds = _near_bounds(rows, columns, kernel).to(steps).clamp_min(TINY)
         learns = any(ctx.needs_input_grad)
+        distances, *inverses = x.new_empty(1 + learns, len(x), len(y), dtype=steps)
         blocks = _blocks(x, y, same)
-        distances, *inverses = rows.new_empty(1 + learns, len(x), len(columns), dtype=steps)
+        exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
         smallest = largest.to(steps)
         near = []
-        exact = None if steps == x.dtype else x.new_empty(blocks[0][0].stop * len(y))
         for block, right in blocks:
             values = distances[block, right]
             inverse = inverses[0][block, right] if learns else torch.empty_like(values)
-            gaps = values if exact is None else exact[: values.numel()].view(values.shape)
-            torch.mm(rows[block], columns[right].T, out=gaps)
-            if same:
-                gaps.fill_diagonal_(torch.inf)  # a slope of 0
-            if exact is not None:
-                values.copy_(gaps)
+            gaps = _multiply(rows.lifted[block], columns.lifted[right], values, exact, same)
             lowest = values.amin(1)
             smallest = torch.minimum(smallest, lowest.min())
-            found = (lowest <= bounds[block]).any()
-            if found:
-                i, j = _true(values <= bounds[block].unsqueeze(1))
-                explicit = _explicit_gaps(
-                    gaps[i, j],
-                    (x[block], y[right]),
-                    (radii_x[block], radii_y[right]),
-                    scale,
-                    i,
-                    j,
-                    kernel,
-                )
-                values[i, j] = explicit.to(steps).clamp_min(TINY if steps == torch.float32 else 0)
+            pairs = None
+            if (lowest <= bounds[block]).any():
+                sides = rows[block], columns[right]
+                pairs = _near_pairs(values, gaps, bounds[block], sides, scale, kernel)
+                pairs.write_gaps(values)
             kernel.measure(values, inverse).mul_(factor * kernel.unit)
-            if found:
-                values[i, j] *= explicit > 0
-            if found and learns:
-                apart = explicit > 0
-                near.append((i[apart] + block.start, j[apart] + right.start, inverse[i, j][apart]))
-                inverse[i, j] = torch.inf  # the backward pass takes them one by one
+            if pairs:
+                pairs.write_zeros(values)
+            if pairs and learns:
+                near.append(pairs.take_inverses(inverse, block.start, right.start))
             if same:
                 values.fill_diagonal_(0)
                 distances[block.stop :, block] = values[:, len(values) :].T
         if learns:
-            points = x, norms_x, y, norms_y, scale
-            ctx.save_for_backward(
-                rows,
-                columns,
-                *inverses,
-                *points,
-                *(torch.cat(parts) for parts in zip(*near, strict=True)),
-            )
-            ctx.products = torch.float64
-            if steps == torch.float32 and x.device.type == "cpu":
-                ends = torch.stack([smallest, largest.to(steps)]).unsqueeze(1)
-                kernel.measure(ends.clone(), ends)
-                ctx.products = torch.float32 if ends[0] >= SPREAD * ends[1] else torch.float64
+            points = x, rows.norms, y, columns.norms, scale
+            parts = (torch.cat(part) for part in zip(*near, strict=True))
+            ctx.save_for_backward(rows.lifted, columns.lifted, *inverses, *points, *parts)
+            ctx.products = _backward_dtype(smallest, largest, kernel)
         ctx.same, ctx.kernel, ctx.factor = same, kernel, factor * kernel.slope
         return distances.to(dtype)
 
@@ -224,6 +191,140 @@ class _Pairwise(torch.autograd.Function):
         return grad_x, grad_y, grad_scale, None, None, None, None
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One side of the matrix: points, and what products need of them."""
+
+    points: Tensor  # (n, D)
+    norms: Tensor  # (n, 1)
+    radii: Tensor  # (n,), norms at the scale
+    lifted: Tensor  # (n, D + 2)
+
+    def __getitem__(self, part: slice) -> "_Side":
+        """Return some of the points."""
+        return _Side(self.points[part], self.norms[part], self.radii[part], self.lifted[part])
+
+
+@dataclass(frozen=True)
+class _NearPairs:
+    """The pairs of a block that are near: their places (P,), and their gaps (P,)."""
+
+    i: Tensor
+    j: Tensor
+    gaps: Tensor
+
+    def write_gaps(self, values: Tensor) -> None:
+        """Put the gaps into their block, no smaller than float32 can invert."""
+        least = TINY if values.dtype == torch.float32 else 0
+        values[self.i, self.j] = self.gaps.to(values.dtype).clamp_min(least)
+
+    def write_zeros(self, values: Tensor) -> None:
+        """Set the distance of pairs with gap 0 to 0."""
+        values[self.i, self.j] *= self.gaps > 0
+
+    def take_inverses(
+        self, inverse: Tensor, row: int, column: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take the inverse slopes out of a block: the backward pass takes these one by one.
+
+        Args:
+            inverse: Of the block; becomes infinite at all near pairs.
+            row: The first row of the block.
+            column: Its first column.
+
+        Returns:
+            Rows and columns in the matrix, and inverse slopes, of the pairs with a gap above 0.
+        """
+        apart = self.gaps > 0
+        i, j = self.i[apart], self.j[apart]
+        taken = i + row, j + column, inverse[i, j]
+        inverse[self.i, self.j] = torch.inf
+        return taken
+
+
+def _lift_both(
+    x: Tensor, y: Tensor, scale: Tensor, same: bool, kernel: Kernel
+) -> tuple[_Side, _Side]:
+    """Lift the points of both sides; of one set of points all but the coordinates is shared."""
+    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    radii, heights = norms.squeeze(1) * scale, kernel.lift(norms, scale)
+    rows = _Side(x, norms, radii, kernel.as_row(x, *heights))
+    if not same:
+        norms = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+        radii, heights = norms.squeeze(1) * scale, kernel.lift(norms, scale)
+    return rows, _Side(y, norms, radii, kernel.as_column(y, *heights))
+
+
+def _near_bounds(rows: _Side, columns: _Side, kernel: Kernel) -> Tensor:
+    """Return for each row (N,) the gap up to which a pair may be near."""
+    widest = kernel.widest(rows.radii + columns.radii.max())
+    return NEAR * widest * (1 + 1e-6)  # rounding hides no near pair
+
+
+def _multiply(
+    rows: Tensor, columns: Tensor, values: Tensor, exact: Tensor | None, same: bool
+) -> Tensor:
+    """Write the gaps of a block by one matrix product.
+
+    Args:
+        rows: Lifted points of the block, (n, D + 2).
+        columns: Likewise, (m, D + 2).
+        values: The block (n, m), to be filled.
+        exact: Memory for float64 gaps if the block is not float64.
+        same: Whether the block begins on the diagonal, whose gaps become infinite: a slope of 0.
+
+    Returns:
+        The gaps in float64, (n, m).
+    """
+    gaps = values if exact is None else exact[: values.numel()].view(values.shape)
+    torch.mm(rows, columns.T, out=gaps)
+    if same:
+        gaps.fill_diagonal_(torch.inf)
+    if exact is not None:
+        values.copy_(gaps)
+    return gaps
+
+
+def _near_pairs(
+    values: Tensor,
+    gaps: Tensor,
+    bounds: Tensor,
+    sides: tuple[_Side, _Side],
+    scale: Tensor,
+    kernel: Kernel,
+) -> _NearPairs:
+    """Find the near pairs of a block.
+
+    Their gaps come from explicit differences where rounding may dominate.
+
+    Args:
+        values: Gaps of the block, (n, m).
+        gaps: The same in float64.
+        bounds: For each row, (n,).
+        sides: Rows and columns of the block.
+        scale: As in `pairwise`.
+        kernel: Likewise.
+    """
+    i, j = _true(values <= bounds.unsqueeze(1))
+    rows, columns = sides
+    found = gaps[i, j]
+    near = found <= NEAR * kernel.widest(rows.radii[i] + columns.radii[j])
+    parts = zip(i[near].split(PAIRS), j[near].split(PAIRS), strict=True)
+    found[near] = torch.cat(
+        [kernel.gap(rows.points[a], columns.points[b], scale) for a, b in parts]
+    )
+    return _NearPairs(i, j, found)
+
+
+def _backward_dtype(smallest: Tensor, largest: Tensor, kernel: Kernel) -> torch.dtype:
+    """Return the type of the products of the backward pass: float32 on the CPU where it does."""
+    if smallest.dtype != torch.float32 or smallest.device.type != "cpu":
+        return torch.float64
+    ends = torch.stack([smallest, largest.to(smallest.dtype)]).unsqueeze(1)
+    kernel.measure(ends.clone(), ends)
+    return torch.float32 if ends[0] >= SPREAD * ends[1] else torch.float64
+
+
 def _blocks(x: Tensor, y: Tensor, same: bool) -> list[tuple[slice, slice]]:
     """Cut the matrix into blocks of rows; if it is symmetric, of columns from the diagonal on."""
     count = math.ceil(len(x) * len(y) / BLOCK) if x.device.type == "cpu" else 1
@@ -244,23 +345,6 @@ def _true(mask: Tensor) -> tuple[Tensor, Tensor]:
         return first, second
     places = torch.from_numpy(np.flatnonzero(mask.numpy()))
     return places // mask.shape[1], places % mask.shape[1]
-
-
-def _explicit_gaps(
-    gaps: Tensor,
-    points: tuple[Tensor, Tensor],
-    radii: tuple[Tensor, Tensor],
-    scale: Tensor,
-    i: Tensor,
-    j: Tensor,
-    kernel: Kernel,
-) -> Tensor:
-    """Return the gaps (P,) of pairs, from explicit differences where rounding may dominate."""
-    near = gaps <= NEAR * kernel.widest(radii[0][i] + radii[1][j])
-    first, second = i[near], j[near]
-    parts = zip(first.split(PAIRS), second.split(PAIRS), strict=True)
-    gaps[near] = torch.cat([kernel.gap(points[0][a], points[1][b], scale) for a, b in parts])
-    return gaps
 
 
 def _pull_near(

@@ -63,6 +63,12 @@ class Space(Protocol):
             differ by a constant.
         """
 
+    def index_metric(self) -> str | None:
+        """Name the metric of an ordinary index that orders embeddings, as they are, alike.
+
+        One of cosine, Euclidean distance and inner product; None if none of them does.
+        """
+
     def resolution(self, points: Tensor) -> float:
         """Bound the error of a similarity in float32 between such points."""
 
@@ -84,6 +90,10 @@ class Space(Protocol):
 
 class Directions(nn.Module):
     """Unit vectors: points without radii, in a space without parameters."""
+
+    def index_metric(self) -> str | None:
+        """Return the cosine: similarities rise with it."""
+        return "cosine"
 
     def radii(self, points: Tensor) -> Tensor | None:
         """Return None: all points have the same radius."""
@@ -240,10 +250,13 @@ class TangentSpace(nn.Module):
         InputError: If a number is not positive.
     """
 
+    unclipped_metric: str | None = None
+    """The metric of an ordinary index on embeddings, which a scale does not change."""
+
     def __init__(
         self,
-        scale: float,
-        clip_radius: float | None,
+        scale: float = 1.0,
+        clip_radius: float | None = None,
         learned: bool = False,
         normalize: bool = False,
     ) -> None:
@@ -268,6 +281,12 @@ class TangentSpace(nn.Module):
             return features * scale
         norms = torch.linalg.vector_norm(features, dim=-1, keepdim=True) * scale
         return features * (scale * self.clip_radius / norms.clamp_min(self.clip_radius))
+
+    def index_metric(self) -> str | None:
+        """Return the cosine where all radii are equal, and else that of unclipped embeddings."""
+        if self.normalize:
+            return "cosine"
+        return self.unclipped_metric if self.clip_radius is None else None
 
     def lowest(self) -> float:
         """Return minus the distance of opposite points at the largest radius.
@@ -311,6 +330,8 @@ class Flat(TangentSpace):
     4 |dx|^2, hence the 2.
     """
 
+    unclipped_metric = "Euclidean distance"
+
     def similarity(
         self,
         x: Tensor,
@@ -347,6 +368,8 @@ class Inner(TangentSpace):
     Accuracy:
         Within 1e-16 (D + 2) |x| |y|; a float32 result adds 6e-8 of itself.
     """
+
+    unclipped_metric = "inner product"
 
     def place(self, features: Tensor) -> Tensor:
         """Scale and clip as in the flat space, (N, D).
@@ -418,8 +441,8 @@ class Ball(TangentSpace):
     def __init__(
         self,
         curvature: float,
-        scale: float,
-        clip_radius: float | None,
+        scale: float = 1.0,
+        clip_radius: float | None = None,
         learned: bool = False,
         normalize: bool = False,
         learn_curvature: bool = False,

@@ -1,6 +1,7 @@
 """What a loss of a batch is to training, and those that need nothing but logits."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ class BatchLoss(nn.Module):
 
     rate_factor = 1.0
     """Multiplies the learning rate of what the loss itself learns."""
+    generator: torch.Generator | None = None
+    """What the loss draws from, on the CPU, if it draws."""
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Note that an epoch begins, counted from 0."""
@@ -26,6 +29,15 @@ class BatchLoss(nn.Module):
     def learned(self) -> dict[str, float]:
         """Return numbers that the loss itself learns and that scoring needs."""
         return {}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what `state_dict` has beside tensors: what the next steps depend on."""
+        return {"draws": self.generator.get_state()} if self.generator else {}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take such a state."""
+        if self.generator:
+            self.generator.set_state(state["draws"])
 
     def forward(
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
@@ -44,9 +56,9 @@ class BatchLoss(nn.Module):
 class OnLogits(BatchLoss):
     """A loss that needs nothing of a batch but its logits with itself."""
 
-    def __init__(self, loss: LogitLoss) -> None:
+    def __init__(self, loss: LogitLoss, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss, self.generator = loss, generator
 
     def forward(
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
@@ -55,13 +67,14 @@ class OnLogits(BatchLoss):
         return self.loss(geometry.logits(points, points), batch, batch)
 
 
-def weighted(log_weights: LogitLoss) -> OnLogits:
+def weighted(log_weights: LogitLoss, generator: torch.Generator | None = None) -> OnLogits:
     """Build `pairwise_cross_entropy` with sum w exp(l) over the negatives in place of sum exp(l).
 
     Args:
         log_weights: Returns those (N, M) of logits, rows and columns, a new tensor each time: minus
             infinity for a weight of 0, 0 in the columns of the row's own class. No gradient flows
             through them.
+        generator: What they draw from.
     """
 
     def loss(logits: Tensor, rows: Table, columns: Table) -> Tensor:
@@ -70,7 +83,7 @@ def weighted(log_weights: LogitLoss) -> OnLogits:
             found = log_weights(logits.detach(), rows, columns)
         return pairwise_cross_entropy(logits, rows, columns, found)
 
-    return OnLogits(loss)
+    return OnLogits(loss, generator)
 
 
 def require_classes(classes: int | None, loss: str) -> int:

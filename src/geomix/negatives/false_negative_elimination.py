@@ -1,6 +1,7 @@
 """The rule `false_negative_elimination`: FNE, which seldom draws what looks like a positive."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +66,8 @@ class Elimination(OnLogits):
         cut is not said there: here from when the statistics are used.
     """
 
+    generator: torch.Generator
+
     def __init__(self, settings: FalseNegativeElimination, tau: float, seed: int) -> None:
         """Take the settings, the temperature of the logits and the seed of the draws."""
         super().__init__(self.hinge_loss)
@@ -75,6 +78,17 @@ class Elimination(OnLogits):
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Forget the scores."""
         self.epoch, self.positives, self.negatives = epoch, Running(), Running()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Add the scores of the epoch so far."""
+        scores = [dict(vars(one)) for one in (self.positives, self.negatives)]
+        return super().get_extra_state() | {"scores": scores}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take such a state."""
+        super().set_extra_state(state)
+        for running, kept in zip((self.positives, self.negatives), state["scores"], strict=True):
+            vars(running).update(kept)
 
     def hinge_loss(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
         """Return the loss of logits (N, M), a scalar: mean over terms."""

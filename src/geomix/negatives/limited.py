@@ -46,4 +46,5 @@ def limited_weights(
 def build(settings: Limited, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
     """Build the loss with this rule."""
     generator = torch.Generator().manual_seed(seed)
-    return weighted(partial(limited_weights, count=settings.count, generator=generator))
+    drawn = partial(limited_weights, count=settings.count, generator=generator)
+    return weighted(drawn, generator)

@@ -46,4 +46,4 @@ def ranking(
 def build(settings: Ranking, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:
     """Build the loss with this rule."""
     generator = torch.Generator().manual_seed(seed)
-    return OnLogits(partial(ranking, count=settings.count, generator=generator))
+    return OnLogits(partial(ranking, count=settings.count, generator=generator), generator)

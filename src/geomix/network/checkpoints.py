@@ -6,7 +6,8 @@ They are read as tensors and never unpickled.
 import argparse
 import pickle
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,21 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.files import hash_file
 
-CONTAINERS = ("state_dict", "model", "teacher", "encoder")  # the last two: DINO, I-JEPA
-PREFIXES = ("module.", "backbone.", "model.")  # of wrappers around the network
-CLASSIFIERS = ("head.", "head_dist.")  # of timm's models; DINO's projection; our own head
-MEASURED = ("norm.running_", "norm.num_batches_")  # by the batch norm after our own head
+# A Vision Transformer of timm, or of CLIP (class_embedding), by the name of one of its tensors
+# after whatever a training script or a wrapper put before it: module., _orig_mod., body., 0., ...
+NETWORK = re.compile(
+    r"((?:.*\.)?)(?:cls_token$|pos_embed$|patch_embed\.|blocks\.0\.|class_embedding$)"
+)
+# Of several networks DINO's teacher is taken, and never a running mean, as MoCo's key encoder is.
+TEACHER = re.compile(r"(^|[._])teacher")
+RUNNING_MEAN = re.compile(r"(^|[._])(ema|momentum|target|encoder_k)")
+# What learns beside a backbone: classifiers, projections, MAE's decoder, whose sizes are those of
+# another task; and what our own batch norm after the head measured.
+HEADS = re.compile(
+    r"(head|heads|head_dist|fc|classifier|projector|predictor|dino_head|ibot_head)\.|decoder"
+    r"|norm\.(running_|num_batches_)"
+)
+EXPECTED = "cls_token, pos_embed, patch_embed.proj.weight or blocks.0.norm1.weight"
 HUB_FILE = "model.safetensors"
 SHOWN = 5  # keys named in a message
 
@@ -41,8 +53,8 @@ class Weights:
 def load_checkpoint(path: str | Path) -> Weights:
     """Read a checkpoint: safetensors, or a file of torch.save that holds tensors and no code.
 
-    Containers (state_dict, model, teacher, encoder) are opened, prefixes of wrappers (module.,
-    backbone., model.) are stripped, and classifiers are left out.
+    The network is found by the names of its tensors, in whatever containers and under whatever
+    prefixes it lies. Heads and decoders are left out; a line on standard error names what was.
 
     Args:
         path: Relative to the root of the repository, where stages run, or absolute.
@@ -51,7 +63,8 @@ def load_checkpoint(path: str | Path) -> Weights:
         The tensors on the CPU; the origin has the file's name without its folder, and its SHA-256.
 
     Raises:
-        InputError: If the file is missing, damaged, needs code to be read, or holds no tensors.
+        InputError: If the file is missing, damaged, needs code to be read, or holds no Vision
+            Transformer or several that are alike; keys that were found are named.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,21 +122,24 @@ def describe_shape(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     Unknown ones are left out: a patch embedding stored as a matrix tells no patch and no channels.
     """
     shape: dict[str, int] = {}
-    embedding = tensors.get("patch_embed.proj.weight")
+    first = ("patch_embed.proj.weight", "visual.conv1.weight")
+    embedding = next((tensors[name] for name in first if name in tensors), None)
     if embedding is not None and embedding.ndim == 4:
         width, channels, _, patch = embedding.shape
         shape = {"width": width, "channels": channels, "patch": patch}
-    blocks = [int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))]
+    block = re.compile(r"(?:visual\.transformer\.res)?blocks\.(\d+)\.")
+    blocks = [int(found[1]) for name in tensors if (found := block.match(name))]
     if blocks:
         shape["depth"] = 1 + max(blocks)
     return shape
 
 
-def describe_mismatch(message: str) -> str:
+def describe_mismatch(message: str, keys: Iterable[str] = ()) -> str:
     """Shorten the message of torch's strict load_state_dict to one line.
 
     Args:
         message: Of the RuntimeError.
+        keys: Of the weights, which are named where the message does not.
 
     Returns:
         Counts and first names of missing, unexpected and misshapen keys; the first line of a
@@ -138,12 +154,22 @@ def describe_mismatch(message: str) -> str:
     if misshapen:
         keys = [f"{key} ({found} for {expected})" for key, found, expected in misshapen]
         parts.append(_enumerate("misshapen", keys))
-    return "; ".join(parts) or f"what timm cannot convert ({message.partition(chr(10))[0]})"
+    if parts:
+        return "; ".join(parts)
+    names = list_keys(keys)
+    among = f" among {names}" if names else ""
+    return f"what timm cannot convert{among} ({message.partition(chr(10))[0]})"
+
+
+def list_keys(keys: Iterable[str]) -> str:
+    """List the first few keys."""
+    shown = list(keys)
+    more = ", ..." if len(shown) > SHOWN else ""
+    return f"{', '.join(shown[:SHOWN])}{more}"
 
 
 def _enumerate(kind: str, keys: list[str]) -> str:
-    more = ", ..." if len(keys) > SHOWN else ""
-    return f"{len(keys)} {kind} ({', '.join(keys[:SHOWN])}{more})"
+    return f"{len(keys)} {kind} ({list_keys(keys)})"
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -163,35 +189,75 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         expected = "tensors alone, as safetensors or pth; nothing was run"
         raise InputError(f"{path}: found {found}, expected {expected}") from None
     except Exception as error:
+        if "TorchScript" in str(error):
+            found, expected = "a TorchScript archive, which is code", "its state_dict, as pth"
+            raise InputError(f"{path}: found {found}, expected {expected}") from None
         # torch.load raises whatever the damaged byte leads to: EOFError, RuntimeError, KeyError ...
         found = f"a damaged file ({type(error).__name__})"
         raise InputError(f"{path}: found {found}, expected safetensors or pth") from None
-    tensors = _strip_names(_open_containers(content), path)
-    if not tensors:
-        expected = "the weights of a Vision Transformer"
-        raise InputError(f"{path}: found no tensors by name, expected {expected}")
-    return tensors
+    return _choose_network(content, path)
 
 
-def _open_containers(content: Any) -> Mapping[str, Any]:
+def _choose_network(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the network in a checkpoint, and say what was left out."""
+    networks = dict(find_networks(content))
+    if not networks:
+        keys = list(list_tensors(content))
+        found = f"keys {list_keys(keys)}" if keys else "no tensors by name"
+        if not keys and isinstance(content, Mapping):
+            found += f" (keys {list_keys(map(str, content))})"
+        expected = f"those of a Vision Transformer, such as {EXPECTED}"
+        raise InputError(f"{path}: found {found}, expected {expected}")
+    place = min(networks, key=_rank)
+    if sum(_rank(other) == _rank(place) for other in networks) > 1:
+        found = f"networks under {' and '.join(networks)}"
+        raise InputError(f"{path}: found {found}, expected one network")
+    network = networks[place]
+    if "class_embedding" in network:  # timm converts CLIP's names by this prefix
+        taken = {f"visual.{name}": network[name] for name in network if name != "proj"}
+        kept = {name.removeprefix("visual.") for name in taken}
+    else:
+        taken = {name: network[name] for name in network if not HEADS.match(name)}
+        kept = {*taken}
+    left = [key for key in list_tensors(content) if key.removeprefix(place) not in kept]
+    if left:
+        where = f"the network under {place}" if place else "the network"
+        print(f"{path.name}: took {where}, without {list_keys(left)}", file=sys.stderr)
+    return taken
+
+
+def find_networks(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Find the Vision Transformers in a checkpoint.
+
+    Args:
+        content: Mappings in mappings, with tensors.
+        place: The keys that lead to it, each with a dot after it.
+
+    Yields:
+        What stands before the names of a network's tensors, and these by name.
+    """
     if not isinstance(content, Mapping):
-        return {}
-    for key in CONTAINERS:
-        if isinstance(content.get(key), Mapping):
-            return _open_containers(content[key])
-    return content
+        return
+    for key, value in content.items():
+        yield from find_networks(value, f"{place}{key}.")
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    prefixes = {found[1] for key in tensors if (found := NETWORK.match(key))}
+    for prefix in sorted(prefixes):
+        inner = tuple(other for other in prefixes if other.startswith(prefix) and other != prefix)
+        own = [key for key in tensors if key.startswith(prefix) and not key.startswith(inner)]
+        yield f"{place}{prefix}", {key.removeprefix(prefix): tensors[key] for key in own}
 
 
-def _strip_names(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Strip prefixes, and leave out classifiers, their norm and whatever is not a tensor."""
-    pattern = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
-    tensors: dict[str, Tensor] = {}
-    for key, tensor in content.items():
-        name = pattern.sub("", key, count=1)
-        if not isinstance(tensor, Tensor) or name.startswith((*CLASSIFIERS, *MEASURED)):
-            continue
-        if name in tensors:
-            found = f"{name} twice, under several prefixes"
-            raise InputError(f"{path}: found {found}, expected one network")
-        tensors[name] = tensor
-    return tensors
+def list_tensors(content: Any, place: str = "") -> Iterator[str]:
+    """List the tensors in a checkpoint by the keys that lead to them."""
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(value, Tensor):
+            yield f"{place}{key}"
+        yield from list_tensors(value, f"{place}{key}.")
+
+
+def _rank(place: str) -> int:
+    """Return how soon a network is taken, by the words of its place."""
+    if TEACHER.search(place):
+        return 0
+    return 2 if RUNNING_MEAN.search(place) else 1

@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from geomix.data.crops import centre_crops
+from geomix.config.sections import Crop
+from geomix.data.crops import centre_fitted
 from geomix.data.images import load_batch
 from geomix.data.packed import Packed
 from geomix.data.prefetch import pays, prefetch
 from geomix.network.encoder import Encoder
+from geomix.network.ranks import gather, own_part
 
 BATCH = 512
 PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
@@ -16,16 +18,16 @@ PIXELS = 2**23  # most pixels of one channel in a batch: 167 images of 224 x 224
 
 @torch.inference_mode()
 def embed(
-    encoder: Encoder, packed: Packed, split: str, centre: float, device: torch.device
+    encoder: Encoder, packed: Packed, split: str, crop: Crop, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Encode the centre of each image of a split, in float32.
+    """Encode the centre of each image of a split, in float32; several ranks share them.
 
     Args:
         encoder: On the device.
         packed: The data set.
         split: Its name.
-        centre: Share of the shorter side that is seen; 1 is the largest square, all of a square
-            image.
+        crop: Section `crop` of params.yaml: how images are made squares, and the share of the side
+            of the square that is seen.
         device: On which to compute.
 
     Returns:
@@ -33,11 +35,12 @@ def embed(
         of the table.
     """
     encoder.eval()
-    rows = packed.rows(split)
-    boxes = centre_crops(torch.from_numpy(packed.aspects[rows]), centre)
+    length = len(packed.rows(split))
+    rows = packed.rows(split)[own_part(length)]
+    boxes = centre_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, crop.centre)
     flips = torch.zeros(len(rows), dtype=torch.bool)
-    length = max(1, min(BATCH, PIXELS // encoder.side**2))
-    blocks = [slice(start, start + length) for start in range(0, len(rows), length)]
+    step = max(1, min(BATCH, PIXELS // encoder.side**2))
+    blocks = [slice(start, start + step) for start in range(0, len(rows), step)]
     images = (
         load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)
         for block in blocks
@@ -45,13 +48,14 @@ def embed(
     with prefetch(images, pays(packed, device)) as ready:
         parts = [encoder(views) for views in ready]
     backbone, head = (
-        torch.cat(tensors).float().cpu().numpy() for tensors in zip(*parts, strict=True)
+        gather(torch.cat(tensors).float(), length).cpu().numpy()
+        for tensors in zip(*parts, strict=True)
     )
     return {f"{split}_backbone": backbone, f"{split}_head": head}
 
 
 @torch.no_grad()
-def settle_norm(encoder: Encoder, packed: Packed, centre: float, device: torch.device) -> None:
+def settle_norm(encoder: Encoder, packed: Packed, crop: Crop, device: torch.device) -> None:
     """Measure mean and variance of a batch norm over the train split; do nothing for other norms.
 
     Training leaves running averages over augmented batches and over weights since changed, and an
@@ -62,7 +66,7 @@ def settle_norm(encoder: Encoder, packed: Packed, centre: float, device: torch.d
     Args:
         encoder: On the device.
         packed: The data set, whose train split is embedded.
-        centre: As for `embed`.
+        crop: As for `embed`.
         device: On which to compute.
 
     Accuracy:
@@ -70,7 +74,7 @@ def settle_norm(encoder: Encoder, packed: Packed, centre: float, device: torch.d
     """
     if not isinstance(encoder.norm, nn.BatchNorm1d):
         return
-    features = embed(encoder, packed, "train", centre, device)["train_backbone"]
+    features = embed(encoder, packed, "train", crop, device)["train_backbone"]
     outputs = encoder.head(torch.from_numpy(features).to(device)).double()
     means, variances = encoder.norm.running_mean, encoder.norm.running_var
     assert means is not None

@@ -1,4 +1,4 @@
-"""The network: a Vision Transformer of timm or an MLP, one linear head, and a norm after it."""
+"""The network: a Vision Transformer of timm, an MLP or nothing, a linear head, and its norm."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from geomix.config.base import FOR_VECTORS
 from geomix.config.sections import Backbone, Head
 from geomix.errors import InputError
 from geomix.network.checkpoints import (
@@ -19,7 +20,7 @@ from geomix.network.checkpoints import (
     load_checkpoint,
     load_pretrained,
 )
-from geomix.network.mlp import NAME, build_mlp
+from geomix.network.mlp import build_mlp
 from geomix.network.stem import choose_stem
 
 # Modules of timm whose models have square patches, blocks of one width, and an image size of
@@ -83,8 +84,13 @@ class Encoder(nn.Module):
         by less than the 0.4 % that bfloat16 resolves.
         """
         features = self.backbone(images)
+        return features, self.project(features)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return the embeddings of features of the backbone, in the type of the head's weights."""
         with torch.autocast(features.device.type, enabled=False):
-            return features, self.norm(self.head(features.float()))
+            embeddings: Tensor = self.norm(self.head(features.to(self.head.weight.dtype)))
+            return embeddings
 
 
 def build_norm(head: Head) -> nn.Module:
@@ -117,7 +123,7 @@ def build_encoder(
             are packed encoded.
         seed: Of the initial weights, those of the head with a pretrained backbone.
         moments: Of vectors, mean and standard deviation of each of their D numbers, (D,); None for
-            images. The backbone mlp takes vectors, all others take images.
+            images. The backbones mlp and linear take vectors, all others take images.
 
     Raises:
         InputError: If timm has no Vision Transformer of this name or cannot build it in this shape
@@ -126,7 +132,7 @@ def build_encoder(
         ValueError: If the backbone is for images and the data are vectors, or the reverse.
     """
     name = backbone.name
-    if (name == NAME) != (moments is not None):
+    if (name in FOR_VECTORS) != (moments is not None):
         data = "images" if moments is None else "vectors"
         raise ValueError(f"backbone.name: found {name}, expected a backbone for {data}")
     if moments:
@@ -320,7 +326,8 @@ def _create_with(
             name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
         )
     except MISFITS as error:
-        found, expected = describe_mismatch(str(error)), f"the weights of {name}"
+        found = describe_mismatch(str(error), weights.tensors)
+        expected = f"the weights of {name}"
         raise InputError(f"{_file_of(weights)}: found {found}, expected {expected}") from None
     network.pretrained_cfg.pop("state_dict")  # a second copy of all weights
     return network

@@ -1,4 +1,4 @@
-"""A backbone for vectors: residual blocks, each a Transformer block without its attention."""
+"""Backbones for vectors: residual blocks, a Transformer's without attention, or nothing."""
 
 import torch
 from timm.layers import DropPath, Mlp
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from geomix.config.sections import Backbone
 from geomix.errors import InputError
 
-NAME = "mlp"  # of the backbone in params.yaml
+LINEAR = "linear"  # the backbone in params.yaml without layers: the head alone is trained
 WIDTH, DEPTH = 256, 2  # if params.yaml has null
 RATIO = 4  # of a block's inner width to its outer width
 
@@ -29,12 +29,13 @@ class Block(nn.Module):
 def build_mlp(backbone: Backbone, inputs: int, seed: int) -> tuple[nn.Sequential, int]:
     """Build an untrained backbone for standardised vectors; the same seed gives the same weights.
 
-    A linear map comes first. A norm before it would leave nothing of a vector of one number. A norm
-    comes last.
+    Of mlp a linear map comes first. A norm before it would leave nothing of a vector of one number.
+    A norm comes last. linear has no layers: features are the vectors, and the head, which follows,
+    is a linear map of them.
 
     Args:
-        backbone: Section `backbone` of params.yaml, of which width (null: 256), depth (null: 2) and
-            drop_path, which rises linearly over the blocks, are used.
+        backbone: Section `backbone` of params.yaml, of which mlp uses width (null: 256), depth
+            (null: 2) and drop_path, which rises linearly over the blocks.
         inputs: D of the vectors.
         seed: Of the initial weights.
 
@@ -46,10 +47,12 @@ def build_mlp(backbone: Backbone, inputs: int, seed: int) -> tuple[nn.Sequential
     """
     for key in ("pretrained", "checkpoint"):
         if found := getattr(backbone, key):
-            expected = f"none: {NAME} starts from scratch"
+            expected = f"none: {backbone.name} starts from scratch"
             raise InputError(f"backbone.{key}: found {found}, expected {expected}")
-    width, depth = backbone.width or WIDTH, backbone.depth or DEPTH
     torch.manual_seed(seed)
+    if backbone.name == LINEAR:
+        return nn.Sequential(), inputs
+    width, depth = backbone.width or WIDTH, backbone.depth or DEPTH
     drops = torch.linspace(0, backbone.drop_path, depth).tolist()
     blocks = [Block(width, drop) for drop in drops]
     return nn.Sequential(nn.Linear(inputs, width), *blocks, nn.LayerNorm(width)), width

@@ -91,6 +91,14 @@ class Hierarchy(Regulariser):
         groups = [{"params": [self.proxies], "factor": self.settings.rate_factor}]
         return [geoopt.optim.RiemannianAdam(groups, lr=learning_rate)]
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the next draws depend on."""
+        return {"draws": self._generator_on(self.proxies.device).get_state()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take such a state."""
+        self._generator_on(self.proxies.device).set_state(state["draws"])
+
     def points(self) -> Tensor:
         """Return the proxies as `Ball` has its points, tangent vectors of the origin, (P, D)."""
         tensor: Tensor = self.proxies

@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 from geomix.report.figures import look_of, to_png
 from geomix.report.findings import Findings
 from geomix.report.results import SCORE
-from geomix.report.text import number
+from geomix.report.text import named, number
 
 NEAR = 0.5  # a baseline is drawn if it is at most this part of the range of the curves below them
 # How far geometries stand apart in all, as a part of a step between values, and of the whole axis.
@@ -46,7 +46,7 @@ def draw_curves(found: Findings) -> bytes:
             look = look_of(geometry, names)
             x = rows[axis].map(places) + shift * (names.index(geometry) / len(names) - 0.5)
             bars = np.stack([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
-            _draw_points(panel, x, rows["mean"], look, geometry, yerr=bars)
+            _draw_points(panel, x, rows["mean"], look, named(geometry), yerr=bars)
             at = rows["chosen"].to_numpy()
             large = {"markersize": 9, "markeredgecolor": "black", "zorder": 3}
             _draw_points(panel, x[at], rows["mean"][at], look | large, None, yerr=bars[:, at])

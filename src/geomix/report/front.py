@@ -9,6 +9,7 @@ from geomix.config.stages import FrontParams
 from geomix.files import read_json
 from geomix.report.calibration import calibrated
 from geomix.report.questions import QUESTIONS
+from geomix.report.recommend import recommend
 from geomix.report.render import render
 from geomix.report.speeds import GALLERY, SHAPE, Speed, read_speeds
 from geomix.report.verdict import MEANINGS, REMEDIES
@@ -36,6 +37,7 @@ def build_front(
     if not calibrated(control):
         summaries = [withdraw(one) for one in summaries]
     rows = list(list_rows(summaries))
+    speeds = read_speeds(bench)
     page = render(
         "front",
         dataset=params.dataset,
@@ -44,7 +46,8 @@ def build_front(
         summaries=summaries,
         waiting={name: find_command(params, name) for name in files if not files[name].is_file()},
         meanings=MEANINGS,
-        speeds=read_speeds(bench),
+        recommended=[(one, recommend(one, speeds)) for one in summaries],
+        speeds=speeds,
         unmeasured=Speed(),
         shape=SHAPE,
         gallery=GALLERY,

@@ -8,18 +8,21 @@ from matplotlib.axes import Axes
 
 from geomix.report.crossed import Gap
 from geomix.report.figures import to_png
+from geomix.report.text import named
 from geomix.report.verdict import Judgement, Verdict
 
 LINE = 0.26  # inches of a row
 NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
 OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
+UNREAD = ("not calibrated", "training failed", "could not act", "not used")
+GREY = {"color": "0.6"}  # of differences that these words forbid to read
 
 
 def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """Draw gaps with their intervals in points, a panel for each task.
 
     A question has a line for its name and verdict, and below it a row for each control. The control
-    that val chose is filled. The band is the margin on both sides of 0.
+    that val chose is filled. The band is the margin on both sides of 0. Grey gaps are not read.
 
     Args:
         dataset: Its name.
@@ -66,10 +69,11 @@ def _draw_question(panel: Axes, verdict: Verdict, height: float, ticks: dict[flo
     title = f"{verdict.question.name}: {verdict.word}"
     place: dict[str, Any] = {"transform": panel.get_yaxis_transform(), "va": "center"}
     panel.text(0.01, -height, title, weight="bold", fontsize=9, **place)
+    shade = GREY if verdict.word in UNREAD else {}
     for row, (control, gap) in enumerate(zip(verdict.controls, contrast.gaps, strict=True), 1):
         at = -height - row
-        ticks[at] = f"{verdict.question.setting} - {control}"
-        _draw_gap(panel, gap, at, NAMED if row == 1 else OTHERS)
+        ticks[at] = f"{verdict.question.setting} - {named(control)}"
+        _draw_gap(panel, gap, at, (NAMED if row == 1 else OTHERS) | shade)
     return height + 1 + len(verdict.controls)
 
 
@@ -84,6 +88,7 @@ def _add_legend(panel: Axes) -> None:
     """Name the band and both markers, below the panels."""
     for label, look in (("control that val chose", NAMED), ("other controls", OTHERS)):
         panel.plot([], [], linestyle="none", label=label, **look)
+    panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
     handles, labels = panel.get_legend_handles_labels()
     figure: Any = panel.figure
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)

@@ -19,7 +19,7 @@ from geomix.report.figures import find_stand_ins, look_of, to_png
 from geomix.report.hardest import build_blocks, draw_hardest
 from geomix.report.overlaps import Overlap, Overlaps
 from geomix.report.render import describe_origin, render
-from geomix.report.text import number
+from geomix.report.text import named, number
 from geomix.report.weights import Roles, Statement, Weights, list_statements, view_one
 
 TUNED, COMPARED = "tau", "compare"  # studies
@@ -96,6 +96,7 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
             condition: found.weights.average(condition)
             for condition in ("trained", "matched", "viewed matched")
         },
+        seen=compare_seen(analysis / "train.csv", found.weights),
         shown=min(params.report.queries, facts["anchors"]),
         gallery=bool(gallery),
         stand_ins=find_stand_ins(packed.samples["label"].unique()) if gallery else {},
@@ -129,6 +130,24 @@ def find_roles(names: list[str], geometries: Mapping[str, Geometry]) -> Roles | 
     reference = next((name for name in others if spaces[name] == {"sphere"}), others[0])
     flat = [name for name in others if spaces[name] == {"flat"} and name != reference]
     return Roles(balls[0], reference, flat[0] if flat else None)
+
+
+def compare_seen(path: Path, weights: Weights) -> list[dict[str, Any]]:
+    """Compare the weights of negatives among classes of train with those among classes of test.
+
+    Returns:
+        A row for each geometry, means over seeds: `train` and `test`, each with `hardest`,
+        `effective_negatives` and `pull`. Nothing where embeddings of train were not stored.
+    """
+    if not path.is_file():
+        return []
+    names = ["tau", "effective_negatives", "hardest", "pull"]
+    train = pd.read_csv(path).groupby("trained", sort=False)[names].mean()
+    test = weights.rows("trained", chosen=True).groupby("trained", sort=False)[names].mean()
+    return [
+        {"trained": name, "train": train.loc[name].to_dict(), "test": test.loc[name].to_dict()}
+        for name in train.index
+    ]
 
 
 def compare_others(overlaps: Overlaps) -> list[Overlap]:
@@ -227,7 +246,7 @@ def draw_weights(found: Found) -> bytes:
                 above = weights.density(name, table)[::-1].cumsum()[::-1]
                 kept = above >= RAREST
                 look = look_of(geometry, weights.geometries) | {"markevery": 4, "markersize": 4}
-                axis.plot(10 ** EDGES[:-1][kept], above[kept], **look, label=geometry)
+                axis.plot(10 ** EDGES[:-1][kept], above[kept], **look, label=named(geometry))
             axis.set(xscale="log", yscale="log", xlabel=label)
             axis.grid(alpha=0.25)
             if name == "weights":

@@ -1,5 +1,6 @@
 """The page of a study, whatever it varies: reports/<dataset>/<study>/."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from geomix.report.collisions import list_collisions
 from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.figures import find_stand_ins
 from geomix.report.findings import Findings, Row, find
+from geomix.report.learned import Learned, draw_curvatures
 from geomix.report.pictures import draw_neighbours, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.results import (
@@ -24,6 +26,7 @@ from geomix.report.results import (
     name_metrics,
     over_seeds,
     own,
+    read_history,
     read_results,
 )
 from geomix.report.vectors import draw_labels
@@ -59,6 +62,9 @@ def build_page(
         study={name: study.model_dump(exclude_defaults=True, warnings=False)},
     )
     seed = int(own(found.own_cells, "test")["seed"].min())
+    budget = find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed)
+    learned = Learned(read_history(results), params.geometry)
+    curvatures = draw_curvatures(learned, budget["steps"] / budget["epochs"] if budget else None)
     page = render(
         "study",
         f=found,
@@ -69,13 +75,15 @@ def build_page(
         by_level=[*found.chosen.values(), *found.baselines["test"].to_dict("records")],
         swept=sweep_rows(found),
         loo=np.array_equal(packed.queries("test"), packed.gallery("test")),
-        listed=describe_lists(metrics, packed),
+        listed=describe_lists(metrics, packed, found.results.per_query),
         things="vectors" if packed.form == "vectors" else "images",
         stand_ins=find_stand_ins(packed.samples["label"].unique()),
         seed=seed,
-        budget=find_budget(packed, params, metrics["cell"].nunique(), study.axes, study.fixed),
+        budget=budget,
         tuned=isinstance(study, Tuning),
         collisions=list_collisions(study, packed, params.labels),
+        learned=learned,
+        curvatures=curvatures,
         origin=origin,
     )
     files = {
@@ -88,6 +96,8 @@ def build_page(
         files["figure.png"] = draw_curves(found)
     elif study.axes:
         files["figure.png"] = draw_maps(found)
+    if curvatures:
+        files["curvatures.png"] = curvatures
     return files
 
 
@@ -138,11 +148,26 @@ def write_csv(table: pd.DataFrame) -> bytes:
     return text.encode()
 
 
-def describe_lists(metrics: pd.DataFrame, packed: Packed) -> str:
-    """Say how long the lists of neighbours are."""
+def describe_lists(
+    metrics: pd.DataFrame, packed: Packed, per_query: Mapping[str, np.ndarray]
+) -> str:
+    """Say how long the lists of neighbours are, and of how many queries where not of all."""
     largest = packed.samples["label"].iloc[packed.gallery("test")].value_counts().max()
     deepest = find_ranks(metrics)[-1]
-    return "as long as the largest class" if largest > deepest else f"of {deepest}"
+    if largest <= deepest:
+        return f"of {deepest}"
+    for name, values in per_query.items():
+        if "/test/" in name and name.endswith("/map_at_r"):
+            listed = int((~np.isnan(values)).sum())
+            scored = int((~np.isnan(per_query[name.replace("map_at_r", "recall_at_1")])).sum())
+            if listed < scored:
+                queries = f"{listed:,} of {scored:,} queries, evenly spaced in the table"
+                return (
+                    f"as long as the largest class for {queries}, because of all of them they would"
+                    " take hours; MRR, MAP@R and R-precision are of these"
+                )
+            break
+    return "as long as the largest class"
 
 
 def picture_neighbours(found: Findings, packed: Packed, count: int, seed: int) -> bytes:

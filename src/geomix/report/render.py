@@ -57,6 +57,7 @@ def _environment() -> Environment:
         text.values,
         text.list_words,
         text.quote,
+        text.named,
         text.join_lines,
         text.literal,
     ):

@@ -85,6 +85,24 @@ def read_metrics(folder: Path) -> pd.DataFrame:
         raise InputError(f"{path}: {EARLIER}") from None
 
 
+def read_history(folder: Path) -> pd.DataFrame:
+    """Read how the cells of a study were trained: a row for each cell and epoch.
+
+    What makes a cell comes first, then `epoch`, then what was recorded. No row without the file.
+    """
+    path = folder / "history.csv"
+    return (
+        pd.read_csv(path)
+        if path.is_file()
+        else pd.DataFrame(columns=["cell", "geometry", "seed", "epoch"])
+    )
+
+
+def list_recorded(history: pd.DataFrame) -> list[str]:
+    """Return what was recorded of each epoch: the columns after it."""
+    return list(history.columns[list(history.columns).index("epoch") + 1 :])
+
+
 def stack_queries(results: Results, cells: Sequence[str], metric: str = SCORE) -> np.ndarray:
     """Stack a metric of each test query over cells, in their own similarity, (cells, queries)."""
     return np.stack([results.per_query[f"{cell}/test/head/own/{metric}"] for cell in cells])

@@ -47,6 +47,7 @@ class Shape:
         bins: Histograms of radii.
         correlations: Of radii, a row for each setting.
         disk: Samples in the Poincare disk.
+        layout: Fewer of them, laid out there by UMAP.
         sampled: What was sampled.
         acted: Means over seeds by study and geometry, with `kind`, `use` and `bend`.
     """
@@ -55,6 +56,7 @@ class Shape:
     bins: pd.DataFrame
     correlations: pd.DataFrame
     disk: pd.DataFrame
+    layout: pd.DataFrame
     sampled: Row
     acted: pd.DataFrame
 
@@ -148,6 +150,7 @@ def read_shape(analysis: Path, acted: pd.DataFrame) -> Shape:
         bins=read_table(analysis / "radii.csv"),
         correlations=read_table(analysis / "correlations.csv"),
         disk=read_table(analysis / "disk.csv"),
+        layout=read_table(analysis / "layout.csv"),
         sampled=read_json(analysis / "shape.json"),
         acted=acted,
     )
@@ -251,6 +254,8 @@ def build_shape(
         files["delta.png"] = draw_deltas(shape.cells, shape.measured, names)
     if len(shape.disk):
         files["disk.png"] = draw_disk(shape.disk, packed)
+    if len(shape.layout):
+        files["umap.png"] = draw_disk(shape.layout, packed)
     return files
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from geomix.report.search import Place
+from geomix.report.text import percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,16 @@ class SystemSearch:
     def edges(self) -> list[str]:
         """The keys whose chosen value is at an edge of what was searched."""
         return [place.key for place in self.places if place.kind == "edge"]
+
+    @property
+    def tried(self) -> list[str]:
+        """What was tried, in words, the best on val first."""
+        ordered = self.trials.sort_values("score", ascending=False, kind="stable")
+        return [
+            ", ".join(f"{place.key} {row[place.key]}" for place in self.places)
+            + (" could not be trained" if pd.isna(row["score"]) else f": {percent(row['score'])} %")
+            for row in ordered.to_dict("records")
+        ]
 
 
 def write_searches(searches: Sequence[SystemSearch]) -> bytes:

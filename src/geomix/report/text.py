@@ -96,6 +96,14 @@ def quote(words: Iterable[str]) -> list[str]:
     return [f"`{word}`" for word in words]
 
 
+def named(geometry: object) -> str:
+    """Write the name of a geometry, with what it is where the name alone misleads.
+
+    `euclidean` follows the literature, where it is the cosine and not Euclidean distance.
+    """
+    return "euclidean (cosine)" if geometry == "euclidean" else str(geometry)
+
+
 def join_lines(text: str) -> str:
     """Write a text on one line."""
     return " ".join(text.split())

@@ -19,8 +19,10 @@ from geomix.report.contrasts import Contrast, find_smallest
 from geomix.report.crossed import Gap
 from geomix.report.gaps import draw_gaps
 from geomix.report.page import write_csv
+from geomix.report.recommend import recommend
 from geomix.report.render import describe_origin, render
 from geomix.report.results import own, read_metrics, read_results, scored_lineages
+from geomix.report.speeds import Speed
 from geomix.report.tasks import Task, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
 from geomix.report.winners import Winners, read_winners
@@ -61,7 +63,12 @@ class VerdictPage:
 
 
 def build_verdict(
-    terms: Terms, results: Path, settings: Path, data: Path, calibrated: bool
+    terms: Terms,
+    results: Path,
+    settings: Path,
+    data: Path,
+    calibrated: bool,
+    speeds: Mapping[str, Speed],
 ) -> VerdictPage:
     """Build the page of a verdict, its figure and table, and its summary.
 
@@ -71,6 +78,7 @@ def build_verdict(
         settings: What the search chose, a folder for each geometry.
         data: The packed data set.
         calibrated: Whether the calibration came out.
+        speeds: What geometries cost, by name; those that are missing were not measured.
 
     Raises:
         InputError: If a result is missing, or too little is there for an interval.
@@ -87,6 +95,7 @@ def build_verdict(
     page = render(
         "verdict",
         v=summary,
+        recommended=recommend(summary, speeds),
         asked=asked,
         rows=list(winners.rows.values()),
         below=join_below(found),

@@ -77,7 +77,7 @@ def nearest(
         x = geometry.place(queries.double())
         y = x if gallery is queries else geometry.place(gallery.double())
         propose, propose_more = _passes(geometry, x, y, k)
-        compare = partial(_compare, geometry, x, y)
+        compare = partial(compare_pairs, geometry, x, y)
         while len(pending):
             count = min(count, len(gallery))
             unsure = []
@@ -85,9 +85,10 @@ def nearest(
                 scores, items, error, bound = propose(rows, count)
                 scores[items == excluded[rows, None]] = -torch.inf
                 scores, order = scores.sort(descending=True)
-                items = _order_ties(rows, scores, items.gather(1, order), error, compare)
                 sure = scores[:, k - 1] - error > bound
-                lists[rows[sure].cpu().numpy()] = items[sure, :k].cpu().numpy()
+                accepted, items = rows[sure], items.gather(1, order)[sure]
+                items = _order_ties(accepted, scores[sure], items, error[sure], compare)
+                lists[accepted.cpu().numpy()] = items[:, :k].cpu().numpy()
                 unsure.append(rows[~sure])
             pending = torch.cat(unsure)
             propose = propose_more
@@ -186,12 +187,21 @@ def _tiled_pass(score: Score, slack: Tensor, size: int) -> FirstPass:
     return propose
 
 
-def _compare(geometry: Geometry, x: Points, y: Points, rows: Tensor, items: Tensor) -> Tensor:
+def compare_pairs(geometry: Geometry, x: Points, y: Points, rows: Tensor, items: Tensor) -> Tensor:
     """Return the similarities of queries and items side by side, from explicit differences.
 
-    On the CPU the last few numbers of a tensor, or of a thread's share, have another sinh than the
-    rest, by a bit: duplicates would not tie. Hence small batches, padded.
+    Args:
+        geometry: The similarity.
+        x: Queries, placed.
+        y: The gallery, placed.
+        rows: Of the queries, (n,).
+        items: Of the gallery, (n,).
+
+    Returns:
+        float64, (n,). Duplicates have the same.
     """
+    # On the CPU the last few numbers of a tensor, or of a thread's share, have another sinh than
+    # the rest, by a bit: duplicates would not tie. Hence small batches, padded.
     similarities = []
     for i, j in zip(rows.split(BATCH), items.split(BATCH), strict=True):
         padding = 0, -len(i) % PADDED

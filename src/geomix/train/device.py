@@ -2,7 +2,10 @@
 
 import torch
 
+from geomix.config.base import Precision
 from geomix.errors import InputError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
@@ -16,9 +19,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def backbone_precision(device: torch.device) -> torch.dtype:
-    """Return the precision in which training runs the backbone: bfloat16 on CUDA."""
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+def backbone_precision(device: torch.device, name: Precision = "auto") -> torch.dtype:
+    """Return the precision in which training runs the backbone; auto is bfloat16 on CUDA."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return PRECISIONS[name]
 
 
 def fix_bytes(device: torch.device) -> None:

@@ -1,27 +1,33 @@
 """Fit one encoder in one geometry: order on the page is order in time."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from geomix.config.sections import Optim
 from geomix.config.stages import TrainParams
-from geomix.data.images import augment, draw_boxes, load_batch
+from geomix.data.images import hold_images
 from geomix.data.packed import Packed
 from geomix.data.prefetch import pays, prefetch
 from geomix.errors import InputError
-from geomix.geometry.geometry import Geometry, describe_radii
-from geomix.losses.table import Table
+from geomix.geometry.geometry import Geometry, Points, describe_radii
 from geomix.network.embed import settle_norm
-from geomix.network.encoder import Encoder, build_encoder
-from geomix.train.batches import Batches, ClassBatches, ImageBatches, TreeBatches
-from geomix.train.device import backbone_precision, choose_device
-from geomix.train.objective import Objective, build_objective, build_tree_objective
+from geomix.network.encoder import Encoder
+from geomix.network.ranks import gather, own_part, own_rank
+from geomix.train.chunks import Chunks
+from geomix.train.machine import open_machine
+from geomix.train.objective import Objective
+from geomix.train.snapshots import Snapshots
+from geomix.train.state import State, build_batches, build_state
+from geomix.train.views import Drawn, draw_views
+from geomix.train.watch import describe_batch, list_worries, name_worst, refuse_infinite
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,14 @@ class Run:
     objective: Objective
     history: list[dict[str, float]]
     device: torch.device
+
+
+class Step(NamedTuple):
+    """What a step computed: embeddings (N, D) of the whole batch, their points, and the loss."""
+
+    embeddings: Tensor
+    points: Points
+    loss: Tensor
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -51,101 +65,15 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def refuse_infinite(value: Tensor, what: str, where: str) -> None:
-    """Stop before the update: raise InputError where a scalar is not finite."""
-    if not torch.isfinite(value):
-        raise InputError(
-            f"{where}: found {what} {value.item()}, expected a finite one; the update was not made"
-        )
-
-
-def build_optimizers(
-    encoder: nn.Module, geometry: Geometry, objective: Objective, optim: Optim
-) -> list[torch.optim.Optimizer]:
-    """Build AdamW, and what the objective optimises by itself.
-
-    Weight decay acts on matrices of the encoder alone. `factor` of a group multiplies its rate.
-    """
-    encoders, others = list(encoder.parameters()), list(geometry.parameters())
-    groups = [
-        ([weight for weight in encoders if weight.ndim > 1], optim.weight_decay, 1.0),
-        ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
-        (objective.own_parameters(), 0.0, objective.rate_factor),
-    ]
-    settings = [
-        {"params": weights, "weight_decay": decay, "factor": factor}
-        for weights, decay, factor in groups
-        if weights
-    ]
-    adam = torch.optim.AdamW(settings, lr=optim.learning_rate, fused=True)
-    return [adam, *objective.optimizers(optim.learning_rate)]
-
-
-@contextmanager
-def not_finite_is_final(where: str) -> Iterator[None]:
-    """Say at which step embeddings or logits were refused, as those that are not finite are."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{where}: {error}; the update was not made") from None
-
-
-def build_batches(packed: Packed, params: TrainParams) -> Batches:
-    """Build what draws the batches: by class, by image where labels are hidden, or by tree."""
-    rows, batch = packed.rows("train"), params.batch
-    if params.task != "class":
-        places = packed.coordinates
-        lineages, places = packed.lineages[rows], None if places is None else places[rows]
-        return TreeBatches(lineages, places, batch.classes, batch.images)
-    if params.labels == "hidden":
-        return ImageBatches(len(rows), batch.classes * batch.images)
-    return ClassBatches(packed.samples["label"].to_numpy()[rows], batch.classes, batch.images)
-
-
-def build_objective_of(
-    params: TrainParams, geometry: Geometry, batches: Batches, seed: int
-) -> Objective:
-    """Build what is minimised over such batches."""
-    if isinstance(batches, TreeBatches):
-        return build_tree_objective(params.loss, geometry, batches.mean_distance())
-    outputs, classes = params.head.outputs, batches.classes
-    return build_objective(
-        params.loss, params.negatives, params.regulariser, geometry, classes, outputs, seed
-    )
-
-
-def draw_views(
+def fit(
     packed: Packed,
-    batches: Batches,
+    geometry: Geometry,
     params: TrainParams,
-    encoder: Encoder,
-    device: torch.device,
-    generator: torch.Generator,
-) -> Iterator[tuple[Table, Tensor]]:
-    """Draw the batches of an epoch, and read, crop and change their images.
-
-    Whatever is random in that is drawn here.
-
-    Args:
-        packed: The data set; only images of its train split are read.
-        batches: What draws them.
-        params: Of them crop and augment are read.
-        encoder: Whose side, mean and std the views have.
-        device: Of the views.
-        generator: On the CPU.
-
-    Yields:
-        Who the views of a batch are, on the CPU, and the views, float32 (n, C, side, side).
-    """
-    rows = packed.rows("train")
-    for images, table in batches.epoch(generator):
-        chosen = rows[images.numpy()]
-        boxes, flips = draw_boxes(packed, chosen, params.crop, generator)
-        views = load_batch(packed, chosen, boxes, flips, encoder, device)
-        yield table, augment(views, params.augment, generator, encoder.std)
-
-
-def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name: str) -> Run:
+    seed: int,
+    name: str,
+    machine: Fabric | None = None,
+    snapshots: Snapshots | None = None,
+) -> Run:
     """Train an encoder so that the geometry's logits tell classes, or images, apart.
 
     Args:
@@ -154,64 +82,128 @@ def fit(packed: Packed, geometry: Geometry, params: TrainParams, seed: int, name
         params: What to train with.
         seed: Of weights, batches and augmentation.
         name: Of the cell, for the progress bar and messages.
+        machine: From `open_machine`, once for all cells of a process; None opens one.
+        snapshots: From which training goes on, and where it is kept; None keeps nothing.
 
     Raises:
         InputError: On batches larger than the data set, a loss that learns something for each class
             where labels are hidden, or a loss or gradient that is not finite (before the update).
     """
-    device = choose_device(params.device)
+    machine, snapshots = machine or open_machine(params), snapshots or Snapshots()
+    device, optim = machine.device, params.optim
     batches = build_batches(packed, params)
-    optim = params.optim
-    encoder = build_encoder(params.backbone, params.head, packed.image_shape, seed, packed.moments)
-    encoder, geometry = encoder.to(device), geometry.to(device)
-    objective = build_objective_of(params, geometry, batches, seed).to(device)
-    optimizers = build_optimizers(encoder, geometry, objective, optim)
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    trained = [weight for group in groups for weight in group["params"]]
-    precision = backbone_precision(device)
-    generator = torch.Generator().manual_seed(seed)
-    steps = params.epochs * batches.per_epoch
-    images = steps * params.batch.classes * params.batch.images
-    history: list[dict[str, float]] = []
-    bar = tqdm(total=images, desc=name, unit="img", unit_scale=True, disable=None)
-    for epoch in range(params.epochs):
-        objective.start_epoch(epoch, params.epochs)
-        losses: list[float] = []
-        radii: list[Tensor] = []
-        rate = 0.0
-        views_of_epoch = draw_views(packed, batches, params, encoder, device, generator)
-        with prefetch(views_of_epoch, pays(packed, device)) as drawn:
-            for table, views in drawn:
-                step = epoch * batches.per_epoch + len(losses) + 1
-                where = f"{name}: step {step}"
-                with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                    _, embeddings = encoder(views)
-                with not_finite_is_final(where):
-                    points = geometry.place(embeddings)
-                    loss = objective(embeddings, points, table.to(device))
-                if (norms := geometry.radii(points)) is not None:
-                    radii.append(norms.detach())
-                refuse_infinite(loss, "loss", where)
-                rate = learning_rate(step - 1, steps, optim.learning_rate, optim.warmup)
-                for group in groups:
-                    group["lr"] = rate * group["factor"]
-                for optimizer in optimizers:
-                    optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(trained, optim.clip_norm)
-                refuse_infinite(norm, "gradient norm", where)
-                for optimizer in optimizers:
-                    optimizer.step()
-                geometry.keep_in_range()
-                losses.append(loss.item())
-                bar.update(len(table))
-                bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}")
-        spread = describe_radii(torch.cat(radii) if radii else None, geometry.clip_radius)
-        mean = sum(losses) / len(losses)
-        learned = geometry.learned() | objective.learned()
-        history.append(
-            {"epoch": epoch + 1, "loss": mean, "learning_rate": rate, **spread, **learned}
-        )
-    bar.close()
-    settle_norm(encoder, packed, params.crop.centre, device)
-    return Run(name, encoder, geometry, objective, history, device)
+    state = build_state(packed, geometry, params, batches, seed, device)
+    network = state.encoder.backbone
+    backbone = torch.compile(network) if params.machine.compile else network
+    chunks = Chunks(backbone, params.batch.chunk, machine.autocast)
+    held = hold_images(packed, device)
+    snapshots.restore(state)
+    with snapshots.listening(), open_bar(state, params, name) as bar:
+        while state.epoch < state.epochs:
+            state.start_epoch()
+            views = draw_views(packed, batches, params, state, held)
+            with prefetch(views, pays(packed, device)) as drawn:
+                for batch in drawn:
+                    rate = learning_rate(state.step, state.steps, optim.learning_rate, optim.warmup)
+                    with explained(name, state, rate, packed, batch, snapshots):
+                        step = take_step(state, chunks, batch, rate, optim.clip_norm)
+                    state.note_step(step.loss.item(), geometry.radii(step.points))
+                    bar.update(len(batch.table))
+                    bar.set_postfix(epoch=state.epoch + 1, loss=f"{state.losses[-1]:.3f}")
+                    if len(state.losses) < state.per_epoch:
+                        snapshots.keep(state)
+            seen = describe_batch(geometry, step.embeddings, step.points, batch.table, params.task)
+            state.end_epoch(describe_epoch(state, rate, seen))
+            warn(name, state)
+            snapshots.keep(state, epoch_ended=True)
+    settle_norm(state.encoder, packed, params.crop, device)
+    return Run(name, state.encoder, geometry, state.objective, state.history, device)
+
+
+def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_norm: float) -> Step:
+    """Take one step, in the order of this page.
+
+    Each rank computes the features of its part of the batch, and from there on the whole batch.
+
+    Args:
+        state: What is trained.
+        backbone: Its backbone.
+        batch: Who is in it, and the views of this rank.
+        rate: The learning rate.
+        clip_norm: Highest norm of the gradient.
+
+    Raises:
+        InputError: On embeddings, a loss or a gradient that is not finite, before the update.
+    """
+    for optimizer in state.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    features = gather(backbone.forward(batch.views), len(batch.table)).requires_grad_()
+    embeddings = state.encoder.project(features)
+    points = state.geometry.place(embeddings)
+    loss = state.objective(embeddings, points, batch.table)
+    refuse_infinite(loss, "loss")
+    loss.backward()
+    if features.grad is not None:
+        backbone.backward(features.grad[own_part(len(features))])
+    state.share_gradients()
+    norm = nn.utils.clip_grad_norm_(state.trained, clip_norm)
+    refuse_infinite(norm, "gradient norm")
+    for group in state.groups:
+        group["lr"] = rate * group["factor"]
+    for optimizer in state.optimizers:
+        optimizer.step()
+    state.geometry.keep_in_range()
+    return Step(embeddings.detach(), [part.detach() for part in points], loss.detach())
+
+
+@contextmanager
+def explained(
+    name: str, state: State, rate: float, packed: Packed, batch: Drawn, snapshots: Snapshots
+) -> Iterator[None]:
+    """Say at which step, rate and tensor numbers went bad, and keep the samples of the batch."""
+    try:
+        yield
+    except InputError as error:
+        step, worst = state.step + 1, name_worst(state)
+        samples = packed.samples.iloc[batch.rows]
+        facts = {"cell": name, "epoch": state.epoch + 1, "step": step, "learning_rate": rate}
+        facts |= {"error": str(error), "worst": worst}
+        snapshots.keep_batch(facts | {"samples": samples["id"].tolist()})
+        where = f"learning rate {rate:.3g}, worst in {worst}; the update was not made"
+        raise InputError(f"{name}: step {step}: {error}; {where}") from None
+
+
+def describe_epoch(state: State, rate: float, seen: dict[str, float]) -> dict[str, float]:
+    """Return the row of an epoch whose steps are done; seen: what its last step saw."""
+    radii = torch.cat(state.radii) if state.radii else None
+    return {
+        "epoch": state.epoch + 1,
+        "loss": sum(state.losses) / len(state.losses),
+        "learning_rate": rate,
+        **describe_radii(radii, state.geometry.clip_radius),
+        **seen,
+        **state.geometry.learned(),
+        **state.objective.learned(),
+    }
+
+
+def open_bar(state: State, params: TrainParams, name: str) -> Any:
+    """Return the progress bar, in images; it is shown in a terminal, by the first rank alone."""
+    images = params.batch.classes * params.batch.images
+    return tqdm(
+        desc=name,
+        total=state.steps * images,
+        initial=state.step * images,
+        unit="img",
+        unit_scale=True,
+        disable=True if own_rank() else None,
+    )
+
+
+def warn(name: str, state: State) -> None:
+    """Print what is wrong with the epoch that ended, above the progress bar."""
+    if own_rank() or state.first_loss is None:
+        return
+    last = state.epoch == state.epochs
+    for worry in list_worries(state.history, state.first_loss, last):
+        tqdm.write(f"training of {name}: {worry}", file=sys.stderr)

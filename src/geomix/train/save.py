@@ -1,4 +1,4 @@
-"""Write a cell: weights, geometry, history, embeddings."""
+"""Write a cell: weights, geometry, history, embeddings, and what is needed to use them."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,23 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from geomix.config.base import Task
+from geomix.config.sections import Crop
 from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.images import read_raw
 from geomix.data.packed import SCORED, SPLITS, Packed
 from geomix.files import new_folder, write_json
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
+from geomix.network.ranks import own_rank
 from geomix.train.device import backbone_precision, choose_device
 from geomix.train.fit import Run
 from geomix.train.spread import refuse_near_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
+KEPT = ("split", "role", "lineage")  # columns of samples.parquet, where the data set has them
 
 
 def describe_cpu() -> str:
@@ -61,51 +64,106 @@ def list_splits(task: Task) -> tuple[str, ...]:
 
 
 def embed_splits(
-    encoder: Encoder, packed: Packed, splits: Sequence[str], centre: float, device: torch.device
+    encoder: Encoder, packed: Packed, splits: Sequence[str], crop: Crop, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Embed some splits."""
     return {
         name: vectors
         for split in splits
-        for name, vectors in embed(encoder, packed, split, centre, device).items()
+        for name, vectors in embed(encoder, packed, split, crop, device).items()
     }
 
 
 def save_run(
-    run: Run, packed: Packed, cell: Mapping[str, Any], params: TrainParams, out: Path
+    run: Run,
+    packed: Packed,
+    cell: Mapping[str, Any],
+    params: TrainParams,
+    out: Path,
+    whole: bool = True,
 ) -> None:
-    """Write a trained cell: model.safetensors, geometry.json, history.csv and embeddings.npz.
+    """Write a trained cell.
 
-    Where a tree was learned, tree.csv too.
+        model.safetensors   weights of backbone and head, and statistics of the norm
+        geometry.json       the cell, the geometry with its numbers, and the machine
+        history.csv         a row for each epoch
+        embeddings.npz      <split>_head (n, outputs) and <split>_backbone (n, width), float32
+        tree.csv            where a tree was learned
+        model.json          if whole: the settings of the network and of its input
+        samples.parquet     if whole: id, label, levels and split of what was embedded, train first
+
+    `geomix.load_run` reads a whole cell, without params.yaml, the data or the first weights.
 
     Args:
         run: What training left behind.
         packed: The data set, whose val and test images are embedded; in a tree, train's too.
         cell: What makes the cell: geometry, seed and its settings.
-        params: Of them crop and the task are read.
+        params: Of them backbone, head, crop and the task are read.
         out: The folder of the cell.
+        whole: Whether the cell will be used. Then train's head is embedded too. A trial of tuning
+            is only scored, and does without.
 
     Raises:
         InputError: If the embeddings of a split are spread over hardly more than precision.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    splits, centre = list_splits(params.task), params.crop.centre
-    embeddings = embed_splits(run.encoder, packed, splits, centre, run.device)
+    splits, crop = list_splits(params.task), params.crop
+    embeddings = embed_splits(run.encoder, packed, splits, crop, run.device)
     for split in splits:
         where = f"{run.name}: {split}"
-        refuse_near_precision(embeddings[f"{split}_head"], backbone_precision(run.device), where)
+        refuse_near_precision(
+            embeddings[f"{split}_head"], backbone_precision(run.device, params.precision), where
+        )
+    if whole and "train" not in splits:
+        # No backbone of train: it would be the larger part of the file, and nothing reads it.
+        found = embed(run.encoder, packed, "train", crop, run.device)
+        embeddings["train_head"] = found["train_head"]
+    if own_rank():  # the first of several processes writes for all
+        return
     origin = describe_origin(run.encoder, run.device)
     description = {"cell": cell, "task": params.task, **run.geometry.describe()}
     if learned := run.objective.learned():
         description["affine"] = learned
     description["machine"] = origin
     with new_folder(out) as folder:
-        save_file(weights, folder / "model.safetensors")
+        # save_file would leave it to its owner alone
+        (folder / "model.safetensors").write_bytes(save(weights))
         write_json(folder / "geometry.json", description)
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
         if run.objective.hierarchy:
             embeddings |= _save_tree(run, embeddings, folder)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
+        if whole:
+            write_json(folder / "model.json", describe_model(run.encoder, packed, params))
+            list_embedded(packed).to_parquet(folder / "samples.parquet", index=False)
+
+
+def describe_model(encoder: Encoder, packed: Packed, params: TrainParams) -> dict[str, Any]:
+    """Describe the network and its input in plain numbers, so that weights can be loaded again.
+
+    Mean and deviation of pixels are here; those of vectors are among the weights.
+    """
+    shape = packed.image_shape
+    described: dict[str, Any] = {"form": packed.form, "shape": list(shape), "side": encoder.side}
+    described["crop"] = params.crop.model_dump()
+    if packed.form != "vectors":
+        described |= {"mean": encoder.mean.tolist(), "std": encoder.std.tolist()}
+    # Weights are those of the folder, wherever the first ones were from.
+    own = {"pretrained": False, "checkpoint": None}
+    return {
+        "dataset": packed.card["dataset"],
+        "levels": packed.card["levels"],
+        "input": described,
+        "backbone": params.backbone.model_dump() | own,
+        "head": params.head.model_dump(),
+    }
+
+
+def list_embedded(packed: Packed) -> pd.DataFrame:
+    """Return the table of all samples of train, val and test, split by split."""
+    kept = ["id", "label", *packed.card["levels"], *(k for k in KEPT if k in packed.samples)]
+    rows = np.concatenate([packed.rows(split) for split in SPLITS])
+    return packed.samples[kept].iloc[rows]
 
 
 def _save_tree(
@@ -154,8 +212,8 @@ def save_baselines(packed: Packed, params: BaselineParams, seeds: Sequence[int],
         for seed in seeds:
             encoder = build_encoder(params.backbone, head, shape, seed, packed.moments)
             encoder = encoder.to(device)
-            settle_norm(encoder, packed, params.crop.centre, device)
-            vectors = embed_splits(encoder, packed, splits, params.crop.centre, device)
+            settle_norm(encoder, packed, params.crop, device)
+            vectors = embed_splits(encoder, packed, splits, params.crop, device)
             cell = {"geometry": "untrained", "seed": seed}
             origin = describe_origin(encoder, device)
             described = {"cell": cell, "task": params.task, "machine": origin}

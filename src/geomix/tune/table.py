@@ -1,12 +1,26 @@
-"""The first round of trials: rows of a table that fills the unit cube evenly."""
+"""The first round of trials: starts, and rows of a table that fills the unit cube evenly."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scipy.stats.qmc import Sobol
 
+from geomix.config.studies import flatten
 from geomix.config.tuning import COLUMNS, Ranges
 from geomix.tune.ranges import place_point
+
+
+def list_starts(ranges: Ranges, starts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the settings that a geometry tries first.
+
+    Args:
+        ranges: What it tunes.
+        starts: Nested settings. Of each the keys that are tuned count, and those that it leaves
+            out take the middle of their range.
+    """
+    middle = place_point(ranges, [0.5] * len(ranges))
+    return [{key: flatten(start).get(key, middle[key]) for key in ranges} for start in starts]
 
 
 def draw_table(ranges: Ranges, count: int, seed: int) -> list[dict[str, Any]]:
@@ -17,7 +31,7 @@ def draw_table(ranges: Ranges, count: int, seed: int) -> list[dict[str, Any]]:
 
     Args:
         ranges: What is searched, at most `COLUMNS` keys.
-        count: Rows.
+        count: Rows, 0 or more.
         seed: Of the scrambling.
 
     Returns:
@@ -28,6 +42,6 @@ def draw_table(ranges: Ranges, count: int, seed: int) -> list[dict[str, Any]]:
     """
     if len(ranges) > COLUMNS:
         raise ValueError(f"found {len(ranges)} keys, expected at most {COLUMNS}")
-    power = math.ceil(math.log2(count))  # the sequence is even over powers of two
+    power = math.ceil(math.log2(max(count, 1)))  # the sequence is even over powers of two
     points = Sobol(COLUMNS, scramble=True, rng=seed).random_base2(power)
     return [place_point(ranges, point) for point in points[:count].tolist()]

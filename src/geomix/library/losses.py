@@ -1,0 +1,105 @@
+"""Losses of a batch of embeddings and labels in a geometry, for a training loop of one's own."""
+
+import torch
+from torch import Tensor
+
+from geomix.geometry.geometry import Geometry
+from geomix.losses.pairwise import pairwise_cross_entropy
+from geomix.losses.proxy_anchor import proxy_anchor
+from geomix.losses.supervised import supervised_contrastive
+from geomix.losses.table import Table
+
+
+def pairwise_loss(embeddings: Tensor, labels: Tensor, geometry: Geometry) -> Tensor:
+    """Return the pairwise cross-entropy of Hyp-ViT, by which geometries are compared here.
+
+        ball = geomix.Geometry([geomix.Ball(curvature=0.1, clip_radius=2.3)], tau=0.2)
+        for images, labels in batches:
+            loss = geomix.pairwise_loss(network(images), labels, ball)
+            optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+    The k-th image of each class in the batch is its view k; see `pairwise_cross_entropy`.
+
+    Args:
+        embeddings: Shape (N, D), of any floating type, on any device. Best is the same number of
+            images, 2 or more, of each class.
+        labels: Classes, integers, shape (N,).
+        geometry: The geometry of the logits. Where it learns something, train its parameters too
+            and call its `keep_in_range` after each step.
+
+    Returns:
+        Scalar, float32, in nats.
+
+    Raises:
+        ValueError: On shapes that do not fit, or where no class has two images.
+        InputError: On embeddings that are not finite.
+    """
+    batch = label_views(labels, embeddings)
+    points = geometry.place(embeddings)
+    return pairwise_cross_entropy(geometry.logits(points, points), batch, batch)
+
+
+def supervised_loss(embeddings: Tensor, labels: Tensor, geometry: Geometry) -> Tensor:
+    """Return the supervised contrastive loss; see `supervised_contrastive`.
+
+    Args:
+        embeddings: Shape (N, D).
+        labels: Classes, integers, shape (N,).
+        geometry: The geometry of the logits.
+
+    Returns:
+        Scalar, float32, in nats.
+
+    Raises:
+        ValueError: On shapes that do not fit, or where no class has two images.
+        InputError: On embeddings that are not finite.
+    """
+    batch = label_views(labels, embeddings)
+    points = geometry.place(embeddings)
+    return supervised_contrastive(geometry.logits(points, points), batch, batch)
+
+
+def proxy_loss(
+    embeddings: Tensor, labels: Tensor, proxies: Tensor, geometry: Geometry, margin: float = 0.1
+) -> Tensor:
+    """Return the loss Proxy-Anchor of proxies that are placed as embeddings are.
+
+    Args:
+        embeddings: Shape (N, D).
+        labels: Classes from 0 to C - 1, shape (N,).
+        proxies: One for each class, shape (C, D), a parameter that is trained with the network.
+        geometry: The geometry of the logits.
+        margin: In similarities; the paper's is 0.1.
+
+    Returns:
+        Scalar, float32.
+
+    Raises:
+        ValueError: On shapes that do not fit, or where no row has a proxy.
+        InputError: On numbers that are not finite.
+    """
+    batch = label_views(labels, embeddings)
+    classes = torch.arange(len(proxies), device=embeddings.device)
+    columns = Table(-1 - classes, classes, torch.zeros_like(classes))
+    logits = geometry.logits(geometry.place(embeddings), geometry.place(proxies))
+    return proxy_anchor(logits, batch, columns, margin=margin / geometry.tau)
+
+
+def label_views(labels: Tensor, embeddings: Tensor) -> Table:
+    """Return who the rows of a batch are: the k-th row of a class is its view k.
+
+    Raises:
+        ValueError: If labels are not one integer for each row.
+    """
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    if labels.shape != embeddings.shape[:1] or not whole:
+        found = f"{tuple(labels.shape)} {labels.dtype} for embeddings {tuple(embeddings.shape)}"
+        raise ValueError(f"labels: found {found}, expected one integer for each row")
+    labels = labels.to(embeddings.device, torch.int64)
+    rows = torch.arange(len(labels), device=labels.device)
+    order = labels.argsort(stable=True)
+    _, counts = labels[order].unique_consecutive(return_counts=True)
+    first = (counts.cumsum(0) - counts).repeat_interleave(counts)  # place of the class's first row
+    view = torch.empty_like(labels)
+    view[order] = rows - first
+    return Table(rows, labels, view)

@@ -1,0 +1,106 @@
+"""Which geometry to use on a data set, by a rule that is written down here.
+
+The rule reads the summary of a verdict, and what a loss costs:
+
+1. Without a calibration, a training that succeeded, or an interval: none.
+2. A geometry is a candidate if a question about it helps in some task, hurts in none, and its val
+   score is above the cosine's.
+3. Without a candidate: the cosine.
+4. Of the candidates whose val score is within the margin of the highest, the one whose loss takes
+   the least time; where times are not measured or equal, the one with the highest val score.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from geomix.report.speeds import Speed
+
+Row = Mapping[str, Any]
+COSINE = "euclidean"
+UNREAD = ("not calibrated", "training failed", "one seed, not tested")
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to use.
+
+    Attributes:
+        geometry: Its name; none where nothing can be said.
+        why: helps, where a question says that it is better than its controls; default, where no
+            geometry is shown to be better than the cosine; else the word that forbids an answer.
+        question: That says so.
+        task: In which.
+        beaten: The controls of that question.
+        settings: That val chose.
+        time: Of its loss over that of the cosine; NaN where it was not measured.
+        cheapest: Whether times are known, and no geometry of the summary has a shorter one.
+    """
+
+    geometry: str | None
+    why: str
+    question: str = ""
+    task: str = ""
+    beaten: tuple[str, ...] = ()
+    settings: Row | None = None
+    time: float = math.nan
+    cheapest: bool = False
+
+
+def recommend(summary: Row, speeds: Mapping[str, Speed]) -> Recommendation:
+    """Return what the summary of a verdict recommends.
+
+    Args:
+        summary: As `verdict_page.summarise` writes it; its margin is in points.
+        speeds: What geometries cost, by name; those that are missing were not measured.
+    """
+    words = {one["word"] for task in summary["tasks"] for one in task["verdicts"].values()}
+    asked = words - {"not asked"}
+    if COSINE not in summary["winners"] or not asked:
+        return Recommendation(None, "not asked")
+    if asked <= set(UNREAD):
+        return Recommendation(None, next(word for word in UNREAD if word in asked))
+    helped = list_helped(summary)
+    name = choose(summary, [*helped], speeds) if helped else COSINE
+    times = {one: speeds.get(one, Speed()).loss for one in summary["winners"]}
+    question, task, beaten = helped.get(name, ("", "", ()))
+    return Recommendation(
+        geometry=name,
+        why="helps" if helped else "default",
+        question=question,
+        task=task,
+        beaten=beaten,
+        settings=summary["winners"][name]["settings"],
+        time=times[name] / times[COSINE],
+        cheapest=times[name] <= min(times.values()),
+    )
+
+
+def list_helped(summary: Row) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    """Return the candidates, each with the question that helps, its task and its controls."""
+    asked = [
+        (one["setting"], one["word"], (name, task["name"], tuple(one["controls"])))
+        for task in summary["tasks"]
+        for name, one in task["verdicts"].items()
+    ]
+    harmed = {setting for setting, word, _ in asked if word == "hurts"}
+    val = {name: winner["val"] for name, winner in summary["winners"].items()}
+    found: dict[str, tuple[str, str, tuple[str, ...]]] = {}
+    for setting, word, evidence in asked:
+        if word == "helps" and setting not in harmed and val[setting] > val[COSINE]:
+            found.setdefault(setting, evidence)
+    return found
+
+
+def choose(summary: Row, names: list[str], speeds: Mapping[str, Speed]) -> str:
+    """Return the cheapest of those whose val score is within the margin of the highest."""
+    val = {name: summary["winners"][name]["val"] for name in names}
+    near = [name for name in names if val[name] >= max(val.values()) - summary["margin"] / 100]
+
+    def rank(name: str) -> tuple[float, float]:
+        """Rank by time, then by val score; what was not measured comes last."""
+        time = speeds.get(name, Speed()).loss
+        return (math.inf if math.isnan(time) else time, -val[name])
+
+    return min(near, key=rank)
