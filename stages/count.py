@@ -11,6 +11,7 @@ if __package__ != "stages":
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from geomix.config.base import Section
@@ -19,6 +20,7 @@ from stages import Arguments, run
 from stages.plan import describe_time
 
 ENDED = re.compile(r"ended (\S+) (\d+)\s*$")
+LAST = 6  # cells by which the pace is told: the run-cache gives some at once, others train
 SAID = re.compile(r"(\S+): .*\bloss\b")  # the line of a cell, which begins with its key
 
 
@@ -45,7 +47,8 @@ def count_cells(
     Yields:
         [n/of] with what the cell said last, or its name; other lines as they are.
     """
-    began, ended = clock(), 0
+    ended = 0
+    ends = deque([clock()], maxlen=LAST + 1)
     said: dict[str, str] = {}
     for line in lines:
         end = ENDED.match(line)
@@ -56,11 +59,12 @@ def count_cells(
                 yield line.rstrip()
             continue
         ended += 1
+        ends.append(clock())
         name = end[1]
         what = said.pop(name.rpartition("@")[2], name)
         if end[2] != "0":
             what = f"{name} failed"
-        seconds = (clock() - began) / ended * (of - ended)
+        seconds = (ends[-1] - ends[0]) / (len(ends) - 1) * (of - ended)
         left = f", {describe_time(seconds)} left" if ended < of else ""
         yield f"[{ended}/{of}] {what}{left}"
     yield from said.values()

@@ -53,6 +53,9 @@ def list_asked(given: Namespace, others: list[str]) -> list[tuple[Cell, int, str
         raise InputError("command line: expected --seeds, or --study in its place")
     if given.study is None:
         seeds = [seed for group in given.seeds for seed in expand_group(group)]
+        if not seeds:
+            found = " ".join(given.seeds)
+            raise InputError(f"command line: --seeds: found {found}, expected rising groups: 0-2")
         cells = read_cells(given.geometry, given.settings, read_overrides(others), given.own)
         return [(cell, seed, cell.place(seed)) for cell in cells for seed in seeds]
     study = find_study(load(StudyParams), given.study)

@@ -1,4 +1,4 @@
-"""What docs/dvc.md shows of DVC, in a clone of its own: each command ends with exit code 0."""
+"""What README.md and docs/dvc.md show of DVC, in clones: each command ends with exit code 0."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from geomix.config.read import read_yaml
 
@@ -22,6 +23,20 @@ WAIT = 1200  # seconds for a queued experiment, on a busy machine
 GRID = "flows/data/dvc.yaml:preprocess@grid"
 COPY = "flows/data/dvc.yaml:copy@folder"
 PICTURE = b"no picture, which copying does not mind"
+BACK = "git restore params.yaml dvc.lock reports"  # begins the command that ends an experiment
+SUFFIXES = (".csv", ".json", ".md", ".png")  # of files among what stages read and write
+ELSEWHERE = """\
+schema: '2.0'
+stages:
+  download@omniglot:
+    cmd: python -m stages.download --dataset omniglot --out data/raw/omniglot
+    outs:
+    - path: data/raw/omniglot
+      hash: md5
+      md5: 0123456789abcdef0123456789abcdef.dir
+      size: 3
+      nfiles: 1
+"""  # the lock of a flow that was run on another machine alone
 
 
 def call(folder: Path, *command: str) -> str:
@@ -157,6 +172,56 @@ def draw_with_node(code: str, lines: int) -> None:
     result = subprocess.run(["node", "-"], input=code, capture_output=True, text=True, check=True)
     assert result.stdout.count("<polyline") == lines
     assert "NaN" not in result.stdout
+
+
+@pytest.fixture
+def committed(clone: Path, tmp_path: Path) -> Path:
+    """Return a clone whose default flow was run and committed, with stubs for what it writes."""
+    folder = tmp_path / "geomix"
+    call(tmp_path, "git", "clone", "-q", str(clone), str(folder))
+    with Repo(str(folder)) as repo:
+        stages = repo.stage.collect(str(folder / "dvc.yaml"))
+        places = {Path(item.fs_path) for stage in stages for item in (*stage.deps, *stage.outs)}
+    for path in sorted(places, reverse=True):  # what is in a folder before the folder
+        if not path.exists():
+            file = path if path.suffix in SUFFIXES else path / "stub.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("committed")
+    call(folder, "dvc", "commit", "-q", "-f", "dvc.yaml")
+    (folder / "flows/data/dvc.lock").write_text(ELSEWHERE)
+    commit(folder)
+    return folder
+
+
+def find_line(page: Path, begin: str) -> str:
+    """Return the line of a page that begins so."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    [found] = [line for line in lines if line.startswith(begin)]
+    return found
+
+
+def read_made(folder: Path) -> dict[Path, bytes | None]:
+    """Return what is in the folders that DVC keeps: the content of files, None for folders."""
+    paths = [path for name in ("data", "runs", "results") for path in (folder / name).rglob("*")]
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def test_the_command_of_the_readme_goes_back_to_the_committed_run(committed: Path) -> None:
+    command = find_line(ROOT / "README.md", BACK)
+    assert command.partition("#")[0].rstrip() == find_line(ROOT / "docs/dvc.md", BACK)
+    before = read_made(committed)
+    params, page = committed / "params.yaml", committed / "reports/metrics.json"
+    cell = next(path.parent for path in before if path.match("compare/*/stub.txt"))
+    params.write_text(params.read_text().replace("\ntau: 0.1\n", "\ntau: 0.2\n"))
+    (cell / "stub.txt").write_text("of an experiment")
+    (cell / "new.txt").touch()
+    call(committed, "dvc", "commit", "-q", "-f", f"compare@{cell.name}")
+    page.write_text("{}")
+    changed = call(committed, "git", "diff", "--name-only").split()
+    assert changed == ["dvc.lock", "params.yaml", "reports/metrics.json"]
+    call(committed, "bash", "-c", command)
+    assert not call(committed, "git", "status", "--porcelain")
+    assert read_made(committed) == before  # with no empty folder of what was never run here
 
 
 def test_what_one_clone_pushed_another_pulls(restored: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import inspect
 import re
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -235,3 +236,22 @@ def test_a_batch_that_a_loss_refuses_is_told_in_one_line() -> None:
 
 def test_a_loss_that_can_do_without_classes_takes_hidden_labels() -> None:
     assert not list(build(cosine(), "MarginLoss", classes=None).parameters())
+
+
+def test_a_memory_of_batches_goes_on_where_it_was_and_draws_alike() -> None:
+    arguments = {"loss": {"name": "TripletMarginLoss", "triplets_per_anchor": 2}, "memory_size": 16}
+    geometry = cosine()
+
+    def lose(peer: Peer) -> float:
+        return peer(geometry, embeddings(), [], BATCH).item()
+
+    torch.manual_seed(1)
+    peer = build(geometry, "CrossBatchMemory", arguments)
+    lose(peer)
+    kept = deepcopy(peer.state_dict())
+    assert kept["_extra_state"]["counters"][""]["queue_idx"] == len(BATCH)
+    follows = [lose(peer) for _ in range(4)]
+    torch.manual_seed(2)
+    resumed = build(geometry, "CrossBatchMemory", arguments)
+    resumed.load_state_dict(kept)
+    assert [lose(resumed) for _ in range(4)] == follows

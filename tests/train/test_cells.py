@@ -1,10 +1,13 @@
 """The cells of a stage: whole or not there, none trained twice, one process at a time."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 
 from geomix.config.settings import Cell
@@ -90,11 +93,56 @@ def test_of_trials_one_that_fails_leaves_a_note_and_stops_no_other(
         train_cells(planned, tmp_path / "out")
 
 
+def test_a_trial_that_failed_before_a_stop_and_not_after_it_did_not_fail(
+    packed: Packed,
+    settings: dict[str, Any],
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned, fit = plan(packed, settings, 0, 1), module.fit
+    monkeypatch.setattr(module, "fit", fail_then_stop())
+    with pytest.raises(KeyboardInterrupt):
+        train_cells(planned, tmp_path / "out", trials=True)
+    [note] = (root / SNAPSHOTS).glob(f"*/cells/0/{FAILED}")
+    assert read_json(note) == {"failure": "the hub is away"}
+    monkeypatch.setattr(module, "fit", fit)
+    assert train_cells(planned, tmp_path / "out", trials=True) == []
+    assert not list((tmp_path / "out").rglob(FAILED))
+
+
+def fail_then_stop() -> Callable[..., None]:
+    ends = iter([InputError("the hub is away"), KeyboardInterrupt()])
+
+    def fail(*_: Any) -> None:
+        raise next(ends)
+
+    return fail
+
+
+def test_nothing_of_test_is_computed_in_a_trial(
+    packed: Packed, settings: dict[str, Any], root: Path, tmp_path: Path
+) -> None:
+    train_cells(plan(packed, settings, 0), tmp_path / "out", trials=True)
+    with np.load(tmp_path / "out/0/x/embeddings.npz") as embeddings:
+        assert sorted(embeddings) == ["val_backbone", "val_head"]
+
+
+def test_cells_of_a_process_share_device_and_precision(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    planned = [*plan(packed, settings, 0), *plan(packed, settings, 1, precision="bfloat16")]
+    with pytest.raises(InputError, match="precision: found 'auto', 'bfloat16', expected one for"):
+        train_cells(planned, tmp_path / "out")
+
+
 def test_a_stage_is_named_by_all_that_its_bytes_depend_on(
     packed: Packed, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cpu = torch.device("cpu")
+
     def name(**changes: Any) -> str:
-        return name_folder(plan(packed, settings, 0, **changes), tmp_path)
+        return name_folder(plan(packed, settings, 0, **changes), tmp_path, cpu, 1)
 
     first = name()
     assert name() == name(machine={"snapshot_minutes": 0.5}) == first
@@ -102,14 +150,17 @@ def test_a_stage_is_named_by_all_that_its_bytes_depend_on(
     weights.write_bytes(b"1")
     backbone = settings["backbone"] | {"checkpoint": str(weights)}
     others = {name(epochs=3), name(machine={"devices": 2}), name(precision="bfloat16")}
-    others |= {name_folder(plan(packed, settings, 1), tmp_path), name(backbone=backbone)}
+    others |= {name_folder(plan(packed, settings, 1), tmp_path, cpu, 1), name(backbone=backbone)}
     weights.write_bytes(b"2")
-    others |= {name(backbone=backbone), name_folder(plan(packed, settings, 0), tmp_path / "x")}
+    same = plan(packed, settings, 0)
+    others |= {name(backbone=backbone), name_folder(same, tmp_path / "x", cpu, 1)}
+    others |= {name_folder(same, tmp_path, cpu, 2)}
+    others |= {name_folder(same, tmp_path, torch.device("cuda"), 1)}
     packed.card["sha256"]["images.npy"] = "0"
     others.add(name())
     monkeypatch.setattr(module, "ROOMS", ("train",))
     others.add(name())
-    assert len(others - {first}) == 9
+    assert len(others - {first}) == 11
 
 
 def test_a_second_process_waits_for_the_first(

@@ -146,7 +146,7 @@ def test_a_trial_keeps_what_is_scored_and_nothing_more(
     with np.load(tmp_path / "trial" / "embeddings.npz") as arrays:
         scored = dict(arrays)
     with np.load(tmp_path / "run" / "embeddings.npz") as arrays:
-        assert {*arrays} - {*scored} == {"train_head"}
+        assert {*arrays} - {*scored} == {"train_head", "test_head", "test_backbone"}
         assert all(np.array_equal(arrays[name], scored[name]) for name in scored)
 
 

@@ -135,6 +135,9 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         expected = "one for each of tune.of.sets"
         yield "tune.budget", f"found none for {', '.join(unset)}, expected {expected}"
     for name, budget in tuned.budget.items():
+        if TRIAL_SEED in tuned.winners(name).run.seed_list:
+            expected = "seeds other than that of the trials"
+            yield f"tune.budget.{name}.seeds", f"found {TRIAL_SEED}, expected {expected}"
         if params.split.seed in budget.splits:
             expected = "seeds other than split.seed"
             yield f"tune.budget.{name}.splits", f"found {params.split.seed}, expected {expected}"

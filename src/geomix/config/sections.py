@@ -245,7 +245,10 @@ Geometry = Annotated[dict[Name, Space], Field(min_length=1)]
 
 
 class Machine(Section):
-    """What a training runs on. It changes results by rounding alone, so no stage depends on it.
+    """What a training runs on. No stage depends on it.
+
+    It changes results by rounding; with dropout or drop path, `devices` and `nodes` also change
+    what is drawn.
 
     Attributes:
         devices: Of each node, with a process for each; auto takes all.

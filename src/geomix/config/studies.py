@@ -37,7 +37,7 @@ def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def expand_group(group: str) -> list[int]:
-    """Return the seeds of a group: 0-2 are 0, 1 and 2."""
+    """Return the seeds of a group: 0-2 are 0, 1 and 2; 2-0 has none."""
     first, _, last = group.partition("-")
     return list(range(int(first), int(last or first) + 1))
 

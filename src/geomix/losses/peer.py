@@ -49,9 +49,25 @@ SEVERAL = {"losses": "losses", "miners": "miners", "reducers": "reducers"}  # by
 class Peer(BatchLoss):
     """A loss of pytorch-metric-learning: it takes embeddings and labels."""
 
-    def __init__(self, peer: nn.Module, rate_factor: float) -> None:
+    def __init__(self, peer: nn.Module, rate_factor: float, seed: int) -> None:
+        """Take the loss, what multiplies its learning rate, and the seed of its draws."""
         super().__init__()
         self.peer, self.rate_factor = peer, rate_factor
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the state of its draws, and the library's counters, such as a place in a queue."""
+        counters = {
+            name: {key: value for key, value in vars(module).items() if is_counter(key, value)}
+            for name, module in self.peer.named_modules()
+        }
+        return super().get_extra_state() | {"counters": counters}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take such a state."""
+        super().set_extra_state(state)
+        for name, module in self.peer.named_modules():
+            vars(module).update(state["counters"][name])
 
     def forward(
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
@@ -63,7 +79,16 @@ class Peer(BatchLoss):
         """
         # SmoothAPLoss reads the classes off the order: all samples of one, then those of the next.
         order = batch.label.argsort(stable=True)
-        return compute(self.peer, embeddings[order], batch.label[order])
+        # The library draws from torch's own generators: from one seed, it draws alike on each rank.
+        device = embeddings.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+            return compute(self.peer, embeddings[order], batch.label[order])
+
+
+def is_counter(key: str, value: Any) -> bool:
+    """Return whether an attribute of a module is a number of its own, which a step may change."""
+    return isinstance(value, int | float) and not key.startswith("_") and key != "training"
 
 
 def compute(peer: nn.Module, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -112,7 +137,7 @@ def build_peer(
         given = {"name": settings.loss, **settings.arguments}
         peer = build_part("losses", given, known, "loss")
         _try_out(peer, dimensions)
-    return Peer(peer, settings.rate_factor)
+    return Peer(peer, settings.rate_factor, seed)
 
 
 def build_part(module: str, given: Any, known: Mapping[str, Any], key: str) -> nn.Module:

@@ -3,6 +3,5 @@
 One file for each, imported by its name alone. By the names of the literature: hard is HCL, bayesian
 BCL, ambiguous SimANS, false_negative_elimination FNE, cluster ClusterNS, synthetic SSCL,
 mixed_importance UnReMix, positive_unlabelled PUCL, ranking GraphRank, limited Ash et al.,
-doubly_contrastive DCDC. A new rule also needs its section in config/negatives.py, a line in
-params.yaml, a name in report/changes.py and a file in systems/ that runs it.
+doubly_contrastive DCDC. docs/systems.md says what else a new rule needs.
 """

@@ -64,9 +64,10 @@ def train_cells(planned: Sequence[Planned], out: Path, trials: bool = False) -> 
     Raises:
         InputError: If a cell cannot be trained; of trials, only if none can be.
     """
+    require_one_machine(planned)
     machine = open_machine(planned[0].cell.params)
     fix_bytes(machine.device)
-    folder = find_root() / SNAPSHOTS / name_folder(planned, out)
+    folder = find_root() / SNAPSHOTS / name_folder(planned, out, machine.device, machine.world_size)
     failures = []
     with nullcontext() if own_rank() else hold(folder, out.name):
         there = [one.place for one in planned if (folder / "cells" / one.place).is_dir()]
@@ -74,6 +75,7 @@ def train_cells(planned: Sequence[Planned], out: Path, trials: bool = False) -> 
         for one in planned:
             if one.place in there:
                 continue
+            (folder / "cells" / one.place).with_name(FAILED).unlink(missing_ok=True)
             try:
                 train_cell(one, out.name, folder, machine, whole=not trials)
             except InputError as error:
@@ -87,6 +89,19 @@ def train_cells(planned: Sequence[Planned], out: Path, trials: bool = False) -> 
             with new_folder(out) as whole:
                 shutil.copytree(folder / "cells", whole, dirs_exist_ok=True)
     return failures
+
+
+def require_one_machine(planned: Sequence[Planned]) -> None:
+    """Refuse cells of one process that differ in what a process sets up once.
+
+    Raises:
+        InputError: If they do.
+    """
+    for key in ("device", "precision", "machine"):
+        values = {repr(getattr(one.cell.params, key)): None for one in planned}
+        if len(values) > 1:
+            expected = "one for all cells of a process: set it at the top of params.yaml"
+            raise InputError(f"params.yaml: {key}: found {', '.join(values)}, expected {expected}")
 
 
 def train_cell(one: Planned, name: str, folder: Path, machine: Fabric, whole: bool) -> None:
@@ -156,10 +171,14 @@ def hold(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def name_folder(planned: Sequence[Planned], out: Path) -> str:
-    """Name the folder of a stage by all that its bytes depend on: config, code, data, versions."""
+def name_folder(planned: Sequence[Planned], out: Path, device: torch.device, ranks: int) -> str:
+    """Name the folder of a stage by all that its bytes depend on.
+
+    These are config, code, data, versions, the kind of device and the number of processes.
+    """
     facts: dict[str, Any] = {
         "out": str(out),
+        "machine": [device.type, ranks],
         "cells": [describe(one) for one in planned],
         "versions": [torch.__version__, timm.__version__, np.__version__],
     }

@@ -51,7 +51,7 @@ class Step(NamedTuple):
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Return the rate of a step: linear from 0 over the warm-up's share, then a cosine to 0.
+    """Return the rate of a step: a linear rise to the peak over the warm-up, then a cosine to 0.
 
     Args:
         step: Counted from 0.

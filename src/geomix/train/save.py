@@ -58,9 +58,13 @@ def describe_origin(encoder: Encoder, device: torch.device) -> dict[str, str]:
     return machine
 
 
-def list_splits(task: Task) -> tuple[str, ...]:
-    """Return the splits that scoring needs: in a tree, train is part of each gallery."""
-    return SCORED if task == "class" else SPLITS
+def list_splits(task: Task, trial: bool = False) -> tuple[str, ...]:
+    """Return the splits that scoring needs: in a tree, train is part of each gallery.
+
+    Nothing of test is computed in a trial.
+    """
+    splits = SCORED if task == "class" else SPLITS
+    return tuple(split for split in splits if not (trial and split == "test"))
 
 
 def embed_splits(
@@ -96,7 +100,8 @@ def save_run(
 
     Args:
         run: What training left behind.
-        packed: The data set, whose val and test images are embedded; in a tree, train's too.
+        packed: The data set, whose val and test images are embedded; in a tree, train's too. Test
+            is left out of trials.
         cell: What makes the cell: geometry, seed and its settings.
         params: Of them backbone, head, crop and the task are read.
         out: The folder of the cell.
@@ -107,7 +112,7 @@ def save_run(
         InputError: If the embeddings of a split are spread over hardly more than precision.
     """
     weights = {name: tensor.contiguous().cpu() for name, tensor in run.encoder.state_dict().items()}
-    splits, crop = list_splits(params.task), params.crop
+    splits, crop = list_splits(params.task, trial=not whole), params.crop
     embeddings = embed_splits(run.encoder, packed, splits, crop, run.device)
     for split in splits:
         where = f"{run.name}: {split}"
@@ -152,6 +157,7 @@ def describe_model(encoder: Encoder, packed: Packed, params: TrainParams) -> dic
     own = {"pretrained": False, "checkpoint": None}
     return {
         "dataset": packed.card["dataset"],
+        "sha256": packed.card["sha256"],
         "levels": packed.card["levels"],
         "input": described,
         "backbone": params.backbone.model_dump() | own,

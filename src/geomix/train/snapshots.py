@@ -97,6 +97,8 @@ class Snapshots:
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
+        if self._signal:  # it came when the last snapshot was written
+            signal.raise_signal(self._signal)
 
     def _write(self, content: bytes) -> None:
         assert self.folder

@@ -206,8 +206,8 @@ def build_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Build AdamW, and what the objective optimises by itself.
 
-    Weight decay acts on matrices of the encoder alone. `factor` of a group multiplies its rate.
-    Learned curvatures are in the last group.
+    Weight decay acts on those weights of the encoder that have two or more dimensions. `factor` of
+    a group multiplies its rate. Learned curvatures are in the last group.
     """
     encoders = list(encoder.parameters())
     ratios, others = split_ratios(geometry)
