@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from geomix.config.stages import DownloadParams
 from geomix.data.archives import open_archive
@@ -39,6 +38,7 @@ from geomix.datasets.table import (
 )
 from geomix.errors import InputError
 from geomix.files import read_json
+from geomix.progress import open_bar
 
 SUFFIXES = (
     ".bmp",
@@ -325,7 +325,7 @@ def write_zip(target: Path, path: Path, files: Mapping[str, str]) -> None:
         files: By the name in the zip, in the order of storage, the file.
     """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name, file in tqdm(files.items(), desc="folder", unit="img", disable=None):
+        for name, file in open_bar(files.items(), desc="folder", unit="img"):
             entry = zipfile.ZipInfo(name, ZIP_EPOCH)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             entry.file_size = (path / file).stat().st_size

@@ -7,13 +7,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from geomix.data.archives import Archive, check_archive, open_archive, visible
 from geomix.datasets.sources import File, Source
 from geomix.download.http import check_space, discard, download
 from geomix.errors import InputError
 from geomix.files import hash_file
+from geomix.progress import BYTES, open_bar
 
 CHUNK = 1 << 20  # bytes
 
@@ -118,9 +117,7 @@ def copy_file(origin: Path, path: Path, sha256: str) -> None:
     with (
         origin.open("rb") as original,
         path.open("wb") as target,
-        tqdm(
-            total=total, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None
-        ) as bar,
+        open_bar(total=total, desc=path.name, **BYTES) as bar,
     ):
         while chunk := original.read(CHUNK):
             digest.update(chunk)

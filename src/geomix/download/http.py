@@ -8,10 +8,10 @@ from typing import IO, Any
 
 import requests
 import urllib3
-from tqdm import tqdm
 
 from geomix.errors import InputError
 from geomix.files import read_json, write_json
+from geomix.progress import BYTES, open_bar
 
 CHUNK = 1 << 16  # bytes
 TIMEOUT = (20, 60)  # seconds: to connect, and without a byte
@@ -120,15 +120,7 @@ def receive(url: str, part: Path) -> None:
             write_state(part, url, reply.headers, total)
         with (
             part.open("ab") as file,
-            tqdm(
-                total=total,
-                initial=have,
-                desc=part.name,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                disable=None,
-            ) as bar,
+            open_bar(total=total, initial=have, desc=part.name, **BYTES) as bar,
         ):
             save_body(reply.raw, file, bar)
     if total is not None and size_of(part) != total:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from geomix.data.packed import Packed
 from geomix.errors import InputError
@@ -18,6 +17,7 @@ from geomix.evaluate.distances import COLUMNS, score_distances
 from geomix.evaluate.lineage import CONSTANTS, any_ancestor, score_constant, score_lineages
 from geomix.evaluate.tree import score_tree
 from geomix.files import new_folder, read_json, write_json
+from geomix.progress import open_bar
 
 SCORERS: Mapping[str, Callable[[Cell, Packed], Scored]] = {
     "class": score_classes,
@@ -113,7 +113,7 @@ def score_study(
             per_query.update({f"{place}/{key}": value for key, value in values.items()})
 
     made = {cell.name: cell for cell in ensembles}
-    for place in tqdm([*cells, *made], desc=f"evaluate {name}", unit="cell", disable=None):
+    for place in open_bar([*cells, *made], desc=f"evaluate {name}", unit="cell"):
         cell = made.get(place) or read_cell(runs, place)
         if cell.machine and cell.machine not in machines:
             machines.append(cell.machine)

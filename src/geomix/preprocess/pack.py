@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS
@@ -33,6 +32,7 @@ from geomix.preprocess.limits import (
     limit_train,
 )
 from geomix.preprocess.split import check_queries, split_listing
+from geomix.progress import open_bar
 
 WORKERS = 2
 FEW = 500  # fewer images are decoded in this process, before workers would have started
@@ -279,14 +279,8 @@ def prepare_images(
     workers = 0 if drawn or len(listing.samples) < FEW else min(WORKERS, os.cpu_count() or 1)
     begun = [] if first is None else [first]
     work = partial(prepare_all, channels=listing.channels, side=side)
-    bar = tqdm(
-        total=len(listing.samples),
-        desc=f"pack {dataset}",
-        unit="img",
-        unit_scale=True,
-        disable=None,
-    )
-    with bar:
+    total = len(listing.samples)
+    with open_bar(total=total, desc=f"pack {dataset}", unit="img", unit_scale=True) as bar:
         for chunk, results in run_chunks(cut_chunks(chain(begun, items)), work, workers):
             yield from zip(chunk, results, strict=True)
             bar.update(len(chunk))

@@ -21,6 +21,7 @@ from geomix.geometry.geometry import Geometry, Points, describe_radii
 from geomix.network.embed import settle_norm
 from geomix.network.encoder import Encoder
 from geomix.network.ranks import gather, own_part, own_rank
+from geomix.progress import open_bar
 from geomix.train.chunks import Chunks
 from geomix.train.machine import open_machine
 from geomix.train.objective import Objective
@@ -98,7 +99,7 @@ def fit(
     chunks = Chunks(backbone, params.batch.chunk, machine.autocast)
     held = hold_images(packed, device)
     snapshots.restore(state)
-    with snapshots.listening(), open_bar(state, params, name) as bar:
+    with snapshots.listening(), count_images(state, params, name) as bar:
         while state.epoch < state.epochs:
             state.start_epoch()
             views = draw_views(packed, batches, params, state, held)
@@ -108,8 +109,9 @@ def fit(
                     with explained(name, state, rate, packed, batch, snapshots):
                         step = take_step(state, chunks, batch, rate, optim.clip_norm)
                     state.note_step(step.loss.item(), geometry.radii(step.points))
+                    epoch, loss = state.epoch + 1, f"{state.losses[-1]:.3f}"
+                    bar.set_postfix(epoch=epoch, loss=loss, refresh=False)
                     bar.update(len(batch.table))
-                    bar.set_postfix(epoch=state.epoch + 1, loss=f"{state.losses[-1]:.3f}")
                     if len(state.losses) < state.per_epoch:
                         snapshots.keep(state)
             seen = describe_batch(geometry, step.embeddings, step.points, batch.table, params.task)
@@ -187,16 +189,16 @@ def describe_epoch(state: State, rate: float, seen: dict[str, float]) -> dict[st
     }
 
 
-def open_bar(state: State, params: TrainParams, name: str) -> Any:
-    """Return the progress bar, in images; it is shown in a terminal, by the first rank alone."""
+def count_images(state: State, params: TrainParams, name: str) -> Any:
+    """Open the progress bar, in images; the first rank alone shows it."""
     images = params.batch.classes * params.batch.images
-    return tqdm(
+    return open_bar(
         desc=name,
         total=state.steps * images,
         initial=state.step * images,
         unit="img",
         unit_scale=True,
-        disable=True if own_rank() else None,
+        disable=own_rank() > 0,
     )
 
 
