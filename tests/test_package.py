@@ -13,6 +13,7 @@ import torch
 import geomix
 from geomix.config.read import lay_over, read_yaml, validate
 from geomix.errors import InputError
+from geomix.geometry.spaces import Space
 from geomix.losses.table import Table
 
 
@@ -47,7 +48,7 @@ def test_what_it_does_not_list_is_refused() -> None:
         geomix.Power(0.5, 2.3),
     ],
 )
-def test_logits_losses_and_gradients_are_those_of_the_cpu(space: torch.nn.Module) -> None:
+def test_logits_losses_and_gradients_are_those_of_the_cpu(space: Space) -> None:
     features = torch.randn(48, 16, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(24).repeat(2)
     batch = Table(torch.arange(48), labels, torch.arange(2).repeat_interleave(24))

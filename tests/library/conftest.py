@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from geomix.config.sections import Features
 from geomix.config.stages import TrainParams
 from geomix.data.packed import Packed
+from geomix.features.extract import Machine, write_features
+from geomix.files import hash_file, write_json
 from geomix.geometry.geometry import Geometry
 from geomix.library.model import Model
 from geomix.train.save import save_run
@@ -39,6 +42,33 @@ def train(settings: dict[str, Any], tmp_path: Path) -> Train:
         return out
 
     return train
+
+
+@pytest.fixture
+def features(packed: Packed, tmp_path: Path) -> Packed:
+    """Return features of the small data set: data/raw has them, data/packed their card."""
+    folder = tmp_path / "data/raw/features"
+    folder.mkdir(parents=True)
+    shape = {"side": 16, "patch": 8, "width": 16, "depth": 1, "heads": 2}
+    given = {"dataset": "glyphs", "batch": 7, "device": "cpu", "centre": 1}
+    section = Features.model_validate(
+        given | {"backbone": {"name": "vit_tiny_patch16_224", **shape}}
+    )
+    machine = Machine(torch.device("cpu"), threads=1)
+    facts = write_features(folder, packed, section, tmp_path / "parts", machine)
+    write_json(folder / "manifest.json", facts)
+    hashes = {"vectors.npy": hash_file(folder / "vectors.npy")}
+    card = packed.card | {"image_shape": [1, 1, 16], "dataset": "features", "sha256": hashes}
+    beside = tmp_path / "data/packed/features"
+    beside.mkdir(parents=True)
+    write_json(beside / "card.json", card)
+    return Packed(packed.samples, np.load(folder / "vectors.npy"), card)
+
+
+@pytest.fixture
+def trained_on_features(features: Packed, train: Train, settings: dict[str, Any]) -> Path:
+    """Return the folder of a run on features: a head alone."""
+    return train(features, backbone=settings["backbone"] | {"name": "linear"})
 
 
 def bare_model(geometry: Geometry, vectors: np.ndarray) -> Model:

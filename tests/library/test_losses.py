@@ -54,6 +54,13 @@ def test_proxies_are_placed_as_embeddings_are() -> None:
     assert proxies.grad is not None
 
 
+@pytest.mark.parametrize(("label", "expected"), [(3, "0 to 2"), (-1, "0 to 2")])
+def test_a_label_without_a_proxy_is_refused(label: int, expected: str) -> None:
+    labels = torch.tensor([0, 1, 0, 2, 1, label, 2])
+    with pytest.raises(ValueError, match=f"labels: found {label}, expected {expected}, the rows"):
+        proxy_loss(draw(), labels, draw(3), Geometry([Sphere()], tau=0.1))
+
+
 def test_a_loop_of_ones_own_learns_in_a_geometry_with_parameters() -> None:
     labels = torch.arange(8).repeat(4)
     inputs = torch.nn.functional.one_hot(labels, 8).float() + 0.1

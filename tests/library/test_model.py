@@ -1,5 +1,6 @@
 """A loaded run: the embeddings that it stored, to the bit; lists and distances of its geometry."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,17 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from geomix.config.sections import Features, Images, Split
+from geomix.config.sections import Images, Split
 from geomix.data.packed import SPLITS, Encoded, Packed, open_packed
 from geomix.datasets.listing import Listing
 from geomix.errors import InputError
-from geomix.features.extract import Machine, write_features
 from geomix.files import read_json, write_json
 from geomix.geometry.distances import hyperbolic_distance
 from geomix.geometry.geometry import Geometry
 from geomix.geometry.spaces import Ball, Flat, Inner, Power, Space, Sphere
 from geomix.library.model import Model, load_run
-from geomix.library.pictures import Picture
+from geomix.library.pictures import Picture, separate
 from geomix.network import embed
 from geomix.preprocess.pack import pack
 from geomix.retrieval.search import nearest
@@ -144,35 +144,108 @@ def test_of_a_run_on_vectors_vectors_are_embedded(
 
 
 def test_a_run_on_features_takes_pictures_through_their_backbone(
-    packed: Packed, train: Train, settings: dict[str, Any], tmp_path: Path
+    packed: Packed, features: Packed, trained_on_features: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "data/raw/features"
-    folder.mkdir(parents=True)
-    shape = {"side": 16, "patch": 8, "width": 16, "depth": 1, "heads": 2}
-    given = {"dataset": "glyphs", "batch": 7, "device": "cpu", "centre": 1}
-    features = Features.model_validate(
-        given | {"backbone": {"name": "vit_tiny_patch16_224", **shape}}
-    )
-    machine = Machine(torch.device("cpu"), threads=1)
-    facts = write_features(folder, packed, features, tmp_path / "parts", machine)
-    write_json(folder / "manifest.json", facts)
-    card = packed.card | {"image_shape": [1, 1, 16], "dataset": "features"}
-    vectors = Packed(packed.samples, np.load(folder / "vectors.npy"), card)
-    run = train(vectors, backbone=settings["backbone"] | {"name": "linear"})
+    run, manifest = trained_on_features, tmp_path / "data/raw/features/manifest.json"
     model = load_run(run, "cpu")
     assert isinstance(packed.images, np.ndarray)
     rows = packed.rows("test")
     expected = stored(model, "test")
     np.testing.assert_allclose(model.embed(packed.images[rows]), expected, rtol=1e-4, atol=1e-5)
-    found = model.embed(np.asarray(vectors.images)[rows])
-    np.testing.assert_array_equal(found, expected)
-    facts["weights"] = {"source": "elsewhere"}
-    write_json(folder / "manifest.json", facts)
+    vectors = np.asarray(features.images)[rows]
+    forms: list[Any] = [vectors, list(vectors), torch.from_numpy(vectors)]
+    for given in forms:
+        np.testing.assert_array_equal(model.embed(given), expected)
+    write_json(manifest, read_json(manifest) | {"weights": {"source": "elsewhere"}})
     with pytest.raises(InputError, match="found weights scratch, expected elsewhere"):
         load_run(run, "cpu")
-    (folder / "manifest.json").unlink()
-    with pytest.raises(InputError, match="images: found shape .*, expected vectors of 16 numbers"):
-        load_run(run, "cpu").embed([packed.images[0]])
+    manifest.unlink()
+    model = load_run(run, "cpu")
+    np.testing.assert_array_equal(model.embed(vectors), expected)
+    with pytest.raises(InputError, match="found pictures, and beside runs/ no data/raw/features"):
+        model.embed([packed.images[0]])
+
+
+def test_a_run_takes_no_pictures_through_the_backbone_of_other_features(
+    packed: Packed, features: Packed, trained_on_features: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "data/packed/features/card.json"
+    described = read_json(card)
+    sha256 = {"vectors.npy": "another", "samples.csv": "table"}
+    write_json(card, described | {"sha256": sha256})
+    model = load_run(trained_on_features, "cpu")
+    with pytest.raises(InputError, match="found features of sha256 another.*, expected .* the run"):
+        model.embed([np.asarray(packed.images)[0]])
+    rows = packed.rows("test")
+    found = model.embed(np.asarray(features.images)[rows])
+    np.testing.assert_array_equal(found, stored(model, "test"))
+    sha256 = described["sha256"] | {"samples.csv": "of another class split"}
+    write_json(card, described | {"sha256": sha256})
+    assert load_run(trained_on_features, "cpu").frozen
+    run = read_json(trained_on_features / "model.json")
+    write_json(trained_on_features / "model.json", run | {"sha256": {}})
+    write_json(card, described | {"sha256": {"vectors.npy": "another"}})
+    assert load_run(trained_on_features, "cpu").frozen  # nothing is known of an older run
+    del run["sha256"]
+    write_json(trained_on_features / "model.json", run)
+    assert load_run(trained_on_features, "cpu").frozen
+
+
+def test_features_are_refused_for_a_run_on_pictures(packed: Packed, train: Train) -> None:
+    found = "found data/raw/features for a run on pictures, expected none"
+    with pytest.raises(InputError, match=f"^--features: {found}$"):
+        load_run(train(packed), "cpu", "data/raw/features")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:1", "CPU", torch.device("cpu")])
+def test_another_device_is_refused(device: Any) -> None:
+    with pytest.raises(InputError, match=f"^device: found {device}, expected auto, cpu or cuda$"):
+        load_run("nowhere", device)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "count"),
+    [((7, 9), 1, 1), ((7, 9), 3, 1), ((5, 7, 9), 1, 5), ((5, 7, 9, 1), 1, 5),
+     ((5, 7, 9, 3), 3, 5), ((5, 7, 9, 3), 1, 5), ((0, 7, 9, 3), 3, 0)],
+)  # fmt: skip
+def test_an_array_is_taken_for_as_many_pictures_as_it_has(
+    shape: tuple[int, ...], channels: int, count: int
+) -> None:
+    images = np.zeros(shape, np.uint8)
+    assert len(separate(images, channels)) == count
+    assert len(separate(list(images), channels)) == len(images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [((16, 16, 3), 3), ((16, 16, 3), 1), ((16, 16, 1), 1), ((16, 16, 4), 1), ((3, 16, 16), 3),
+     ((5, 7, 9), 3), ((), 1), ((1, 5, 7, 9, 3), 3)],
+)  # fmt: skip
+def test_an_array_that_may_be_one_picture_is_refused(shape: tuple[int, ...], channels: int) -> None:
+    found = f"found an array of shape {shape}, expected (N, H, W, C): one picture is images[None]"
+    with pytest.raises(InputError, match=f"^images: {re.escape(found)}, grey ones are "):
+        separate(np.zeros(shape, np.uint8), channels)
+
+
+def test_one_grey_picture_needs_no_list_and_one_in_colour_is_refused(
+    packed: Packed, train: Train
+) -> None:
+    model = load_run(train(packed), "cpu")
+    pixels = np.asarray(packed.images)[0][:, :, 0]
+    np.testing.assert_array_equal(model.embed(pixels), model.embed([pixels]))
+    with pytest.raises(InputError, match=r"images: found an array of shape \(16, 16, 3\), exp"):
+        model.embed(np.repeat(pixels[:, :, None], 3, 2))
+
+
+@pytest.mark.parametrize("aspects", [[], [1.0], [1.0, 1.0, 1.0]])
+def test_aspects_that_are_not_as_many_as_pictures_are_refused(
+    packed: Packed, train: Train, aspects: list[float]
+) -> None:
+    model, images = load_run(train(packed), "cpu"), np.asarray(packed.images)[:2]
+    found = f"aspects: found {len(aspects)} for 2 images, expected one for each"
+    with pytest.raises(InputError, match=f"^{found}$"):
+        model.embed(images, aspects)
+    assert model.embed(images, [1.0, 1.0]).shape == (2, 8)
 
 
 def test_loading_and_embedding_leave_random_numbers_and_threads_alone(
@@ -201,6 +274,8 @@ def test_loading_and_embedding_leave_random_numbers_and_threads_alone(
         ("no.png", r"^no.png: found no file \(No such file or directory\), expected a picture$"),
         (b"text", r"^image: found 4 bytes of another kind, expected a JPEG"),
         (np.zeros((4, 4)), r"^image: found float64 of shape \(4, 4\), expected a path"),
+        (np.zeros(4, np.uint8), r"^image: found uint8 of shape \(4,\), expected a path"),
+        (np.zeros((0, 4), np.uint8), r"^image: found uint8 of shape \(0, 4\), expected a path"),
         (3, r"^image: found int, expected a path, the bytes of a file, a PIL image"),
     ],
 )
@@ -249,6 +324,14 @@ def test_a_search_finds_what_nearest_finds_and_says_how_far(packed: Packed, trai
     for k in (0, 61):
         with pytest.raises(InputError, match=f"k: found {k}, expected 1 to 60, the items of the"):
             model.search(queries, k=k)
+
+
+def test_a_search_without_queries_finds_nothing() -> None:
+    model = bare_model(Geometry([Sphere()]), cluster(9))
+    found = model.search(np.empty((0, 16), np.float32), k=4)
+    assert [(one.shape, one.dtype) for one in found] == [((0, 4), np.int64), ((0, 4), np.float64)]
+    with pytest.raises(InputError, match="k: found 10, expected 1 to 9"):
+        model.search(model.vectors[:0])
 
 
 def test_distances_are_those_of_the_definition() -> None:
@@ -370,6 +453,25 @@ def test_the_metric_of_an_ordinary_index_orders_alike(name: str, metric: str | N
     same = {name: (np.argsort(values, 1)[:, 1:9] == own[:, 1:9]).mean() for name, values in
             orders.items()}  # fmt: skip
     assert all((share > 0.99) == (kind == metric) for kind, share in same.items()), same
+
+
+@pytest.mark.parametrize(
+    ("space", "metric"),
+    [(Sphere(), "cosine"), (Inner(), "inner product"), (Ball(0.1, 1.0, 1e-3), "cosine"),
+     (Ball(0.1), None)],
+)  # fmt: skip
+def test_the_metric_names_the_outputs_that_have_to_be_indexed(
+    space: Space, metric: str | None
+) -> None:
+    items = cluster(50)
+    part = bare_model(Geometry([space], outputs=[(2, 6)]), items)
+    assert part.index_metric() == (metric and f"{metric} of [:, 2:6] alone")
+    alone = bare_model(Geometry([space]), items[:, 2:6])
+    np.testing.assert_array_equal(
+        part.distances(items, items), alone.distances(items[:, 2:6], items[:, 2:6])
+    )
+    assert alone.index_metric() == metric
+    assert bare_model(Geometry([space], outputs=[(0, 16)]), items).index_metric() == metric
 
 
 def test_where_all_points_are_clipped_the_cosine_orders_a_ball() -> None:

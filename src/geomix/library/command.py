@@ -1,6 +1,7 @@
 """The command `geomix`: search with a trained run, index it, export its vectors."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +31,8 @@ def build_parser() -> Arguments:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     search = commands.add_parser("search", help="find what is nearest to pictures of your own")
     search.add_argument("run", type=Path, metavar="RUN", help=RUN)
-    search.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="of a run on vectors: .npy files"
-    )
+    images = "a picture; for a run on vectors, a .npy file of vectors"
+    search.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help=images)
     search.add_argument("--k", type=int, default=10, help="items for each picture (default 10)")
     search.add_argument(
         "--sheet", type=Path, default=Path("search.png"), help="PNG of what was found"
@@ -40,10 +40,12 @@ def build_parser() -> Arguments:
     search.add_argument(
         "--data", type=Path, help="data/packed/<dataset>, for pictures of the sheet"
     )
-    search.add_argument(
-        "--features", type=Path, help="of a run on features: data/raw/features, with its backbone"
+    features = (
+        "for a run on features: the folder that stage features wrote, which names the frozen "
+        "backbone (default: data/raw/features beside runs/)"
     )
-    index = commands.add_parser("index", help="write a faiss index of a run, for any geometry")
+    search.add_argument("--features", type=Path, metavar="FOLDER", help=features)
+    index = commands.add_parser("index", help="write a faiss index of a run in one space")
     index.add_argument("run", type=Path, metavar="RUN", help=RUN)
     index.add_argument("--out", type=Path, required=True, metavar="FILE", help="and FILE.parquet")
     export = commands.add_parser("export", help="write all vectors of a run with their ids")
@@ -59,9 +61,11 @@ def search_run(model: "Model", given: argparse.Namespace) -> None:
     import numpy as np
 
     from geomix.files import replace_file
-    from geomix.library.exports import draw_sheet, find_packed
+    from geomix.library.exports import draw_sheet, find_packed, refuse_folder
 
-    if model.form.form == "vectors" and not model.frozen:
+    refuse_folder(given.sheet)
+    arrays = takes_arrays(model, given.images)
+    if arrays:
         blocks = [np.atleast_2d(read_array(path)) for path in given.images]
         names = [
             f"{path} [{row}]"
@@ -73,6 +77,9 @@ def search_run(model: "Model", given: argparse.Namespace) -> None:
         names, queries = [str(path) for path in given.images], model.embed(given.images)
     found = model.search(queries, k=given.k)
     print_found(model, names, found)
+    if arrays:
+        print("no sheet was drawn: the queries are vectors")
+        return
     try:
         packed = find_packed(model, given.data)
     except InputError as error:
@@ -82,6 +89,16 @@ def search_run(model: "Model", given: argparse.Namespace) -> None:
         return
     replace_file(given.sheet, draw_sheet(model, given.images, found, packed))
     print(f"{given.sheet}: queries and what was found")
+
+
+def takes_arrays(model: "Model", paths: Sequence[Path]) -> bool:
+    """Say whether queries are .npy files of vectors: always, of a run on vectors of the user's.
+
+    A run on features takes pictures too.
+    """
+    on_features = model.frozen or model.refusal
+    named = all(path.suffix == ".npy" for path in paths)
+    return model.form.form == "vectors" and (named or not on_features)
 
 
 def read_array(path: Path) -> "np.ndarray":
@@ -133,15 +150,29 @@ COMMANDS = {"search": search_run, "index": index_run, "export": export_run}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; bad input and files that cannot be used end it in one line, with code 1."""
+    """Run the command.
+
+    Bad input, files that cannot be used and a full GPU end it in one line, with code 1; a reader of
+    its output that has read enough, as `head` does, ends it without a word.
+    """
     try:
         given = build_parser().parse_args(arguments)
         from geomix.library.model import load_run
 
         features = getattr(given, "features", None)
         COMMANDS[given.command](load_run(given.run, given.device, features), given)
+        sys.stdout.flush()  # a closed pipe is noticed here, and not at exit
     except InputError as error:
         sys.exit(f"error: {error}".replace("\n", "; "))
+    except BrokenPipeError:
+        # what is left in the buffer goes nowhere at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        expected = "enough: use --device cpu, or fewer pictures at a time"
+        sys.exit(f"error: --device: found too little memory on the GPU, expected {expected}")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         sys.exit(f"error: {error.filename or 'disk'}: found that it cannot be used ({reason})")

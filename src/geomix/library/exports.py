@@ -16,6 +16,7 @@ from geomix.library.pictures import read_picture
 from geomix.preprocess.decode import read_file
 
 NARROW = 0.5  # centred vectors below this share of the length of others are worth a word
+FILES = {"embeddings.npy", "items.npy", "vectors.parquet"}  # of an export
 
 
 def write_index(model: Model, path: Path) -> tuple[int, int]:
@@ -25,22 +26,24 @@ def write_index(model: Model, path: Path) -> tuple[int, int]:
 
     Args:
         model: The run.
-        path: The target of the index; `<path>.parquet` beside it is the table, with a column row.
+        path: The target of the index; `<path>.parquet` beside it is the table, with a column row
+            (`_row` where the run has a level of that name).
 
     Returns:
         Vectors, and numbers of each.
 
     Raises:
-        InputError: If the geometry is a sum of spaces, or points are too far out for float32.
+        InputError: If the path is a folder, the geometry is a sum of spaces, or points are too far
+            out for float32.
     """
     import faiss
 
+    refuse_folder(path)
     items = model.lift_items(model.vectors)
     index = faiss.IndexFlatIP(items.shape[1])
     index.add(items)
     replace_file(path, faiss.serialize_index(index).tobytes())
-    table = model.samples.copy()
-    table.insert(0, "row", np.arange(len(table)))
+    table = number_rows(model.samples)
     replace_file(path.with_name(f"{path.name}.parquet"), table.to_parquet(index=False))
     return items.shape
 
@@ -52,7 +55,8 @@ class Exported:
     Attributes:
         count: Vectors.
         dimensions: Of an embedding.
-        metric: Of an ordinary index that orders embeddings alike, or None.
+        metric: Of an ordinary index that orders embeddings alike, with the outputs that it takes
+            if these are not all, or None; see `Model.index_metric`.
         lifted: Numbers of a lifted vector; None of a sum of spaces.
         share: Root mean square length of lifted vectors, over that of the same ones not centred.
     """
@@ -72,14 +76,14 @@ class Exported:
             )
         lines = []
         if self.metric:
-            lines.append(f"equivalent on embeddings.npy as they are: {self.metric}")
+            lines.append(f"equivalent on embeddings.npy: {self.metric}")
         else:
             lines.append("no metric on embeddings.npy as they are is equivalent")
         line = "on items.npy: inner product with Model.lift_queries"
         if self.share < NARROW:
             line += (
-                f" (centred, which leaves {self.share:.0%} of their length and saves as much of "
-                "the precision)"
+                f" (centring shortens the items to {self.share:.0%} of their length, so float32 "
+                "rounds them by that much less)"
             )
         return "; ".join([*lines, line])
 
@@ -91,15 +95,22 @@ def write_export(model: Model, out: Path) -> Exported:
         items.npy           float32 (N, E), lifted and centred, for an inner-product index
         vectors.parquet     row, id, label, levels, split, embedding, and item: lists of numbers
 
+    Where a level of the run is called row, embedding or item, the column that is added has an
+    underscore before its name.
+
     Args:
         model: The run.
-        out: The target folder. Of a sum of spaces it has no items.
+        out: The target folder: a new or an empty one, or an earlier export, which is replaced. Of a
+            sum of spaces it has no items.
+
+    Raises:
+        InputError: If the folder holds anything else, or points are too far out for float32.
     """
+    refuse_used(out)
     embeddings = model.vectors
     single = len(model.geometry.parts) == 1
-    table = model.samples.copy()
-    table.insert(0, "row", np.arange(len(table)))
-    table["embedding"] = list(embeddings)
+    table = number_rows(model.samples)
+    table[free_name("embedding", table)] = list(embeddings)
     lifted, share = None, 1.0
     with new_folder(out) as folder:
         np.save(folder / "embeddings.npy", embeddings, allow_pickle=False)
@@ -107,10 +118,53 @@ def write_export(model: Model, out: Path) -> Exported:
             items = model.lift_items(embeddings)
             lifted, share = items.shape[1], measure_centring(items, model)
             np.save(folder / "items.npy", items, allow_pickle=False)
-            table["item"] = list(items)
+            table[free_name("item", table)] = list(items)
         table.to_parquet(folder / "vectors.parquet", index=False)
     count, dimensions = embeddings.shape
     return Exported(count, dimensions, model.index_metric(), lifted, share)
+
+
+def refuse_used(out: Path) -> None:
+    """Refuse a target folder in which an export would delete what is not its own.
+
+    Raises:
+        InputError: Unless the folder is new, empty or an earlier export.
+    """
+    expected = "a new folder, an empty one or an earlier export"
+    if out.name in ("", ".."):  # it has no name beside which a new folder could be filled
+        raise InputError(f"--out: found {out}, expected the name of {expected}")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"--out: found the file {out}, expected {expected}")
+    names = {path.name for path in out.iterdir()}
+    if names and names not in (FILES, FILES - {"items.npy"}):
+        other = min(names - FILES, default=min(names))
+        raise InputError(f"--out: found the folder {out} with {other} in it, expected {expected}")
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse the path of a folder where a file is to be written.
+
+    Raises:
+        InputError: If it is one.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a file")
+
+
+def number_rows(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the number of each row in a first column, row."""
+    table = samples.copy()
+    table.insert(0, free_name("row", table), np.arange(len(table)))
+    return table
+
+
+def free_name(name: str, table: pd.DataFrame) -> str:
+    """Return the name of a new column, with underscores before it while another one has it."""
+    while name in table:
+        name = f"_{name}"
+    return name
 
 
 def measure_centring(items: np.ndarray, model: Model) -> float:

@@ -1,6 +1,6 @@
 """The frozen backbone of features (make trial): what turns pictures into them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,57 @@ class Frozen:
     ) -> np.ndarray:
         """Turn pictures into features, float32 (N, D); see `Model.embed`."""
         return embed_pictures(self.encoder, self.form, images, aspects, self.device)[0]
+
+
+def open_backbone(
+    run: Path, described: Mapping[str, Any], given: Path | None, device: torch.device
+) -> tuple[Frozen | None, str]:
+    """Open the backbone that turns pictures into the features of a run.
+
+    Args:
+        run: Its folder.
+        described: As its `model.json` has it.
+        given: What stage features wrote; None for data/raw/features beside runs/, if it is there.
+        device: On which to compute.
+
+    Returns:
+        The backbone, None if there is none; and, of a run on features without one, why it takes no
+        pictures.
+
+    Raises:
+        InputError: If features are given for a run on pictures, or as `Frozen`.
+    """
+    if given and described["input"]["form"] != "vectors":
+        raise InputError(f"--features: found {given} for a run on pictures, expected none")
+    folder = given or find_features(run, described["dataset"])
+    if folder:
+        change = describe_change(folder, described.get("sha256", {}))
+        return (None, change) if change else (Frozen(folder, device), "")
+    if described["dataset"] != DATASET:
+        return None, ""
+    found = f"pictures, and beside runs/ no {FOLDER} that names a backbone"
+    return None, f"images: found {found}, expected vectors, or that folder (--features)"
+
+
+def describe_change(folder: Path, hashes: Mapping[str, str]) -> str:
+    """Say that features, as they are packed now, are not those of a run; nothing if they are.
+
+    Only vectors are compared: under another class split they have another table.
+
+    Args:
+        folder: What stage features wrote, with data/packed/features beside it.
+        hashes: Of the files that the run was trained on; none of a run that does not name them.
+    """
+    card = folder.resolve().parent.parent / "packed" / DATASET / "card.json"
+    expected = hashes.get("vectors.npy")
+    if not expected or not card.is_file():
+        return ""
+    found = read_json(card).get("sha256", {}).get("vectors.npy", "none")
+    if found == expected:
+        return ""
+    change = f"sha256 {found[:16]}... in {card}, expected {expected[:16]}... of the run"
+    reason = "another backbone may have made them, so the run takes vectors only"
+    return f"images: found features of {change}: {reason}"
 
 
 def find_features(run: Path, dataset: str) -> Path | None:

@@ -13,7 +13,8 @@ from geomix.losses.table import Table
 def pairwise_loss(embeddings: Tensor, labels: Tensor, geometry: Geometry) -> Tensor:
     """Return the pairwise cross-entropy of Hyp-ViT, by which geometries are compared here.
 
-        ball = geomix.Geometry([geomix.Ball(curvature=0.1, clip_radius=2.3)], tau=0.2)
+        scale = 2 / outputs**0.5  # outputs of variance 1 come to a mean radius of 2
+        ball = geomix.Geometry([geomix.Ball(curvature=1, scale=scale)], tau=0.2)
         for images, labels in batches:
             loss = geomix.pairwise_loss(network(images), labels, ball)
             optimizer.zero_grad(); loss.backward(); optimizer.step()
@@ -75,10 +76,14 @@ def proxy_loss(
         Scalar, float32.
 
     Raises:
-        ValueError: On shapes that do not fit, or where no row has a proxy.
+        ValueError: On shapes that do not fit, or on a label that has no proxy.
         InputError: On numbers that are not finite.
     """
     batch = label_views(labels, embeddings)
+    unknown = batch.label[(batch.label < 0) | (batch.label >= len(proxies))]
+    if len(unknown):
+        expected = f"0 to {len(proxies) - 1}, the rows of proxies"
+        raise ValueError(f"labels: found {int(unknown[0])}, expected {expected}")
     classes = torch.arange(len(proxies), device=embeddings.device)
     columns = Table(-1 - classes, classes, torch.zeros_like(classes))
     logits = geometry.logits(geometry.place(embeddings), geometry.place(proxies))

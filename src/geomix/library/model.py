@@ -29,7 +29,7 @@ from geomix.errors import InputError
 from geomix.files import read_json
 from geomix.geometry.geometry import Geometry, Points, describe_radii, geometry_from
 from geomix.geometry.spaces import Space
-from geomix.library.frozen import Frozen, find_features
+from geomix.library.frozen import Frozen, open_backbone
 from geomix.library.pictures import Form, Picture, embed_pictures
 from geomix.network.checkpoints import describe_mismatch
 from geomix.network.encoder import Encoder, build_encoder
@@ -63,6 +63,7 @@ class Model:
         form: The form in which the network takes samples.
         device: On which it computes.
         frozen: Of a run on features, the backbone that made them, if it is known.
+        refusal: Of a run on features, why it takes no pictures; empty if it does.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class Model:
         samples: pd.DataFrame,
         device: torch.device,
         frozen: Frozen | None = None,
+        refusal: str = "",
     ) -> None:
         """Hold the parts of a run; `load_run` reads them."""
         self.folder, self.samples = folder, samples
-        self.device, self.frozen = device, frozen
+        self.device, self.frozen, self.refusal = device, frozen, refusal
         self.encoder = encoder.to(device).eval()
         self.geometry = geometry.to(device)
         self.dataset: str = described["dataset"]
@@ -113,9 +115,9 @@ class Model:
 
         Args:
             images: N pictures: paths, bytes of files, PIL images, or uint8 pixels (H, W) or
-                (H, W, C); or an array (N, H, W, C); or one path, file or PIL image. Of a run on
-                vectors, vectors (N, D), and pictures too where the backbone that made them is
-                known.
+                (H, W, C); or an array (N, H, W, C), of a run on grey pictures also (N, H, W); or
+                one path, file, PIL image or grey array (H, W). Of a run on vectors, vectors (N, D),
+                and pictures too where the backbone that made them is known.
             aspects: Width over height of the originals, (N,), of pictures that were squeezed to
                 squares, as packed ones are. None: pictures are as their originals.
 
@@ -123,7 +125,8 @@ class Model:
             Embeddings, float32 (N, outputs), on the CPU, for `search`, `distances` and an index.
 
         Raises:
-            InputError: If a picture cannot be read, with its name.
+            InputError: If a picture cannot be read, with its name; if an array has another shape,
+                there are not as many aspects, or a run on features takes no pictures.
 
         Accuracy:
             On a CPU of the kind that the run was trained on, all pictures of a split in their order
@@ -132,17 +135,18 @@ class Model:
         """
         if isinstance(images, str | Path | bytes | Image.Image):
             images = [images]
-        if not len(images):
-            return np.empty((0, self.encoder.head.out_features), np.float32)
-        if self.frozen and not is_vectors(images):
-            images, aspects = self.frozen.embed(images, aspects), None
+        if self.form.form == "vectors" and not is_vectors(images):
+            if self.refusal:
+                raise InputError(self.refusal)
+            if self.frozen:
+                images, aspects = self.frozen.embed(images, aspects), None
         return embed_pictures(self.encoder, self.form, images, aspects, self.device)[1]
 
     def search(self, queries: Vectors, index: Vectors | None = None, k: int = 10) -> Found:
         """Find the nearest items of each query, exactly and in a fixed order.
 
         Args:
-            queries: Embeddings (Q, D).
+            queries: Embeddings (Q, D); Q may be 0.
             index: Embeddings of the items, (N, D); None for those that the run stored, `vectors`.
             k: Items for each query.
 
@@ -156,6 +160,8 @@ class Model:
         items = self.vectors if index is None else index
         if not 1 <= k <= len(items):
             raise InputError(f"k: found {k}, expected 1 to {len(items)}, the items of the index")
+        if not len(queries):
+            return Found(np.empty((0, k), np.int64), np.empty((0, k)))
         rows = nearest(self._tensor(queries), self._tensor(items), self.geometry, k)
         return Found(rows, self._measure(queries, items, rows))
 
@@ -253,7 +259,8 @@ class Model:
 
         Returns:
             cosine, Euclidean distance or inner product; None if none of them does. Where all of
-            `vectors` lie at the clip radius it is the cosine.
+            `vectors` lie at the clip radius it is the cosine. Where the space uses some of the
+            outputs only, it says which of them have to be indexed: cosine of [:, 0:32] alone.
         """
         if len(self.geometry.parts) > 1:
             return None
@@ -262,6 +269,9 @@ class Model:
             radii = self.geometry.radii(self._place(self.vectors))
             clipped = describe_radii(radii, self.geometry.clip_radius)["clipped_share"]
             metric = "cosine" if clipped == 1 else None
+        outputs = self.geometry.outputs[0]
+        if metric and outputs and outputs != (0, self.vectors.shape[1]):
+            metric += " of [:, {}:{}] alone".format(*outputs)
         return metric
 
     def _tensor(self, embeddings: Vectors) -> Tensor:
@@ -305,15 +315,19 @@ def load_run(folder: str | Path, device: str = "auto", features: str | Path | No
         device: auto, cpu or cuda; auto takes a CUDA device where there is one.
         features: Of a run on features (make trial) the folder that stage features wrote, which
             says which frozen backbone turns pictures into features. None: data/raw/features beside
-            runs/, if it is there; without it the run takes features only.
+            runs/, if it is there; without it the run takes features only, as it does where the
+            packed features beside that folder are no longer those that it was trained on.
 
     Returns:
         The model, in evaluation mode.
 
     Raises:
-        InputError: If the folder is no whole run, a file is damaged, or the weights of the frozen
-            backbone are not there or others.
+        InputError: If the folder is no whole run, a file is damaged, the weights of the frozen
+            backbone are not there or others, the device is another one, or features are given for
+            a run on pictures.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: found {device}, expected auto, cpu or cuda")
     folder = Path(folder)
     _check_whole(folder)
     described, geometry = (read_json(folder / name) for name in WHOLE[:2])
@@ -322,9 +336,9 @@ def load_run(folder: str | Path, device: str = "auto", features: str | Path | No
         weights = load_file(folder / "model.safetensors", device="cpu")
         encoder = rebuild_encoder(described, weights)
         where = choose_device(device)
-        place = find_features(folder, described["dataset"]) if features is None else Path(features)
-        frozen = Frozen(place, where) if place else None
-        return Model(folder, encoder, geometry_from(geometry), described, samples, where, frozen)
+        given = None if features is None else Path(features)
+        backbone = open_backbone(folder, described, given, where)
+        return Model(folder, encoder, geometry_from(geometry), described, samples, where, *backbone)
     except InputError:
         raise
     except (KeyError, TypeError, ValidationError, SafetensorError, OSError, ValueError) as error:
@@ -389,4 +403,7 @@ def in_single(vectors: Tensor) -> np.ndarray:
 
 def is_vectors(images: Any) -> bool:
     """Say whether samples are vectors (N, D), and no pictures."""
-    return isinstance(images, np.ndarray) and images.ndim == 2 and images.dtype.kind == "f"
+    if isinstance(images, np.ndarray):
+        return images.ndim == 2 and images.dtype.kind == "f"
+    kinds = str | Path | bytes | Image.Image
+    return not any(isinstance(one, kinds) or np.ndim(one) > 1 for one in images)

@@ -97,7 +97,8 @@ def read_picture(sample: Picture, channels: int) -> tuple[str, bytes | np.ndarra
         return "image", sample
     pixels = sample
     if isinstance(pixels, np.ndarray):
-        if pixels.dtype != np.uint8 or pixels.shape[2:] not in ((), (1,), (3,), (4,)):
+        flat = pixels.ndim < 2 or pixels.shape[2:] not in ((), (1,), (3,), (4,))
+        if pixels.dtype != np.uint8 or flat or not pixels.size:
             found = f"{pixels.dtype} of shape {pixels.shape}"
             raise InputError(f"image: found {found}, expected {EXPECTED}")
         if pixels.ndim == 3 and pixels.shape[2] == channels:
@@ -107,6 +108,27 @@ def read_picture(sample: Picture, channels: int) -> tuple[str, bytes | np.ndarra
         raise InputError(f"image: found {type(sample).__name__}, expected {EXPECTED}")
     plain = load_image(pixels, channels)
     return "image", np.asarray(plain).reshape(plain.height, plain.width, channels)
+
+
+def separate(images: Sequence[Any] | np.ndarray, channels: int) -> Sequence[Any] | np.ndarray:
+    """Return pictures one by one, those of one array too.
+
+    Args:
+        images: A sequence of pictures, an array (N, H, W, C) of them, or one grey one (H, W). An
+            array (N, H, W) is taken for a run on grey pictures, unless it may be one (H, W, C).
+        channels: Of the run's pictures, 1 or 3.
+
+    Raises:
+        InputError: On an array of another shape.
+    """
+    if not isinstance(images, np.ndarray) or images.ndim in (1, 4):
+        return images
+    if images.ndim == 2:
+        return images[None]
+    if images.ndim == 3 and channels == 1 and images.shape[2] not in (1, 3, 4):
+        return images
+    expected = "(N, H, W, C): one picture is images[None], grey ones are images[..., None]"
+    raise InputError(f"images: found an array of shape {images.shape}, expected {expected}")
 
 
 def as_file(content: bytes | np.ndarray, channels: int) -> tuple[bytes, float]:
@@ -151,13 +173,25 @@ def embed_pictures(
     Args:
         encoder: On the device.
         form: In which it takes them.
-        images: N pictures, or vectors (N, D); at least one.
+        images: N pictures, or vectors (N, D).
         aspects: Width over height of the originals of squeezed squares, or None.
         device: On which to compute.
 
     Returns:
         Features (N, width) and embeddings (N, outputs), float32.
+
+    Raises:
+        InputError: If a sample cannot be read, or there are not as many aspects.
     """
+    if form.form != "vectors":
+        images = separate(images, form.shape[2])
+    if aspects is not None and len(aspects) != len(images):
+        found = f"{len(aspects)} for {len(images)} images"
+        raise InputError(f"aspects: found {found}, expected one for each")
+    if not len(images):
+        widths = encoder.head.in_features, encoder.head.out_features
+        features, embeddings = (np.empty((0, width), np.float32) for width in widths)
+        return features, embeddings
     length = max(1, min(embed.BATCH, embed.PIXELS // encoder.side**2))
     blocks = [slice(start, start + length) for start in range(0, len(images), length)]
 
@@ -167,8 +201,9 @@ def embed_pictures(
         return encode(encoder, packed, form.crop, device)
 
     with single_threads(device) as pool:
-        features, embeddings = zip(*pool.map(embed_block, blocks), strict=True)
-    return np.concatenate(features), np.concatenate(embeddings)
+        parts = zip(*pool.map(embed_block, blocks), strict=True)
+        features, embeddings = map(np.concatenate, parts)
+    return features, embeddings
 
 
 @torch.inference_mode()
