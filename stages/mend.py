@@ -66,9 +66,34 @@ def restore(lock: Path) -> str:
     if committed.returncode == 0:
         lock.write_bytes(committed.stdout)
         if not find_damage(lock):
+            drop_lost(lock)
             return "took the committed one, and what ran since comes from the run-cache"
     lock.unlink()
     return "removed it, and what was run comes from the run-cache"
+
+
+def drop_lost(lock: Path) -> None:
+    """Take those stages out of a lock that have an output neither in its place nor in the cache.
+
+    DVC would run such a stage again, as it looks into the run-cache for stages alone that no lock
+    has. A committed lock has them where it is of a machine with other last digits.
+    """
+    from dvc.utils.serialize import dump_yaml, load_yaml
+
+    command = ["dvc", "cache", "dir"]
+    cache = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    content = load_yaml(str(lock))
+
+    def lost(out: dict[str, Any]) -> bool:
+        """Say whether an output is in neither place."""
+        digest = str(out.get("md5", ""))
+        stored = Path(cache, "files", "md5", digest[:2], digest[2:])
+        return not (lock.parent / out["path"]).exists() and not stored.exists()
+
+    stages = content.get("stages", {})
+    kept = {name: one for name, one in stages.items() if not any(map(lost, one.get("outs", [])))}
+    if len(kept) < len(stages):
+        dump_yaml(str(lock), content | {"stages": kept})
 
 
 def forget_ended() -> Iterator[str]:

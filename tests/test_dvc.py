@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
+from ruamel.yaml import YAML
 
 from geomix.config.read import read_yaml
 
@@ -23,11 +23,29 @@ WAIT = 1200  # seconds for a queued experiment, on a busy machine
 GRID = "flows/data/dvc.yaml:preprocess@grid"
 COPY = "flows/data/dvc.yaml:copy@folder"
 PICTURE = b"no picture, which copying does not mind"
-BACK = "git restore params.yaml dvc.lock reports"  # begins the command that ends an experiment
-SUFFIXES = (".csv", ".json", ".md", ".png")  # of files among what stages read and write
+BACK = "git restore params.yaml &&"  # begins the command that ends an experiment
+BY_LOCK = "git restore params.yaml dvc.lock reports &&"  # and the one for cells that were pulled
+STUB = """\
+import hashlib
+import sys
+from pathlib import Path
+
+stage, given = Path(sys.argv[0]).stem, dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+out, metrics = given.pop("--out"), given.pop("--metrics", None)
+digest = hashlib.sha256(repr(given).encode())
+for value in given.values():
+    for path in sorted(Path(value).rglob("*")):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+if stage == "train":
+    digest.update(Path(".git/digits").read_bytes())
+    Path(".git/trained").touch()
+several = {"reports": "control.md control.png control.csv", "data/content": "checkpoints.json"}
+files = [Path(out, name) for name in several.get(out, "README.md").split()]
+for file in [*files, *([Path(metrics)] if metrics else [])]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'"{digest.hexdigest()}"')
+"""  # a stage that writes a hash of what it reads; training also has the last digits of a machine
 ELSEWHERE = """\
-schema: '2.0'
-stages:
   download@omniglot:
     cmd: python -m stages.download --dataset omniglot --out data/raw/omniglot
     outs:
@@ -36,7 +54,7 @@ stages:
       md5: 0123456789abcdef0123456789abcdef.dir
       size: 3
       nfiles: 1
-"""  # the lock of a flow that was run on another machine alone
+"""  # of the lock of a flow: a stage that was run on another machine alone
 
 
 def call(folder: Path, *command: str) -> str:
@@ -174,23 +192,35 @@ def draw_with_node(code: str, lines: int) -> None:
     assert "NaN" not in result.stdout
 
 
-@pytest.fixture
-def committed(clone: Path, tmp_path: Path) -> Path:
-    """Return a clone whose default flow was run and committed, with stubs for what it writes."""
-    folder = tmp_path / "geomix"
-    call(tmp_path, "git", "clone", "-q", str(clone), str(folder))
-    with Repo(str(folder)) as repo:
-        stages = repo.stage.collect(str(folder / "dvc.yaml"))
-        places = {Path(item.fs_path) for stage in stages for item in (*stage.deps, *stage.outs)}
-    for path in sorted(places, reverse=True):  # what is in a folder before the folder
-        if not path.exists():
-            file = path if path.suffix in SUFFIXES else path / "stub.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("committed")
-    call(folder, "dvc", "commit", "-q", "-f", "dvc.yaml")
-    (folder / "flows/data/dvc.lock").write_text(ELSEWHERE)
+@pytest.fixture(scope="module")
+def stubbed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone with stubs for stages and one cell of a kind, run and committed."""
+    folder = tmp_path_factory.mktemp("stubbed") / "geomix"
+    call(clone, "git", "clone", "-q", str(clone), str(folder))
+    for path in (folder / "stages").glob("*.py"):
+        path.write_text("" if path.stem == "__init__" else STUB)
+    for path in (folder / "flows").iterdir():
+        if path.name != "data":
+            shutil.rmtree(path)
+    params = read_yaml(folder / "params.yaml")
+    for study in params["study"].values():
+        study["run"]["geometries"] = study["run"]["geometries"][:1]
+        study["over"] = {key: values[:1] for key, values in study.get("over", {}).items()}
+    params["control"]["of"]["sets"] = ["tree"]
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(params, file)
+    (folder / ".git/digits").write_text("of the machine of the committed run")
+    call(folder, "dvc", "repro", "-q")
+    with (folder / "flows/data/dvc.lock").open("a") as file:
+        file.write(ELSEWHERE)
     commit(folder)
     return folder
+
+
+@pytest.fixture
+def committed(stubbed: Path, tmp_path: Path) -> Path:
+    """Return a copy of the clone that was run."""
+    return Path(shutil.copytree(stubbed, tmp_path / "geomix", symlinks=True))
 
 
 def find_line(page: Path, begin: str) -> str:
@@ -201,27 +231,50 @@ def find_line(page: Path, begin: str) -> str:
 
 
 def read_made(folder: Path) -> dict[Path, bytes | None]:
-    """Return what is in the folders that DVC keeps: the content of files, None for folders."""
-    paths = [path for name in ("data", "runs", "results") for path in (folder / name).rglob("*")]
+    """Return all that stages write: the content of files, None for folders."""
+    names = ("data", "runs", "results", "reports")
+    paths = [folder / "dvc.lock", *(path for name in names for path in (folder / name).rglob("*"))]
     return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def try_and_go_back(folder: Path, command: str) -> None:
+    """Run the experiment of the README, then the command that ends it, which trains nothing."""
+    before = read_made(folder)
+    call(folder, "dvc", "exp", "run", "-q", "-S", "tau=0.2")
+    changed = call(folder, "git", "diff", "--name-only").split()
+    pages = {"reports/glyphs/compare/README.md", "reports/metrics.json"}
+    assert {"dvc.lock", "params.yaml", *pages} <= set(changed)
+    assert read_made(folder) != before
+    (folder / ".git/trained").unlink()
+    call(folder, "bash", "-c", command)
+    assert not (folder / ".git/trained").exists()
+    assert read_yaml(folder / "params.yaml")["tau"] == 0.1
+    assert read_made(folder) == before  # with no empty folder of what was never run here
 
 
 def test_the_command_of_the_readme_goes_back_to_the_committed_run(committed: Path) -> None:
     command = find_line(ROOT / "README.md", BACK)
     assert command.partition("#")[0].rstrip() == find_line(ROOT / "docs/dvc.md", BACK)
-    before = read_made(committed)
-    params, page = committed / "params.yaml", committed / "reports/metrics.json"
-    cell = next(path.parent for path in before if path.match("compare/*/stub.txt"))
-    params.write_text(params.read_text().replace("\ntau: 0.1\n", "\ntau: 0.2\n"))
-    (cell / "stub.txt").write_text("of an experiment")
-    (cell / "new.txt").touch()
-    call(committed, "dvc", "commit", "-q", "-f", f"compare@{cell.name}")
-    page.write_text("{}")
-    changed = call(committed, "git", "diff", "--name-only").split()
-    assert changed == ["dvc.lock", "params.yaml", "reports/metrics.json"]
-    call(committed, "bash", "-c", command)
+    try_and_go_back(committed, command)
     assert not call(committed, "git", "status", "--porcelain")
-    assert read_made(committed) == before  # with no empty folder of what was never run here
+
+
+def test_it_goes_back_to_the_own_run_where_the_committed_one_has_other_digits(
+    committed: Path,
+) -> None:
+    lock = (committed / "dvc.lock").read_bytes()
+    for name in ("data", "runs", "results", ".dvc/cache", ".dvc/tmp"):  # a clone on this machine
+        shutil.rmtree(committed / name)
+    (committed / ".git/digits").write_text("of this machine")
+    call(committed, "dvc", "repro", "-q", "dvc.yaml")
+    assert (committed / "dvc.lock").read_bytes() != lock
+    try_and_go_back(committed, find_line(ROOT / "README.md", BACK))
+
+
+def test_cells_that_were_pulled_come_back_by_the_committed_lock(committed: Path) -> None:
+    shutil.rmtree(committed / ".dvc/cache/runs")  # which `dvc pull` does not bring
+    try_and_go_back(committed, find_line(ROOT / "docs/dvc.md", BY_LOCK))
+    assert not call(committed, "git", "status", "--porcelain")
 
 
 def test_what_one_clone_pushed_another_pulls(restored: Path, tmp_path: Path) -> None:

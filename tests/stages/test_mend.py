@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from geomix.config.read import read_yaml
 from stages.mend import find_dvc, forget_ended, lives
 from tests.conftest import ROOT
 
@@ -95,6 +96,27 @@ def test_a_lock_that_was_committed_broken_is_removed(checkout: Path) -> None:
     [line] = mend(checkout)
     assert "removed it" in line
     assert not lock.exists()
+
+
+def test_of_the_committed_lock_stages_stay_whose_outputs_are_here(checkout: Path) -> None:
+    digests = {name: f"{number:032x}.dir" for number, name in enumerate("abc")}
+    text = "schema: '2.0'\nstages:\n" + "".join(
+        f"  {name}:\n    cmd: {name}\n    outs:\n    - path: ../../{name}\n      md5: {digest}\n"
+        for name, digest in digests.items()
+    )
+    lock = checkout / "flows" / "tune" / "dvc.lock"
+    lock.write_text(text)
+    git(checkout, "add", "flows")
+    git(checkout, "commit", "-q", "-m", "a flow")
+    subprocess.run(["dvc", "init", "-q"], cwd=checkout, check=True)
+    (checkout / "a").mkdir()
+    stored = checkout / ".dvc/cache/files/md5" / digests["b"][:2] / digests["b"][2:]
+    stored.parent.mkdir(parents=True)
+    stored.touch()
+    lock.write_text("")
+    [line] = mend(checkout)
+    assert "took the committed one" in line
+    assert read_yaml(lock)["stages"].keys() == {"a", "b"}
 
 
 def test_a_checkout_without_git_loses_only_what_is_broken(checkout: Path) -> None:
