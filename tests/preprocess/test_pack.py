@@ -16,7 +16,7 @@ from geomix.config.sections import Download, Embeddings, Folder, Images, Split
 from geomix.config.stages import DownloadParams
 from geomix.data.packed import Encoded, open_packed
 from geomix.datasets import embeddings, glyphs, load_dataset
-from geomix.datasets.listing import Listing, ancestors
+from geomix.datasets.listing import Listing, ancestors, list_warnings
 from geomix.download.obtain import obtain
 from geomix.errors import InputError
 from geomix.files import hash_file
@@ -121,6 +121,43 @@ def test_a_data_set_too_small_to_split_leaves_nothing(raw: Path, tmp_path: Path)
             IMAGES,
         )
     assert not list(tmp_path.iterdir())
+
+
+def read_warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines of a stage that warn."""
+    lines = capsys.readouterr().err.splitlines()
+    return [line for line in lines if line.startswith("warning: ")]
+
+
+def test_a_line_warns_of_splits_whose_results_say_little(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = listing_of(draw_files())
+    listing.samples["split"] = ["train"] * 8 + ["val"] * 8 + ["test"] * 7 + [""]
+    listing.samples.loc[[17, 18, 19], "label"] = "class 5"  # has 5 of the 7 samples of test
+    listing.samples.loc[20, "label"] = "class 4"
+    pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    few, large = read_warnings(capsys)
+    assert few.startswith("warning: colours: Val has 2 classes, too few to choose settings by: ")
+    assert large == (
+        "warning: colours: Class class 5 has 71 % of the samples that are searched in test, so R@1"
+        " is mostly its own; classes.largest_class: 2 would end that."
+    )
+    warnings = list_warnings(open_packed(tmp_path / "packed").samples)
+    assert [few, large] == [f"warning: colours: {one}" for one in warnings]
+
+
+def test_a_set_is_warned_of_once_and_points_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = listing_of(draw_files())
+    pack("colours", listing, tmp_path / "fold", THIRDS, IMAGES, fold=1)
+    assert not read_warnings(capsys)
+    points = replace(listing, samples=listing.samples.assign(x="1"), coordinates=("x",))
+    pack("colours", points, tmp_path / "points", THIRDS, IMAGES)
+    assert not read_warnings(capsys)
+    pack("colours", listing, tmp_path / "packed", THIRDS, IMAGES)
+    assert len(read_warnings(capsys)) == 1
 
 
 def test_encoded_files_stay_as_they_came(tmp_path: Path) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.cbook import is_math_text
+from matplotlib.figure import Figure
+from matplotlib.table import Table
+from matplotlib.text import Text
 from pydantic import TypeAdapter
 
 from geomix.config.read import load
@@ -165,3 +169,35 @@ def make_system(
     plain = {"tau": 0.1, "curvature": 0.1, "lam": 1, "negatives": {"rule": "uniform"}}
     settled = plain | full | {"labels": labels}
     return System(name, labels, geometry, "", None, [], settings=full, full=settled)
+
+
+def list_texts(figure: Figure) -> list[Text]:
+    """Return all texts that a figure draws, those of ticks and tables too."""
+    figure.draw_without_rendering()
+    tables = [one for one in figure.findobj(Table) if isinstance(one, Table)]
+    cells = [cell.get_text() for table in tables for cell in table.get_celld().values()]
+    return [*(one for one in figure.findobj(Text) if isinstance(one, Text)), *cells]
+
+
+def read_literally(texts: list[Text]) -> str:
+    """Return what texts show, none of it as a formula."""
+    shown = []
+    for text in texts:
+        written = text.get_text()
+        assert not (text.get_parse_math() and is_math_text(written)), written
+        shown.append(written.replace(r"\$", "$") if text.get_parse_math() else written)
+    return "\n".join(shown)
+
+
+def write_one_seed(results: Path) -> Path:
+    """Leave in all studies of a folder of results the first seed alone."""
+    for path in results.glob("*/metrics.csv"):
+        metrics = pd.read_csv(path)
+        metrics[metrics["seed"].fillna(0) == 0].to_csv(path, index=False)
+    return results
+
+
+ONE_SEED = {
+    name: study.model_copy(update={"run": study.run.model_copy(update={"seeds": ["0"]})})
+    for name, study in STUDIES.items()
+}

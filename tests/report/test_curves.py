@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,6 +16,7 @@ from geomix.report import curves as module
 from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.findings import Findings
 from geomix.report.text import named
+from tests.report.conftest import list_texts, read_literally
 
 WHITE = to_rgba("white")
 
@@ -94,6 +96,60 @@ def test_baselines_far_below_the_curves_are_left_out(
     assert "untrained network" not in labels
 
 
+BASELINES = "raw pixels", "untrained network"
+
+
+@pytest.mark.parametrize("name", ["curvature", "tau"])
+def test_an_untrained_network_above_the_raw_input_has_its_own_line_and_name(
+    figures: list[Figure],
+    found: dict[str, Findings],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[str, float, str]] = []
+    draw_line = Axes.axhline
+
+    def keep(panel: Axes, y: float, **look: Any) -> Line2D:
+        """Draw a line and note what it is."""
+        if look.get("label") in BASELINES:
+            drawn.append((look["label"], y, str(look["linestyle"])))
+        return draw_line(panel, y, **look)
+
+    monkeypatch.setattr(Axes, "axhline", keep)
+    least = min(table["recall_at_1"].min() for table in found[name].summaries.values())
+    dashes = dict(zip(BASELINES, map(str, module.DASHES), strict=True))
+    assert len(set(dashes.values())) == 2
+    below, nearer = least - 0.02, least - 0.01
+    for raw, untrained in ((below, nearer), (nearer, below), (-5.0, nearer)):
+        drawn.clear()
+        table = found[name].baselines["test"].assign(recall_at_1=[raw, untrained])
+        draw_curves(replace(found[name], baselines={"val": table}))
+        heights = dict(zip(BASELINES, (100 * raw, 100 * untrained), strict=True))
+        shown = [one for one in BASELINES if heights[one] > 0]
+        assert drawn == [(one, pytest.approx(heights[one]), dashes[one]) for one in shown]
+        low, high = figures[-1].axes[0].get_ylim()
+        assert all(low < height < high for _, height, _ in drawn)
+        (legend,) = figures[-1].legends
+        assert [text.get_text() for text in legend.get_texts()][: len(shown)] == shown
+        figures[-1].draw_without_rendering()
+        top = legend.get_window_extent().y1
+        assert all(box.y0 >= top for panel in figures[-1].axes if (box := panel.get_tightbbox()))
+
+
+@pytest.mark.parametrize("name", ["curvature", "tau"])
+def test_geometries_stand_around_the_tick_of_their_value(
+    figures: list[Figure], found: dict[str, Findings], name: str
+) -> None:
+    draw_curves(found[name])
+    panel = figures[0].axes[1]
+    curves = [curve(figures[0], 1, geometry) for geometry in found[name].chosen]
+    places = np.array([np.sort(np.asarray(line.get_xdata(), float)) for line in curves])
+    assert places.mean(0) == pytest.approx(panel.get_xticks())
+    low, high = panel.get_xlim()
+    assert low < panel.get_xticks().min()
+    assert panel.get_xticks().max() < high
+
+
 def test_values_that_are_words_lie_at_equal_distances(
     figures: list[Figure], found: dict[str, Findings]
 ) -> None:
@@ -119,6 +175,41 @@ def test_maps_have_every_score_and_frame_the_choice(
     assert written == [f"{100 * score:.1f}" for score in rows["recall_at_1"]]
     (frame,) = panel.patches
     assert (frame.get_x(), frame.get_y()) == (0.5, 0.5)  # type: ignore[attr-defined]
+
+
+NAMES = {0: "f$x$", 0.5: "Ba$$in"}
+
+
+def test_values_with_dollars_are_drawn_as_they_are(
+    figures: list[Figure], found: dict[str, Findings]
+) -> None:
+    for name, draw in (("curvature", draw_curves), ("grid", draw_maps)):
+        one = found[name]
+        tables = {
+            split: rows.replace({"curvature": NAMES}) for split, rows in one.summaries.items()
+        }
+        chosen = {
+            geometry: row | {"curvature": NAMES[row["curvature"]]}
+            for geometry, row in one.chosen.items()
+        }
+        steps = one.steps.replace({"curvature": NAMES})
+        draw(replace(one, summaries=tables, chosen=chosen, steps=steps, limits={}))
+    for figure in figures:
+        shown = read_literally(list_texts(figure)).splitlines()
+        assert shown.count("f$x$") == shown.count("Ba$$in") >= 3
+
+
+def test_a_map_has_a_dash_where_there_is_no_score(
+    figures: list[Figure], found: dict[str, Findings]
+) -> None:
+    grid = found["grid"]
+    for known in (1, 0):
+        val = grid.summaries["val"].copy()
+        val.loc[val.index[known:], "recall_at_1"] = np.nan
+        draw_maps(replace(grid, summaries={"val": val, "test": grid.summaries["test"]}))
+        written = [text.get_text() for panel in figures[-1].axes for text in panel.texts]
+        assert written.count("-") == len(val) - known
+        assert "nan" not in written
 
 
 def test_the_same_findings_give_the_same_bytes_and_leave_no_figure_open(

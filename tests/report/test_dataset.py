@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from geomix.data.packed import SPLITS, Packed
+from geomix.datasets.listing import list_warnings
 from geomix.files import write_json
 from geomix.preprocess.pack import count_split
 from geomix.report.dataset import (
@@ -20,6 +21,7 @@ from geomix.report.dataset import (
     sample_rows,
 )
 from geomix.report.figures import find_stand_ins
+from geomix.report.text import literal
 
 
 def test_counts_are_those_of_the_samples(packed_folder: Path, packed: Packed) -> None:
@@ -33,6 +35,27 @@ def test_counts_are_those_of_the_samples(packed_folder: Path, packed: Packed) ->
     page = files["README.md"].decode()
     assert "patterns has 60 images in 12 classes" in page
     assert "A class has 5 images." in page
+
+
+def test_warnings_stand_on_the_page_with_names_as_they_are(
+    packed_folder: Path, packed: Packed
+) -> None:
+    one = dict.fromkeys(("class 8", "class 9", "class 10"), "a*b|c")
+    samples = packed.samples.replace({"label": one})
+    samples.to_csv(packed_folder / "samples.csv", index=False)
+    page = build_dataset(packed_folder)["README.md"].decode()
+    found = [line for line in page.splitlines() if line.startswith("**Warning:** ")]
+    assert found == [f"**Warning:** {literal(one)}" for one in list_warnings(samples)]
+    assert found[0].startswith("**Warning:** Val has 4 classes, too few to choose settings by: ")
+    assert found[1].startswith(r"**Warning:** Class a\*b\|c has 75 % of the samples that are ")
+    assert len(found) == 2
+
+
+def test_a_page_of_points_has_no_warnings_of_classes(packed_folder: Path, packed: Packed) -> None:
+    card = packed.card | {"levels": [], "coordinates": ["x"]}
+    packed.samples.assign(x="1").to_csv(packed_folder / "samples.csv", index=False)
+    write_json(packed_folder / "card.json", card)
+    assert "Warning" not in build_dataset(packed_folder)["README.md"].decode()
 
 
 def test_related_classes_are_counted(packed: Packed) -> None:

@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib import rc_context, rcParams
+from matplotlib.figure import Figure
 
+from geomix.data.packed import Packed
+from geomix.report import disks, hardest, pictures, shapes, vectors
 from geomix.report import figures as module
+from geomix.report.disks import draw_disk
 from geomix.report.figures import LOOKS, SPARE_LOOKS, drawable, find_stand_ins, look_of
+from geomix.report.hardest import Block, draw_hardest
 from geomix.report.pictures import draw_neighbours, draw_samples
-from geomix.report.vectors import draw_labels
+from geomix.report.shapes import draw_deltas, draw_radii
+from geomix.report.vectors import draw_labels, draw_map
+from tests.report.conftest import list_texts, read_literally
 
 
 def test_lines_differ_without_colour() -> None:
@@ -73,3 +82,53 @@ def test_figures_of_odd_names_are_drawn_without_a_warning() -> None:
     assert draw_samples([(name, [(image, name)] * 2) for name in odd])
     assert draw_neighbours([(image, name) for name in odd], {"flat": [[(image, n)] for n in odd]})
     assert draw_labels(odd, {"flat": [[name, odd[at - 1]] for at, name in enumerate(odd)]})
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
+    """Return the figures that are drawn."""
+    kept: list[Figure] = []
+    for room in (disks, hardest, pictures, shapes, vectors):
+        monkeypatch.setattr(room, "to_png", kept.append)
+    yield kept
+    for figure in kept:
+        plt.close(figure)
+
+
+DOLLARS = "f$x$", "Ba$$in"
+SETTINGS = [{"study": "tau", "geometry": name, "label": name} for name in DOLLARS]
+
+
+def test_dollars_of_pictures_and_labels_are_drawn_as_they_are(drawn: list[Figure]) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    one, other = [(image, name) for name in DOLLARS]
+    draw_samples([(name, [one, other]) for name in DOLLARS])
+    draw_neighbours([one, other], {"flat": [[one, other], [one, other]]})
+    draw_hardest(DOLLARS, [Block(one, other, [[(one, True)], [(other, False)]])])
+    draw_labels(DOLLARS, {name: [DOLLARS, DOLLARS] for name in DOLLARS})
+    for figure in drawn:
+        shown = read_literally(list_texts(figure))
+        assert all(shown.count(name) >= 3 for name in DOLLARS)
+
+
+def test_dollars_of_groups_are_drawn_as_they_are(drawn: list[Figure], packed: Packed) -> None:
+    samples = packed.samples.replace({"kind": dict(zip(("even", "odd"), DOLLARS, strict=True))})
+    named = Packed(samples, packed.images, packed.card)
+    rows = packed.rows("test")
+    places = np.random.default_rng(0).uniform(-0.6, 0.6, (len(rows), 2))
+    draw_disk(pd.DataFrame({"row": rows, "x": places[:, 0], "y": places[:, 1]}), named)
+    numbers = np.random.default_rng(0).normal(size=(len(samples), 3)).astype(np.float32)
+    draw_map(Packed(samples, numbers, packed.card))
+    for figure in drawn:
+        shown = read_literally(list_texts(figure)).splitlines()
+        assert all(shown.count(name) == 1 for name in DOLLARS)
+
+
+def test_dollars_of_settings_are_drawn_as_they_are(drawn: list[Figure]) -> None:
+    rows = pd.DataFrame(SETTINGS).assign(seed=0)
+    draw_radii(rows.assign(low=0.0, high=1.0, count=3), SETTINGS, DOLLARS)
+    deltas = dict.fromkeys(shapes.KINDS, 0.1)
+    draw_deltas(rows.assign(**deltas), SETTINGS, DOLLARS)
+    for figure in drawn:
+        shown = read_literally(list_texts(figure))
+        assert all(name in shown for name in DOLLARS)

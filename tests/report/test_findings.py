@@ -119,6 +119,32 @@ def test_a_flat_limit_that_val_chose_is_no_difference(
     assert chosen.places[0].kind == "limit"
 
 
+def test_a_geometry_whose_points_coincide_has_a_curvature_and_no_correlation(
+    kept_results: Path, kept_packed: Path, baselines: Results
+) -> None:
+    results = read_results(kept_results / "tau")
+    one = results.metrics["geometry"] == "hybrid"
+    results.metrics.loc[one, "rank_correlation"] = math.nan
+    args = (results, baselines, open_packed(kept_packed))
+    (bend,) = (
+        bend for bend in find("tau", STUDIES["tau"], *args).bends if bend.geometry == "hybrid"
+    )
+    assert bend.curved
+    assert math.isnan(bend.correlation)
+    assert not bend.acted
+    assert bend.highest > bend.lowest
+
+
+def test_only_several_seeds_have_standard_deviations_and_intervals(
+    found: dict[str, Findings],
+) -> None:
+    assert (found["tau"].tested, found["tau"].repeated, found["tau"].seeds) == (True, True, 2)
+    one = found["curvature"]  # of one seed, beside two of the untrained network
+    assert (one.tested, one.repeated, one.seeds) == (False, True, 1)
+    alone = {split: rows.assign(recall_at_1_sd=math.nan) for split, rows in one.baselines.items()}
+    assert not replace(one, baselines=alone).repeated
+
+
 def test_where_nothing_bends_the_best_two_are_compared(found: dict[str, Findings]) -> None:
     rate = found["rate"]
     scores = {name: row["recall_at_1"] for name, row in rate.chosen.items()}

@@ -176,7 +176,7 @@ def test_each_data_set_has_a_sentence_on_what_to_use(build: Build) -> None:
     assert "\n- On glyphs, use `hybrid_free` at tau 0.1" in page
     assert "\n- On omniglot, use `dot` at tau 0.1" in page
     assert "\n- On wordnet, nothing says which geometry to use: one seed" in page
-    assert "What to use: the cosine, unless" in page
+    assert "What to use for a task: the cosine, unless" in page
 
 
 def test_costs_are_those_of_the_benchmarks(build: Build, tmp_path: Path) -> None:

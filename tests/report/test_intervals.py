@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from geomix.report.intervals import Difference, paired_difference
+from geomix.report.intervals import Difference, compare_seeds, paired_difference
 
 
 def draw(
@@ -86,6 +86,21 @@ def test_one_seed_has_no_interval() -> None:
 )
 def test_verdicts(low: float, high: float, verdict: str) -> None:
     assert Difference((low + high) / 2, low, high, (low, high)).verdict == verdict
+
+
+def test_queries_of_one_class_have_a_mean_and_no_interval() -> None:
+    a, b, _ = draw(np.random.default_rng(6), 2, 0.1, 0.1)
+    a[0, 5] = np.nan
+    found = compare_seeds(a, b)
+    assert found.per_seed == pytest.approx(np.delete(a - b, 5, axis=1).mean(1).tolist())
+    assert found.mean == pytest.approx(np.mean(found.per_seed))
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert found.verdict == "one class, not tested"
+    assert compare_seeds(a[:1], b[:1]).verdict == "one seed, not tested"
+    none = compare_seeds(np.full_like(a, np.nan), b)
+    assert none.verdict == "no score, not tested"
+    assert len(none.per_seed) == 2
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

@@ -113,9 +113,14 @@ def build(
 ) -> Callable[..., dict[str, bytes]]:
     """Return what builds the page, with other figures for some geometries."""
 
-    def build(winners: Tuning | None = None, **reached: tuple[float, float]) -> dict[str, bytes]:
+    def build(
+        winners: Tuning | None = None,
+        change: Callable[[pd.DataFrame], pd.DataFrame] = lambda metrics: metrics,
+        **reached: tuple[float, float],
+    ) -> dict[str, bytes]:
         taus = [BEST] if winners else TAUS
-        tables = {"cells": make_results(REACHED | reached, taus), "baselines": make_baselines()}
+        made = {"cells": make_results(REACHED | reached, taus), "baselines": make_baselines()}
+        tables = {name: replace(one, metrics=change(one.metrics)) for name, one in made.items()}
         monkeypatch.setattr("geomix.report.lineage.read_results", lambda path: tables[path.name])
         folders = Path("cells"), Path("baselines"), kept_packed
         return build_lineage("tune", winners or study, *folders, lineage_params)
@@ -176,6 +181,46 @@ def test_the_first_sentence_is_short_whatever_was_found(
     sentence = first_sentence(build(**reached)["README.md"].decode())
     assert said in sentence
     assert len(sentence.split()) <= 30
+
+
+def test_a_page_of_one_seed_has_no_spread_over_seeds(
+    build: Callable[..., dict[str, bytes]],
+) -> None:
+    several = build()["README.md"].decode()
+    page = build(change=lambda metrics: metrics[metrics["seed"] == 0])["README.md"].decode()
+    assert (
+        "± is one standard deviation over seeds; no difference on this page is tested." in several
+    )
+    assert "Test, mean ± standard deviation over seeds; the first five in percent." in several
+    assert "with bars of one standard deviation." in several
+    text = re.sub(r"mean ± s\.d\. of points|\d\.\d{3} ± \d\.\d{3}", "", page)  # of radii
+    text = text.partition("<details>")[0]
+    assert not any(words in text for words in ("±", "standard deviation", "interval", "nan"))
+    assert " No difference on this page is tested." in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("direction", "words", "said"),
+    [
+        ("inner_leaves", "inner node to leaves", "81.2 % against 87.2 of dot (leaf to ancestors)."),
+        ("leaf_ancestors", "leaf to ancestors", "70.0 % against 73.9 of euclidean (inner node to"),
+    ],
+)
+def test_a_direction_without_queries_is_said_to_have_none(
+    build: Callable[..., dict[str, bytes]], direction: str, words: str, said: str
+) -> None:
+    other = next(one for one in ("leaf_ancestors", "inner_leaves") if one != direction)
+
+    def change(metrics: pd.DataFrame) -> pd.DataFrame:
+        """Take a direction away; the mean of both is then that of the other."""
+        return metrics.assign(**{direction: math.nan, "lineage_score": metrics[other]})
+
+    page = build(change=change)["README.md"].decode().partition("<details>")[0]
+    best = {"inner_leaves": "hyperbolic_free", "leaf_ancestors": "hyperbolic"}[direction]
+    assert first_sentence(page).startswith(f"On patterns, curved {best} does not lead: {said}")
+    assert "A dash stands for what could not be computed:" in page
+    assert f"- From {words}: no query of test has anything to find, and the mean of both" in page
+    assert "nan" not in page
 
 
 def test_a_study_without_a_ball_has_an_answer_too(

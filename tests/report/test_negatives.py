@@ -78,8 +78,11 @@ def test_the_same_results_give_the_same_bytes(
     assert build(tmp_path, kept_packed, "0-2") == files
 
 
-def test_one_seed_is_not_tested(tmp_path: Path, kept_packed: Path) -> None:
+def test_one_seed_is_not_tested(tmp_path: Path, kept_packed: Path, files: dict[str, bytes]) -> None:
     page = build(tmp_path, kept_packed, "0")["README.md"].decode()
+    for words in ("95 %", "is a test of its own"):
+        assert words in files["README.md"].decode()
+        assert words not in page
     assert "are not tested against those of seeds" in page.splitlines()[2]
     assert "one seed, not tested" in page
 

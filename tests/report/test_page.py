@@ -19,7 +19,7 @@ from geomix.report.page import build_page, describe_lists, measure, sweep_rows
 from geomix.report.render import write_folder
 from geomix.report.results import Results, own, read_results
 from geomix.report.text import figures, percent
-from tests.report.conftest import SPACES, STUDIES
+from tests.report.conftest import ONE_SEED, SPACES, STUDIES, write_one_seed
 from tests.report.made_winners import tuned_study
 
 Build = Callable[[str], dict[str, bytes]]
@@ -202,3 +202,40 @@ def test_a_page_of_winners_says_that_each_was_tuned(
     assert "One set of settings" not in page
     # tau is the same in all cells here, but it was tuned
     assert "Held fixed" not in page
+
+
+@pytest.mark.parametrize("name", ["tau", "curvature", "compare", "grid"])
+def test_a_page_of_one_seed_has_no_interval_and_no_spread_over_seeds(
+    results: Path, kept_packed: Path, params: PageParams, name: str
+) -> None:
+    write_one_seed(results)
+    folders = results / name, results / "baselines", kept_packed
+    page = build_page(name, ONE_SEED[name], *folders, params)["README.md"].decode()
+    text = page.partition("<details>")[0]
+    radii = re.compile(r"mean ± s\.d\. of points|\d\.\d{3} ± \d\.\d{3}")  # of one network
+    for words in ("95 %", "interval", "±", "standard deviation", "Bars", "s.d.", "nan"):
+        assert words not in radii.sub("", text), words
+    assert ("One seed, so there are no error bars, and markers are hollow." in text) == (
+        len(STUDIES[name].axes) == 1
+    )
+    assert "One seed does not tell how far another would differ, so nothing is tested." in text
+    assert "one seed, not tested" in text
+    assert "test R@1, points " in text
+
+
+def test_a_page_of_several_seeds_explains_its_bars_brackets_and_spreads(
+    pages: dict[str, dict[str, bytes]],
+) -> None:
+    text = pages["tau"]["README.md"].decode()
+    assert (
+        "Bars are one standard deviation over seeds on the left and in the middle, and 95 %" in text
+    )
+    assert "Brackets hold 95 % intervals; ± is one standard deviation over seeds." in text
+    assert "test R@1, points [95 % interval]" in text
+    assert "Percent, mean ± standard deviation over seeds, at the values above." in text
+    assert "One seed" not in text
+    # one seed of the geometry, and two of the untrained network
+    mixed = pages["curvature"]["README.md"].decode()
+    assert "One seed, so there are no error bars" in mixed
+    assert "± is one standard deviation over seeds." in mixed
+    assert "95 %" not in mixed

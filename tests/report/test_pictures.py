@@ -4,14 +4,18 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from geomix.data.packed import Encoded, Packed
+from geomix.report import hardest, pictures
+from geomix.report.hardest import Block, draw_hardest
 from geomix.report.pictures import (
     draw_neighbours,
     draw_samples,
-    fit_caption,
+    fit_captions,
     measure_text,
     read_pictures,
 )
@@ -101,7 +105,7 @@ def test_a_packed_image_of_any_proportions_is_read_in_them(
 def test_a_caption_breaks_between_words_in_the_largest_letters_that_keep_it_whole(
     caption: str, lines: list[str], size: float
 ) -> None:
-    assert fit_caption(caption, 38) == (lines, size)
+    assert fit_captions([caption], 38) == ([lines], size)
 
 
 @pytest.mark.parametrize("width", [15, 31, 40])
@@ -120,17 +124,60 @@ def test_a_caption_breaks_between_words_in_the_largest_letters_that_keep_it_whol
 def test_no_caption_is_wider_than_its_image_or_longer_than_three_lines(
     caption: str, width: float
 ) -> None:
-    lines, size = fit_caption(caption, width)
+    [lines], size = fit_captions([caption], width)
     assert len(lines) <= 3
     assert max(measure_text(line, size) for line in lines) <= width
 
 
 def test_what_is_left_out_of_a_caption_is_of_its_middle() -> None:
-    lines, _ = fit_caption("God-Morgon-Orange-Red-Grapefruit-Juice", 31)
+    [lines], _ = fit_captions(["God-Morgon-Orange-Red-Grapefruit-Juice"], 31)
     assert lines[0] == "God-Morgon-"
     assert lines[1].startswith("…")
     assert lines[2] == "Juice"
-    (line,), _ = fit_caption("Supercalifragilistic12", 31)
+    [[line]], _ = fit_captions(["Supercalifragilistic12"], 31)
     assert line.startswith("Super")
     assert line.endswith("12")
     assert line.count("…") == 1
+
+
+ROW = ["Kiwi", "Yellow-Bell-Pepper", "God-Morgon-Red-Grapefruit-Juice", "", "W" * 40]
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 7), (2, 5.5), (3, 4.6), (4, 4.6), (5, 4.6)])
+def test_the_caption_that_needs_the_smallest_letters_sets_those_of_its_row(
+    count: int, size: float
+) -> None:
+    for captions in (ROW[:count], ROW[:count][::-1]):
+        broken, found = fit_captions(captions, 38)
+        assert found == size == min(fit_captions([one], 38)[1] for one in captions)
+        assert max(measure_text(line, size) for lines in broken for line in lines) <= 38
+        assert broken[captions.index("Kiwi")] == ["Kiwi"]
+
+
+def list_sizes(figure: Figure) -> list[set[float]]:
+    """Return the sizes of the captions of each row of a figure, from the top."""
+    rows: dict[int, set[float]] = {}
+    for axis in figure.axes:
+        caption, place = axis.xaxis.label, axis.get_subplotspec()
+        if caption.get_text() and place:
+            rows.setdefault(place.rowspan.start, set()).add(float(caption.get_fontsize()))
+    return [sizes for _, sizes in sorted(rows.items())]
+
+
+def test_captions_of_a_row_have_one_size_in_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    for module in (pictures, hardest):
+        monkeypatch.setattr(module, "to_png", drawn.append)
+    items = [(np.zeros((8, 8, 1), np.uint8), name) for name in ROW]
+    kiwi, long = items[0], items[2]
+    draw_samples([("mixed", [kiwi, long]), ("short", [kiwi, kiwi])])
+    draw_neighbours([kiwi, kiwi], {"flat": [[kiwi, kiwi], [kiwi, kiwi]], "dot": [[long], [kiwi]]})
+    negatives = [[(kiwi, True)], [(kiwi, True)]], [[(long, True)], [(kiwi, False)]]
+    draw_hardest(["a", "b"], [Block(kiwi, kiwi, rows) for rows in negatives])
+    assert [list_sizes(figure) for figure in drawn] == [
+        [{4.6}, {7.0}],
+        [{4.6}, {7.0}],
+        [{4.6}, {7.0}],
+    ]
+    for figure in drawn:
+        plt.close(figure)

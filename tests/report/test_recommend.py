@@ -42,62 +42,69 @@ def time_losses(**seconds: float) -> dict[str, Speed]:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "geometry", "why", "question"),
+    ("words", "geometry", "why", "question"),
     [
-        ([{}], "euclidean", "default", ""),
-        ([{"all": "equal within the margin"}], "euclidean", "default", ""),
-        ([{"all": "hurts"}], "euclidean", "default", ""),
-        ([{"curvature": "could not act", "hybrid": "not used"}], "euclidean", "default", ""),
-        ([{"curvature": "helps"}], "hyperbolic_free", "helps", "curvature"),
-        ([{"curvature": "not used", "norm": "helps"}], "dot", "helps", "norm"),
-        ([{"norm": "helps"}, {"norm": "hurts"}], "euclidean", "default", ""),
-        ([{}, {"kernel": "helps"}], "chord", "helps", "kernel"),
+        ({}, "euclidean", "default", ""),
+        ({"all": "equal within the margin"}, "euclidean", "default", ""),
+        ({"all": "hurts"}, "euclidean", "default", ""),
+        ({"curvature": "could not act", "hybrid": "not used"}, "euclidean", "default", ""),
+        ({"curvature": "helps"}, "hyperbolic_free", "helps", "curvature"),
+        ({"curvature": "not used", "norm": "helps"}, "dot", "helps", "norm"),
         # 55.0 on val is more than a point above 53.0
-        ([{"kernel": "helps", "radius": "helps"}], "flat_free", "helps", "radius"),
-        ([{"all": "not calibrated"}], None, "not calibrated", ""),
-        ([{"all": "training failed"}], None, "training failed", ""),
-        ([{"all": "one seed, not tested"}], None, "one seed, not tested", ""),
-        ([{"all": "not asked"}], None, "not asked", ""),
-        ([{"all": "training failed", "hybrid": "not asked"}], None, "training failed", ""),
-        ([{"all": "training failed"}, {"norm": "helps"}], "dot", "helps", "norm"),
+        ({"kernel": "helps", "radius": "helps"}, "flat_free", "helps", "radius"),
+        ({"all": "not calibrated"}, None, "not calibrated", ""),
+        ({"all": "training failed"}, None, "training failed", ""),
+        ({"all": "one seed, not tested"}, None, "one seed, not tested", ""),
+        ({"all": "not asked"}, None, "not asked", ""),
+        ({"all": "training failed", "hybrid": "not asked"}, None, "training failed", ""),
     ],
 )
 def test_the_rule_holds(
-    tasks: list[dict[str, str]], geometry: str | None, why: str, question: str
+    words: dict[str, str], geometry: str | None, why: str, question: str
 ) -> None:
-    found = recommend(make_summary(*tasks), {})
+    [found] = recommend(make_summary(words), {})
     assert (found.geometry, found.why, found.question) == (geometry, why, question)
     if geometry:
         assert found.settings == {"tau": VAL[geometry]}
 
 
+def test_each_task_has_its_own() -> None:
+    tasks = [{"norm": "helps"}, {"norm": "hurts", "kernel": "helps"}, {"all": "training failed"}]
+    found = recommend(make_summary(*tasks), {})
+    assert [(one.task, one.geometry) for one in found] == [
+        ("task 0", "dot"),
+        ("task 1", "chord"),
+        ("task 2", None),
+    ]
+
+
 def test_of_those_within_the_margin_on_val_the_cheapest_is_taken() -> None:
     summary = make_summary({"kernel": "helps", "ball's kernel": "helps"})
-    assert recommend(summary, {}).geometry == "power"
-    assert recommend(summary, time_losses(chord=1, power=2)).geometry == "chord"
-    assert recommend(summary, time_losses(chord=2, power=1)).geometry == "power"
-    assert recommend(summary, time_losses(chord=1)).geometry == "chord"
+    assert recommend(summary, {})[0].geometry == "power"
+    assert recommend(summary, time_losses(chord=1, power=2))[0].geometry == "chord"
+    assert recommend(summary, time_losses(chord=2, power=1))[0].geometry == "power"
+    assert recommend(summary, time_losses(chord=1))[0].geometry == "chord"
     summary["winners"]["chord"]["val"] = 0.515
-    assert recommend(summary, time_losses(chord=1, power=2)).geometry == "power"
+    assert recommend(summary, time_losses(chord=1, power=2))[0].geometry == "power"
 
 
 def test_what_helps_but_is_below_the_cosine_on_val_is_not_taken() -> None:
     summary = make_summary({"norm": "helps"})
     summary["winners"]["dot"]["val"] = 0.49
-    assert recommend(summary, {}).geometry == "euclidean"
+    assert recommend(summary, {})[0].geometry == "euclidean"
 
 
 def test_without_the_cosine_nothing_is_recommended() -> None:
-    assert recommend(make_summary({"radius": "helps"}, names=NAMES[1:]), {}).geometry is None
+    assert recommend(make_summary({"radius": "helps"}, names=NAMES[1:]), {})[0].geometry is None
 
 
 def test_costs_are_those_of_the_loss() -> None:
     speeds = time_losses(euclidean=2, dot=3)
-    assert recommend(make_summary({"norm": "helps"}), speeds).time == pytest.approx(1.5)
-    assert recommend(make_summary({}), speeds).cheapest
-    assert not recommend(make_summary({}), time_losses(euclidean=2, dot=1)).cheapest
-    assert not recommend(make_summary({}), {}).cheapest
-    assert math.isnan(recommend(make_summary({"norm": "helps"}), {}).time)
+    assert recommend(make_summary({"norm": "helps"}), speeds)[0].time == pytest.approx(1.5)
+    assert recommend(make_summary({}), speeds)[0].cheapest
+    assert not recommend(make_summary({}), time_losses(euclidean=2, dot=1))[0].cheapest
+    assert not recommend(make_summary({}), {})[0].cheapest
+    assert math.isnan(recommend(make_summary({"norm": "helps"}), {})[0].time)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +113,14 @@ def test_costs_are_those_of_the_loss() -> None:
         ([{}], {}, "On patterns, use the cosine (`euclidean`) at tau 0.5: no other geometry is"
             " surely better."),
         ([{}, {}], {"euclidean": 1.0}, "On patterns, use the cosine (`euclidean`) at tau 0.5: no"
-            " other geometry is surely better in one direction and not worse in the other, and no"
-            " other loss takes less time."),
-        ([{}, {"norm": "helps"}], {"euclidean": 1.0, "dot": 1.25}, "On patterns, use `dot` at tau"
-            " 0.52: it beats euclidean (cosine) from task 1 (question norm), and its loss"
-            " takes 1.25 times as long as the cosine's."),
+            " other geometry is surely better in either direction, and no other loss takes less"
+            " time."),
+        ([{}, {"norm": "helps"}], {"euclidean": 1.0, "dot": 1.25}, "On patterns, from task 0, use"
+            " the cosine (`euclidean`) at tau 0.5: no other geometry is surely better, and no other"
+            " loss takes less time. From task 1, use `dot` at tau 0.52: it beats euclidean (cosine)"
+            " (question norm), and its loss takes 1.25 times as long as the cosine's."),
+        ([{"norm": "helps"}] * 2, {}, "On patterns, use `dot` at tau 0.52: it beats euclidean"
+            " (cosine) in both directions (question norm)."),
         ([{"curvature": "helps"}], {}, "On patterns, use `hyperbolic_free` at tau 0.56: it beats"
             " each of its 5 controls (question curvature)."),
         ([{"all": "one seed, not tested"}], {}, "On patterns, nothing says which geometry to use:"

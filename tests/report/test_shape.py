@@ -63,6 +63,22 @@ def test_the_page_says_what_its_table_holds(
     assert build_shape(analysis, studies, kept_packed, GEOMETRIES) == files
 
 
+def test_a_page_of_one_seed_has_no_spread_over_seeds(
+    folders: tuple[Path, dict[str, Path]], kept_packed: Path
+) -> None:
+    analysis, studies = folders
+    several = build_shape(analysis, studies, kept_packed, GEOMETRIES)["README.md"].decode()
+    assert "means over 2 seeds; ± is one standard deviation over seeds." in several
+    assert "they leave the seeds as they are." in several
+    for name in ("shape.csv", "radii.csv"):
+        table = pd.read_csv(analysis / name)
+        table[table["seed"] == 0].to_csv(analysis / name, index=False)
+    page = build_shape(analysis, studies, kept_packed, GEOMETRIES)["README.md"].decode()
+    assert "means over 1 seed. " in " ".join(page.split())
+    assert not any(words in page for words in ("±", "standard deviation", "mean over seeds"))
+    assert not re.search(r"\bnan\b", page)
+
+
 def test_points_at_the_clip_radius_are_not_free(
     folders: tuple[Path, dict[str, Path]], kept_packed: Path
 ) -> None:

@@ -1,15 +1,17 @@
 """The page of the default flow: the study that answers, then the others."""
 
 import json
+import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from geomix.config.studies import Study
 from geomix.report.findings import Findings
 from geomix.report.results import Results
 from geomix.report.summary import build_summary
-from tests.report.conftest import GEOMETRIES, STUDIES, make_study
+from tests.report.conftest import GEOMETRIES, ONE_SEED, STUDIES, make_study, write_one_seed
 from tests.report.made_lineages import BEST, REACHED, TAUS, make_baselines, make_results
 from tests.report.made_winners import SPACES, write_study
 
@@ -39,6 +41,36 @@ def test_the_page_answers_and_leads_to_all_others(files: dict[str, bytes]) -> No
         assert f"({name}/README.md)" in page
     assert "(dataset/README.md)" in page
     assert "nan" not in page.partition("<details>")[0]
+
+
+def test_intervals_and_spreads_are_explained_where_there_are_any(
+    files: dict[str, bytes], results: Path, kept_packed: Path
+) -> None:
+    explained = (
+        "Bars are one standard",
+        "95 % interval",
+        "± is one standard",
+        "No difference found",
+    )
+    page = files["README.md"].decode()
+    assert all(words in page for words in explained)
+    write_one_seed(results)
+    one = build_summary(results, kept_packed, ONE_SEED, "tau", GEOMETRIES)["README.md"].decode()
+    assert not any(words in one for words in (*explained, "±", "interval", "standard deviation"))
+    assert "One seed, so there are no error bars, and markers are hollow." in one
+
+
+def test_a_score_that_is_missing_is_none_and_no_nan(results: Path, kept_packed: Path) -> None:
+    path = results / "tau" / "metrics.csv"
+    metrics = pd.read_csv(path)
+    metrics.loc[metrics["geometry"] == "flat", "recall_at_1"] = math.nan
+    metrics.to_csv(path, index=False)
+    files = build_summary(results, kept_packed, STUDIES, "tau", GEOMETRIES)
+    numbers = json.loads(files["metrics.json"], parse_constant=pytest.fail)
+    assert numbers["tau"]["flat"] == {"tau": 0.05, "test_recall_at_1": None}
+    page = files["README.md"].decode().partition("<details>")[0]
+    assert "nan" not in page
+    assert "- R@1 of test: no number in 2 of 8 cells." in page
 
 
 LINEAGES: dict[str, Study] = {

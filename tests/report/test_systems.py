@@ -1,5 +1,6 @@
 """The page of the systems: what results, settings and searches say, whole, the same bytes twice."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from geomix.report.systems import (
     read_systems,
 )
 from tests.conftest import ROOT
+from tests.report.conftest import write_one_seed
 from tests.report.made_systems import SYSTEMS, TUNED, make_searches, write_systems
 
 COSTS = {"given/hypvit": Cost(1.5, 2.0)}
@@ -120,3 +122,28 @@ def test_the_page_is_whole(
     pd.DataFrame({"implementation": ["given/hypvit"]} | measures).to_csv(costs)
     page = build_systems(*folders, costs, make_searches(), params)["README.md"].decode()
     assert "| 1.23 " in page
+
+
+def test_a_page_of_one_seed_has_no_interval_and_no_spread(
+    scored: Path, results: Path, kept_packed: Path, params: SystemsPageParams, tmp_path: Path
+) -> None:
+    one = write_one_seed(Path(shutil.copytree(scored / "results", tmp_path / "one")))
+    none = tmp_path / "none.csv"
+    pages = []
+    for folder in (scored / "results", one):
+        folders = folder, results / "baselines", scored / "settled", kept_packed
+        files = build_systems(*folders, none, make_searches(), params)
+        pages.append(" ".join(files["README.md"].decode().partition("<details>")[0].split()))
+        write_one_seed(results)
+    explained = (
+        "95 %",
+        "brackets hold",
+        "± is one standard deviation over seeds",
+        "Filled markers",
+    )
+    for words in explained:
+        assert words in pages[0]
+        assert words not in pages[1]
+    assert "One seed does not tell how far another would differ, so nothing is tested." in pages[1]
+    assert "Large markers are one seed, small ones one seed as published." in pages[1]
+    assert "nan" not in pages[1]

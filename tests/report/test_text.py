@@ -38,9 +38,10 @@ def test_numbers() -> None:
     assert correlation(0.99914) == "0.9991"
     values = (1452.3, 999.7, 45.23, 0.056263, 2e-8, math.nan)
     assert list(map(figures, values)) == ["1,452", "1,000", "45.2", "0.0563", "2e-08", "-"]
-    assert points([0.0123, -0.001]) == "+1.2, -0.1"
+    assert points([0.0123, -0.001, math.nan]) == "+1.2, -0.1, -"
     assert gap(Difference(0.0123, -0.001, 0.02, (0.01, 0.0146))) == "+1.2 [-0.1, +2.0]"
     assert gap(Difference(0.0123, math.nan, math.nan, (0.0123,))) == "+1.2"
+    assert gap(Difference(math.nan, math.nan, math.nan, (math.nan,))) == "-"
 
 
 def test_words() -> None:

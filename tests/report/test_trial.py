@@ -107,6 +107,13 @@ def test_each_kind_of_verdict_has_its_advice(summaries: dict[str, Any], name: st
     assert found.geometries[: len(geometries)] == geometries
 
 
+def test_only_several_seeds_have_intervals(build: Build, summaries: dict[str, Any]) -> None:
+    pages = {name: build(summaries[name]) for name in ("one seed", "too few classes")}
+    assert "95 %" not in pages["one seed"]
+    assert "with intervals" not in pages["one seed"]
+    assert "difference, points [95 % interval]" in pages["too few classes"]
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_the_first_sentence_advises(build: Build, summaries: dict[str, Any], name: str) -> None:
     sentence = first_sentence(build(summaries[name]))

@@ -92,6 +92,16 @@ def test_the_first_sentence_answers_whatever_was_found(build: Build, word: str) 
     assert max(widths) <= 7
 
 
+@pytest.mark.parametrize("of", [{}, LINEAGES])
+def test_a_page_of_one_seed_has_no_interval_and_no_spread(build: Build, of: dict[str, Any]) -> None:
+    several, one = (text_of(build(**of, seeds=seeds)) for seeds in (3, 1))
+    explained = ("95 %", "±", "standard deviation", "p-values", "with intervals and the margin")
+    for words in explained:
+        assert words in several
+        assert words not in one
+    assert "One seed does not tell how far another would differ" in " ".join(one.split())
+
+
 def test_sentences_of_lineages_are_short_whatever_both_directions_are(build: Build) -> None:
     summary = build(**LINEAGES, gains=BALL).summary
     up, down = (task["verdicts"]["curvature"] for task in summary["tasks"])
@@ -166,7 +176,7 @@ def test_a_difference_that_a_guard_forbids_to_read_stands_in_round_brackets(
 def test_what_to_use_stands_below_the_answer_with_the_rule(build: Build) -> None:
     page = text_of(build(gains=BALL))
     assert page.splitlines()[4].startswith("On patterns, use `hybrid_free` at tau 0.1, norm batch")
-    assert "- What to use: the cosine, unless a question says" in page
+    assert "- What to use for a task: the cosine, unless a question says" in page
     default = text_of(build()).splitlines()[4]
     assert default.startswith(
         "On patterns, use the cosine (`euclidean`) at tau 0.1, norm batch: no"

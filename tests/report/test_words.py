@@ -17,6 +17,7 @@ HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))
 LOWER = Difference(-0.05, -0.08, -0.02, (-0.05, -0.05))
 SAME = Difference(0.001, -0.01, 0.01, (0.0, 0.002))
 ONE_SEED = Difference(0.05, math.nan, math.nan, (0.05,))
+ONE_CLASS = Difference(0.05, math.nan, math.nan, (0.04, 0.06))
 
 
 @pytest.fixture
@@ -41,6 +42,10 @@ def answer(words: Any, found: Findings, difference: Difference | None, **changes
         (LOWER, "On glyphs, hyperbolic scores lower than flat, "),
         (SAME, "On glyphs, hyperbolic is not told apart from flat, "),
         (ONE_SEED, "On glyphs, hyperbolic has one seed and is not tested against flat, "),
+        (
+            ONE_CLASS,
+            "On glyphs, hyperbolic has queries of one class and is not tested against flat, ",
+        ),
     ],
 )
 def test_the_answer_says_what_the_interval_allows(
@@ -73,13 +78,14 @@ def test_one_control_needs_no_choice(
     assert "The controls are flat and euclidean: none has" in str(words.explain(found["tau"]))
 
 
-@pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED, None])
+@pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED, ONE_CLASS, None])
 def test_a_flat_limit_is_told_from_a_control(
     words: Any, found: dict[str, Findings], difference: Difference | None
 ) -> None:
     sentence = answer(words, found["curvature"], difference)
     assert "flat limit" in sentence
     assert ("one seed cannot tell" in sentence) == (difference is ONE_SEED)
+    assert ("one class cannot tell" in sentence) == (difference is ONE_CLASS)
 
 
 @pytest.mark.parametrize("kind", ["best", "alone"])
@@ -124,6 +130,34 @@ def test_a_range_whose_ends_are_written_alike_is_one_number(
         changed = [replace(one, lowest=0.33331, highest=highest) for one in found["tau"].bends]
         *_, line = bends(words, replace(found["tau"], bends=changed))
         assert said in line
+
+
+def test_a_bend_and_a_correlation_that_are_not_known_are_said_to_be(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    chosen = found["tau"].chosen
+    unknown = {"bend": math.nan, "bend_beyond_kernel": math.nan, "rank_correlation": math.nan}
+    row = chosen["hybrid"] | unknown
+    said = str(words.explain(replace(found["tau"], chosen=chosen | {"hybrid": row})))
+    assert "In hybrid, how far curvature bends the loss could not be computed: no query" in said
+    assert "nan" not in said
+    assert str(words.rankings(row)) == "not known, as points coincide"
+    changed = [replace(one, correlation=math.nan) for one in found["tau"].bends]
+    *_, line = bends(words, replace(found["tau"], bends=changed))
+    assert "**hybrid**: how its rankings differ from cosine's could not be computed, as" in line
+
+
+def test_signs_are_explained_where_a_study_has_them(words: Any, found: dict[str, Findings]) -> None:
+    brackets, spread = "rackets hold 95 % intervals", "± is one standard deviation over seeds."
+    tau, one = found["tau"], found["curvature"]
+    alone = {split: rows.assign(recall_at_1_sd=math.nan) for split, rows in one.baselines.items()}
+    assert str(words.explain(tau)).endswith(f"B{brackets}; {spread}")
+    assert str(words.explain(one)).endswith(f" {spread}")
+    assert brackets not in str(words.explain(one))
+    none = replace(one, baselines=alone)
+    assert brackets not in str(words.explain(none)) + str(words.limits(none))
+    assert "±" not in str(words.explain(none))
+    assert brackets in str(words.explain(none, [tau]))
 
 
 def test_curvature_that_was_not_used_is_not_said_to_bend(

@@ -42,6 +42,8 @@ class Place:
 def choose(summary: pd.DataFrame, axes: Sequence[str], score: str = SCORE) -> pd.DataFrame:
     """Choose for each geometry the values with the highest mean val score, the lowest in a tie.
 
+    Without any score the lowest values are taken, too.
+
     Args:
         summary: From `over_seeds` of val rows, by geometry and axes.
         axes: The columns that vary; without any, each geometry has one row, which is chosen.
@@ -51,14 +53,15 @@ def choose(summary: pd.DataFrame, axes: Sequence[str], score: str = SCORE) -> pd
         The chosen rows, one for each geometry.
     """
     ordered = summary.sort_values(list(axes), kind="stable") if axes else summary
-    best = ordered.groupby("geometry", sort=False)[score].idxmax()
+    known = ordered[["geometry"]].assign(score=ordered[score].fillna(-math.inf))
+    best = known.groupby("geometry", sort=False)["score"].idxmax()
     return summary.loc[best.reindex(summary["geometry"].unique()).dropna()]
 
 
 def place_choices(
     summary: pd.DataFrame, chosen: pd.DataFrame, axes: Sequence[str], score: str = SCORE
 ) -> Iterator[Place]:
-    """Yield for each geometry and axis where the chosen value lies.
+    """Yield for each geometry and axis where the chosen value lies; nothing without a score.
 
     Args:
         summary: As for `choose`.
@@ -66,7 +69,7 @@ def place_choices(
         axes: The columns that vary.
         score: The column of the scores.
     """
-    for _, choice in chosen.iterrows():
+    for _, choice in chosen[chosen[score].notna()].iterrows():
         for axis in axes:
             pinned = ["geometry", *(other for other in axes if other != axis)]
             line = summary[(summary[pinned] == choice[pinned]).all(axis=1)]

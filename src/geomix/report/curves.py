@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from pandas.api.types import is_numeric_dtype
 
-from geomix.report.figures import look_of, to_png
+from geomix.report.figures import drawable, look_of, to_png
 from geomix.report.findings import Findings
 from geomix.report.results import SCORE
 from geomix.report.text import named, number
@@ -44,7 +44,8 @@ def draw_curves(found: Findings) -> bytes:
     for panel, (title, table) in zip(panels, _tabulate(found).items(), strict=True):
         for geometry, rows in table.groupby("geometry", sort=False):
             look = look_of(geometry, names)
-            x = rows[axis].map(places) + shift * (names.index(geometry) / len(names) - 0.5)
+            place = (names.index(geometry) + 0.5) / len(names) - 0.5  # 0 in the middle
+            x = rows[axis].map(places) + shift * place
             bars = np.stack([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
             _draw_points(panel, x, rows["mean"], look, named(geometry), yerr=bars)
             at = rows["chosen"].to_numpy()
@@ -113,10 +114,19 @@ def _place_values(
     if numeric and ordered[-1] > 0:
         least = next(value for value in ordered if value > 0)
         places = {value: math.log10(value or least / 4) for value in ordered}
-    labels = ["0\n(flat)" if value == 0 and found.limits else number(value) for value in ordered]
+    flat = {0: "0\n(flat)"} if found.limits else {}
+    labels = [flat.get(value) or write_value(value) for value in ordered]
     panel.set_xticks(list(places.values()), labels)
     steps = np.diff(list(places.values()))
     return places, min([DODGE * steps.min(), WIDEST * steps.sum()]) if len(steps) else WIDEST
+
+
+def write_value(value: Any) -> str:
+    r"""Write a value of an axis as ticks show it, the dollars of a text as they are.
+
+    They are escaped: panels that share ticks do not share how the text of these is parsed.
+    """
+    return drawable(number(value)).replace("$", r"\$")
 
 
 def _add_legend(figure: Figure, columns: int) -> None:
@@ -146,22 +156,24 @@ def draw_maps(found: Findings) -> bytes:
     figure, panels = plt.subplots(2, len(names), figsize=size, squeeze=False, layout="constrained")
     for line, (split, summary) in zip(panels, summaries.items(), strict=True):
         scores = 100 * summary.pivot(index=["geometry", down], columns=across, values=SCORE)
-        best, worst = scores.max(axis=None), scores.min(axis=None)
+        known = scores.to_numpy()[scores.notna().to_numpy()]
+        best, worst = (known.max(), known.min()) if len(known) else (1.0, 0.0)
         ends = {"vmin": max(worst, best - TOLD_APART), "vmax": best}
         for panel, name in zip(line, names, strict=True):
             table, chosen = scores.loc[name], found.chosen[name]
             image = panel.imshow(table, **ends, cmap="cividis", origin="lower", aspect="auto")
             for (row, column), score in np.ndenumerate(table.to_numpy()):
                 color = "white" if score < sum(ends.values()) / 2 else "black"
-                panel.text(column, row, f"{score:.1f}", ha="center", va="center", color=color)
+                written = "-" if np.isnan(score) else f"{score:.1f}"
+                panel.text(column, row, written, ha="center", va="center", color=color)
             x, y = table.columns.get_loc(chosen[across]), table.index.get_loc(chosen[down])
             frame = Rectangle(
                 (x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=3
             )
             panel.add_patch(frame)
             panel.set(title=f"{name}, {split}", xlabel=across)
-            panel.set_xticks(range(wide), map(number, table.columns))
-            panel.set_yticks(range(high), map(number, table.index))
+            panel.set_xticks(range(wide), map(write_value, table.columns))
+            panel.set_yticks(range(high), map(write_value, table.index))
         line[0].set_ylabel(down)
         extend = "min" if worst < best - TOLD_APART else "neither"
         figure.colorbar(image, ax=list(line), label="R@1, %", extend=extend)

@@ -19,7 +19,7 @@ from geomix.config.studies import Study
 from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, Packed
 from geomix.report.choices import Place, choose, place_choices
-from geomix.report.intervals import Difference, paired_difference
+from geomix.report.intervals import Difference, compare_seeds, paired_difference
 from geomix.report.kinds import CONTROLS, add_kinds, mark_curved
 from geomix.report.results import (
     BASELINES,
@@ -64,7 +64,9 @@ class Bend:
 
     Attributes:
         geometry: Its name.
-        correlation: The lowest rank correlation with cosine among its curved cells; NaN without.
+        curved: Whether it has a curvature at some value.
+        correlation: The lowest rank correlation with cosine among its curved cells; NaN without
+            any, and where points that coincide leave nothing to rank.
         at: The values it is lowest at, by axis.
         lowest: Test recall at 1 at its worst curved values.
         highest: Likewise at its best.
@@ -72,16 +74,12 @@ class Bend:
     """
 
     geometry: str
+    curved: bool
     correlation: float
     at: Row
     lowest: float
     highest: float
     limit: Row | None
-
-    @property
-    def curved(self) -> bool:
-        """Whether the geometry has a curvature at some value."""
-        return not math.isnan(self.correlation)
 
     @property
     def acted(self) -> bool:
@@ -163,6 +161,28 @@ class Findings:
         return all(
             row[SCORE] <= self.baselines["test"][SCORE].max() for row in self.chosen.values()
         )
+
+    @property
+    def tested(self) -> bool:
+        """Whether some difference has an interval."""
+        differences = [*self.differences.values(), *self.limits.values()]
+        return any(one is not None and not math.isnan(one.low) for one in differences)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether some score has a standard deviation, which one seed does not have."""
+        rows = [*self.chosen.values(), *self.baselines["test"].to_dict("records")]
+        return any(not math.isnan(row[f"{SCORE}_sd"]) for row in rows)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds of the geometry that has most."""
+        return max(int(row["seeds"]) for row in self.chosen.values())
+
+    @property
+    def scored(self) -> bool:
+        """Whether some geometry has a score on test."""
+        return any(not math.isnan(row[SCORE]) for row in self.chosen.values())
 
     def list_use(self, use: str) -> list[str]:
         """Return the curved geometries whose curvature was `forced`, `unused` or `used`."""
@@ -282,8 +302,11 @@ class _Cells:
 
     def compare(self, first: Row, second: Row) -> Difference:
         """Return the difference in test recall at 1, first minus second."""
-        hits = [stack_queries(self.results, self.list_of(row)) for row in (first, second)]
-        return paired_difference(hits[0], hits[1], self.classes)
+        a, b = (stack_queries(self.results, self.list_of(row)) for row in (first, second))
+        scored = self.classes[~np.isnan(a - b).any(axis=0)]
+        if len(np.unique(scored)) < 2:
+            return compare_seeds(a, b)
+        return paired_difference(a, b, self.classes)
 
     def compare_limit(self, chosen: Row, limit: Row) -> Difference | None:
         """Return the difference from the flat limit; none where that was chosen."""
@@ -383,8 +406,8 @@ def _bend(rows: pd.DataFrame, axes: Sequence[str], limits: dict[str, Row]) -> Be
     """Find whether curvature acted on a geometry, from its test rows."""
     name, curved = str(rows["geometry"].iloc[0]), rows[rows["curved"] > 0]
     if curved.empty:
-        return Bend(name, math.nan, {}, math.nan, math.nan, None)
-    most, scores = curved.loc[curved["rank_correlation"].idxmin()], curved[SCORE]
+        return Bend(name, False, math.nan, {}, math.nan, math.nan, None)
+    most = curved.sort_values("rank_correlation", kind="stable").iloc[0]  # NaN comes last
     at = {axis: most[axis] for axis in axes}
-    lowest = float(most["rank_correlation"])
-    return Bend(name, lowest, at, float(scores.min()), float(scores.max()), limits.get(name))
+    ends = float(curved[SCORE].min()), float(curved[SCORE].max())
+    return Bend(name, True, float(most["rank_correlation"]), at, *ends, limits.get(name))

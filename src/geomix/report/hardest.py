@@ -1,6 +1,6 @@
 """The gallery of hard negatives: anchors, a positive of each, and its hardest by network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from geomix.data.packed import Packed
 from geomix.report.figures import drawable, to_png
-from geomix.report.pictures import CELL, PAD, Picture, read_pictures, show_picture
+from geomix.report.pictures import CELL, PAD, Picture, Shown, read_pictures, show_row
 
 TITLES = ("anchor", "positive", "", "hardest", "2nd", "3rd", "4th", "5th", "6th")  # of columns
 SHOWN = 6  # negatives of an anchor
@@ -94,22 +94,33 @@ def draw_hardest(names: Sequence[str], blocks: Sequence[Block]) -> bytes:
     )
     for axis in axes.flat:
         axis.axis("off")
+    rows: list[list[Shown]] = [[] for _ in heights]
     for number, block in enumerate(blocks):
         line, column = divmod(number, BESIDE)
         top, left = line * (len(names) + 1), column * (len(group) + 1)
-        _draw_block(axes[top : top + len(names), left : left + len(group)], block)
+        places = axes[top : top + len(names), left : left + len(group)]
+        for row, part in zip(rows[top:], _place_block(places, block), strict=False):
+            row += part
         for place, title in enumerate(TITLES if not line else ()):
             axes[0, left + place].set_title(title, fontsize=8, pad=5)
         for axis, name in zip(axes[top:, 0], names if not column else (), strict=False):
             beside = {"transform": axis.transAxes, "ha": "right", "va": "center"}
             axis.text(-0.25, 0.5, drawable(name), **beside, fontsize=9, parse_math=False)
+    for row in filter(None, rows):
+        show_row(row)
     return to_png(figure)
 
 
-def _draw_block(axes: np.ndarray, block: Block) -> None:
-    """Draw an anchor, its positive and its negatives into axes (rows, columns)."""
-    show_picture(axes[0, 0], *block.anchor)
-    show_picture(axes[0, 1], *block.positive)
+def _place_block(axes: np.ndarray, block: Block) -> Iterator[list[Shown]]:
+    """Yield for each network what is shown where: negatives, in the first row after the anchor.
+
+    Args:
+        axes: Of the block, (rows, columns).
+        block: What is shown.
+    """
+    shown: list[Shown] = [(axes[0, 0], block.anchor, ""), (axes[0, 1], block.positive, "")]
     for line, row in zip(axes, block.rows, strict=True):
         for axis, (picture, alone) in zip(line[3:], row, strict=False):
-            show_picture(axis, *picture, mark=ALONE if alone else "")
+            shown.append((axis, picture, ALONE if alone else ""))
+        yield shown
+        shown = []

@@ -4,6 +4,7 @@ Both directions are scored apart, because a ranking that ignores the query can d
 them: a held-out leaf is related to its ancestors alone, and those have the most descendants.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,36 @@ class LineageFindings:
         return [*self.chosen.values(), *self.baselines.values()]
 
     @property
+    def seeds(self) -> int:
+        """The number of seeds of the geometry that has most."""
+        return max(int(row["seeds"]) for row in self.chosen.values())
+
+    @property
+    def repeated(self) -> bool:
+        """Whether some score has a standard deviation, which one seed does not have."""
+        return any(not math.isnan(row[f"{LINEAGE_SCORE}_sd"]) for row in self.rows)
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """The directions in which some geometry has a score, with their names."""
+        rows = self.chosen.values()
+        return {
+            key: words
+            for key, words in DIRECTIONS.items()
+            if not all(math.isnan(row[key]) for row in rows)
+        }
+
+    @property
+    def missing(self) -> list[str]:
+        """What could not be computed on test, in sentences."""
+        return [
+            f"From {words}: no query of test has anything to find, and the mean of both is of the "
+            "other direction."
+            for key, words in DIRECTIONS.items()
+            if key not in self.directions
+        ]
+
+    @property
     def edges(self) -> list[Place]:
         """The choices that lie at an edge of their grid."""
         return [place for place in self.places if place.kind == "edge"]
@@ -150,13 +181,13 @@ class LineageFindings:
         rivals = [*self.flat, *self.baselines.values()]
         return [
             Comparison(direction, curved, find_highest(rivals, direction))
-            for direction in DIRECTIONS
+            for direction in self.directions
         ]
 
     @property
     def leaders(self) -> dict[str, Row]:
         """The geometry without curvature that reaches most, by direction."""
-        return {name: find_highest(self.flat, name) for name in DIRECTIONS} if self.flat else {}
+        return {name: find_highest(self.flat, name) for name in self.directions if self.flat}
 
     @property
     def constant(self) -> Row:
@@ -167,10 +198,14 @@ class LineageFindings:
     def list_free(self, credited: bool) -> list[str]:
         """Return the geometries of free norms that the best constant ranking does not explain.
 
+        Without a score from leaf to ancestors there are none.
+
         Args:
             credited: Or, where this is false, those that it does.
         """
         bound = self.constant["leaf_ancestors"]
+        if math.isnan(bound):
+            return []
         return [
             name
             for name, row in self.chosen.items()

@@ -92,6 +92,7 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
         range=find_range(found.weights, roles.reference),
         statements=statements,
         viewed=viewed,
+        tested=any(gap.seeds > 1 for one in [*statements, *viewed] for gap in one.gaps.values()),
         tables={
             condition: found.weights.average(condition)
             for condition in ("trained", "matched", "viewed matched")

@@ -17,6 +17,7 @@ from geomix.report.curves import draw_curves, draw_maps
 from geomix.report.figures import find_stand_ins
 from geomix.report.findings import Findings, Row, find
 from geomix.report.learned import Learned, draw_curvatures
+from geomix.report.missing import list_missing
 from geomix.report.pictures import draw_neighbours, read_pictures
 from geomix.report.render import describe_origin, render
 from geomix.report.results import (
@@ -78,6 +79,7 @@ def build_page(
         listed=describe_lists(metrics, packed, found.results.per_query),
         things="vectors" if packed.form == "vectors" else "images",
         stand_ins=find_stand_ins(packed.samples["label"].unique()),
+        missing=list_missing(packed, found),
         seed=seed,
         budget=budget,
         tuned=isinstance(study, Tuning),

@@ -17,7 +17,7 @@ from geomix.data.pixels import load_image, open_image
 from geomix.report.figures import drawable, to_png
 
 SIDE = 96  # pixels of the longer side, at most, of images kept as files or squeezed to squares
-# Sizes in points of a caption below an image: the first on one line, the others on up to LINES.
+# Sizes in points of captions below images: the first on one line, the others on up to LINES.
 LETTERS, LINES = (7, 5.5, 4.6), 3
 CELL, WIDE_CELL = 36, 45  # points of a column of images, narrow and wide
 MARGIN = 5  # points between captions
@@ -26,6 +26,7 @@ MARGIN_LEFT = 1.6  # inches for these names, at least
 PAD = 0.025  # inches to each side of a column of images: enough for thick frames
 
 Picture = tuple[np.ndarray, str]  # an image, uint8 (H, W, C), and what stands below it
+Shown = tuple[Axes, Picture, str]  # where, what, and a sign after the caption or nothing
 
 
 def read_pictures(packed: Packed, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
@@ -87,15 +88,12 @@ def draw_neighbours(
     for axis in axes.flat:
         axis.axis("off")
     for number, (line, (query, label)) in enumerate(zip(axes, queries, strict=True)):
-        show_picture(line[0], query, label)
+        row: list[Shown] = [(line[0], (query, label), "")]
         for group, name in enumerate(names):
-            for place, (image, found) in enumerate(neighbours[name][number]):
-                show_picture(
-                    line[2 + group * (count + 1) + place],
-                    image,
-                    found,
-                    mark="" if found == label else "✗",
-                )
+            first = 2 + group * (count + 1)
+            found = zip(line[first:], neighbours[name][number], strict=False)
+            row += [(axis, one, "" if one[1] == label else "✗") for axis, one in found]
+        show_row(row)
     axes[0, 0].set_title("query", fontsize=9, pad=8)
     for group, name in enumerate(names):
         axes[0, 2 + group * (count + 1) + count // 2].set_title(name, fontsize=9, pad=8)
@@ -128,8 +126,8 @@ def draw_samples(rows: Sequence[tuple[str, Sequence[Picture]]]) -> bytes:
     for line, name, (_, items) in zip(axes, names, rows, strict=True):
         place = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
         line[0].text(-0.35, 0.5, name, **place, fontsize=NAMED, parse_math=False)
-        for axis, (image, caption) in zip(line, items, strict=False):
-            show_picture(axis, image, caption, width=WIDE_CELL - MARGIN)
+        shown = [(axis, item, "") for axis, item in zip(line, items, strict=False)]
+        show_row(shown, width=WIDE_CELL - MARGIN)
     return to_png(figure)
 
 
@@ -138,31 +136,46 @@ def _fit_name(name: str) -> str:
     return "\n".join(_shorten(line, LONGEST, NAMED) for line in drawable(name).split("\n"))
 
 
-def fit_caption(caption: str, width: float) -> tuple[list[str], float]:
-    """Break a caption at spaces, hyphens, underscores and slashes into at most 3 lines.
+def fit_captions(captions: Sequence[str], width: float) -> tuple[list[list[str]], float]:
+    """Break the captions of a row at spaces, hyphens, underscores and slashes into at most 3 lines.
 
-    The largest letters that keep it whole are taken. Where the smallest do not, an ellipsis stands
-    for a part of the middle: names differ in how they end, too.
+    All have one size: the largest letters that keep every caption whole. Where the smallest do not,
+    an ellipsis stands for a part of the middle: names differ in how they end, too.
 
     Args:
-        caption: One line of text.
+        captions: One line of text each.
         width: Of a line at most, in points.
 
     Returns:
-        The lines, and the size of the letters in points.
+        The lines of each caption, and the size of the letters in points.
     """
     for size in LETTERS:
-        lines = [""]
-        for word in re.findall(" *(?:[^ /_-]+[/_-]*|[/_-]+)", caption):
-            if lines[-1] and measure_text(lines[-1] + word, size) > width:
-                lines.append("")
-            lines[-1] += word if lines[-1] else word.lstrip(" ")
+        broken = [_break_caption(caption, width, size) for caption in captions]
         most = 1 if size == LETTERS[0] else LINES
-        if len(lines) <= most and max(measure_text(line, size) for line in lines) <= width:
-            return lines, size
-    if len(lines) > LINES:
-        lines = [lines[0], f"…{lines[-2]}", lines[-1]]
-    return [_shorten(line, width, size) for line in lines], size
+        if all(_fits(lines, width, size, most) for lines in broken):
+            return broken, size
+    return [_cut_lines(lines, width, size) for lines in broken], size
+
+
+def _break_caption(caption: str, width: float, size: float) -> list[str]:
+    """Break a caption between words, where a line would become too wide."""
+    lines = [""]
+    for word in re.findall(" *(?:[^ /_-]+[/_-]*|[/_-]+)", caption):
+        if lines[-1] and measure_text(lines[-1] + word, size) > width:
+            lines.append("")
+        lines[-1] += word if lines[-1] else word.lstrip(" ")
+    return lines
+
+
+def _fits(lines: Sequence[str], width: float, size: float, most: int) -> bool:
+    """Say whether there are at most so many lines, none of them too wide."""
+    return len(lines) <= most and max(measure_text(line, size) for line in lines) <= width
+
+
+def _cut_lines(lines: list[str], width: float, size: float) -> list[str]:
+    """Leave out lines, and letters in the middle of others, until all fit."""
+    kept = lines if len(lines) <= LINES else [lines[0], f"…{lines[-2]}", lines[-1]]
+    return [_shorten(line, width, size) for line in kept]
 
 
 @cache
@@ -182,25 +195,29 @@ def _shorten(line: str, width: float, size: float) -> str:
     return shorter
 
 
-def show_picture(
-    axis: Axes, image: np.ndarray, caption: str, mark: str = "", width: float = CELL - MARGIN
-) -> None:
-    """Draw an image with its caption below.
+def show_row(row: Sequence[Shown], width: float = CELL - MARGIN) -> None:
+    """Draw the images of a row with captions of one size below.
 
     Args:
-        axis: Where.
-        image: uint8 (H, W, C).
-        caption: One line of text.
-        mark: A sign after the caption; with it the frame is thick.
-        width: Of the caption at most, in points.
+        row: Images with their captions, and where they are drawn. With a sign the frame is thick.
+        width: Of a caption at most, in points.
     """
+    captions = [
+        drawable(caption.replace("\n", " ")) + (f"\N{NO-BREAK SPACE}{mark}" if mark else "")
+        for _, (_, caption), mark in row
+    ]
+    broken, size = fit_captions(captions, width)
+    for (axis, (image, _), mark), lines in zip(row, broken, strict=True):
+        _show_picture(axis, image, marked=bool(mark))
+        axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
+
+
+def _show_picture(axis: Axes, image: np.ndarray, marked: bool) -> None:
+    """Draw an image, in a thick frame if it is marked."""
     axis.axis("on")
     axis.set_xticks([])
     axis.set_yticks([])
     grey = image.shape[2] == 1  # sides of 1 stay, so no squeeze
     axis.imshow(image[:, :, 0] if grey else image, cmap="gray", vmin=0, vmax=255)
-    text = drawable(caption.replace("\n", " ")) + (f"\N{NO-BREAK SPACE}{mark}" if mark else "")
-    lines, size = fit_caption(text, width)
-    axis.set_xlabel("\n".join(lines), fontsize=size, labelpad=1.5, parse_math=False)
     for spine in axis.spines.values():
-        spine.set(linewidth=2.4 if mark else 0.4, color="#D55E00" if mark else "0.6")
+        spine.set(linewidth=2.4 if marked else 0.4, color="#D55E00" if marked else "0.6")

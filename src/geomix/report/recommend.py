@@ -1,9 +1,9 @@
-"""Which geometry to use on a data set, by a rule that is written down here.
+"""Which geometry to use for a task on a data set, by a rule that is written down here.
 
 The rule reads the summary of a verdict, and what a loss costs:
 
 1. Without a calibration, a training that succeeded, or an interval: none.
-2. A geometry is a candidate if a question about it helps in some task, hurts in none, and its val
+2. A geometry is a candidate if a question about it helps in the task, none hurts there, and its val
    score is above the cosine's.
 3. Without a candidate: the cosine.
 4. Of the candidates whose val score is within the margin of the highest, the one whose loss takes
@@ -24,52 +24,56 @@ UNREAD = ("not calibrated", "training failed", "one seed, not tested")
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to use.
+    """What to use for a task.
 
     Attributes:
+        task: Its name.
         geometry: Its name; none where nothing can be said.
         why: helps, where a question says that it is better than its controls; default, where no
             geometry is shown to be better than the cosine; else the word that forbids an answer.
         question: That says so.
-        task: In which.
         beaten: The controls of that question.
         settings: That val chose.
         time: Of its loss over that of the cosine; NaN where it was not measured.
         cheapest: Whether times are known, and no geometry of the summary has a shorter one.
     """
 
+    task: str
     geometry: str | None
     why: str
     question: str = ""
-    task: str = ""
     beaten: tuple[str, ...] = ()
     settings: Row | None = None
     time: float = math.nan
     cheapest: bool = False
 
 
-def recommend(summary: Row, speeds: Mapping[str, Speed]) -> Recommendation:
-    """Return what the summary of a verdict recommends.
+def recommend(summary: Row, speeds: Mapping[str, Speed]) -> list[Recommendation]:
+    """Return what the summary of a verdict recommends for each of its tasks.
 
     Args:
         summary: As `verdict_page.summarise` writes it; its margin is in points.
         speeds: What geometries cost, by name; those that are missing were not measured.
     """
-    words = {one["word"] for task in summary["tasks"] for one in task["verdicts"].values()}
-    asked = words - {"not asked"}
+    return [recommend_for(task, summary, speeds) for task in summary["tasks"]]
+
+
+def recommend_for(task: Row, summary: Row, speeds: Mapping[str, Speed]) -> Recommendation:
+    """Return what is recommended for a task of the summary."""
+    asked = {one["word"] for one in task["verdicts"].values()} - {"not asked"}
     if COSINE not in summary["winners"] or not asked:
-        return Recommendation(None, "not asked")
+        return Recommendation(task["name"], None, "not asked")
     if asked <= set(UNREAD):
-        return Recommendation(None, next(word for word in UNREAD if word in asked))
-    helped = list_helped(summary)
+        return Recommendation(task["name"], None, next(word for word in UNREAD if word in asked))
+    helped = list_helped(task, summary)
     name = choose(summary, [*helped], speeds) if helped else COSINE
     times = {one: speeds.get(one, Speed()).loss for one in summary["winners"]}
-    question, task, beaten = helped.get(name, ("", "", ()))
+    question, beaten = helped.get(name, ("", ()))
     return Recommendation(
+        task=task["name"],
         geometry=name,
         why="helps" if helped else "default",
         question=question,
-        task=task,
         beaten=beaten,
         settings=summary["winners"][name]["settings"],
         time=times[name] / times[COSINE],
@@ -77,19 +81,16 @@ def recommend(summary: Row, speeds: Mapping[str, Speed]) -> Recommendation:
     )
 
 
-def list_helped(summary: Row) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """Return the candidates, each with the question that helps, its task and its controls."""
-    asked = [
-        (one["setting"], one["word"], (name, task["name"], tuple(one["controls"])))
-        for task in summary["tasks"]
-        for name, one in task["verdicts"].items()
-    ]
-    harmed = {setting for setting, word, _ in asked if word == "hurts"}
+def list_helped(task: Row, summary: Row) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the candidates for a task, each with the question that helps and its controls."""
+    verdicts = task["verdicts"].items()
+    harmed = {one["setting"] for _, one in verdicts if one["word"] == "hurts"}
     val = {name: winner["val"] for name, winner in summary["winners"].items()}
-    found: dict[str, tuple[str, str, tuple[str, ...]]] = {}
-    for setting, word, evidence in asked:
-        if word == "helps" and setting not in harmed and val[setting] > val[COSINE]:
-            found.setdefault(setting, evidence)
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for question, one in verdicts:
+        setting = one["setting"]
+        if one["word"] == "helps" and setting not in harmed and val[setting] > val[COSINE]:
+            found.setdefault(setting, (question, tuple(one["controls"])))
     return found
 
 

@@ -1,6 +1,7 @@
 """The page of the default flow: the answer, then what each study found and where its page is."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from geomix.config.studies import Study
 from geomix.data.packed import Packed, open_packed
 from geomix.report.findings import Findings, find
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE, LineageFindings, find_lineages
+from geomix.report.missing import list_missing
 from geomix.report.render import describe_origin, render
 from geomix.report.results import SCORE, Results, read_results, scored_lineages
 
@@ -60,6 +62,7 @@ def _build_classes(
         dataset=packed.card["dataset"],
         f=first,
         others=[one for one in others if one.answer.kind != "alone"],
+        missing=list_missing(packed, first),
         origin=describe_origin(packed, list(results.values())),
     )
     return {"README.md": page, "metrics.json": write_numbers(found, [SCORE])}
@@ -105,7 +108,7 @@ def write_numbers(found: Mapping[str, Findings | LineageFindings], metrics: Iter
 def _list_numbers(
     row: Mapping[str, Any], axes: Iterable[str], metrics: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the values of the axes, and the scores with six decimals."""
-    return {axis: row[axis] for axis in axes} | {
-        f"test_{metric}": round(row[metric], 6) for metric in metrics
-    }
+    """Return the values of the axes, and the scores with six decimals, none where there is none."""
+    scores = {f"test_{metric}": row[metric] for metric in metrics}
+    written = {key: None if math.isnan(score) else round(score, 6) for key, score in scores.items()}
+    return {axis: row[axis] for axis in axes} | written

@@ -231,7 +231,7 @@ def describe_page(
         "laid": write_settings(settings.tuned.settings),
         "passes": count_passes(found, params),
         "needs": list_needs(found, searches),
-        "seeds": len(settings.tuned.run.seed_list),
+        "seeds": int(found.tuned.metrics["seed"].nunique()),
         "unit_fed": list_unit_fed(tables, params),
         "noise": find_noise(costs, found.every),
         "baselines": found.below.to_dict("records"),

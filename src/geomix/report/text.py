@@ -56,15 +56,18 @@ def correlation(value: float) -> str:
 
 def gap(difference: Difference) -> str:
     """Write a difference of shares in percentage points with its interval: +1.2 [+0.3, +2.1]."""
+    if math.isnan(difference.low):
+        return points([difference.mean])
     mean, low, high = (
         f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high)
     )
-    return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
+    return f"{mean} [{low}, {high}]"
 
 
 def points(differences: Sequence[float]) -> str:
-    """Write differences of shares in percentage points: +1.2, -0.3."""
-    return ", ".join(f"{round(100 * one, 1) + 0:+.1f}" for one in differences)  # never -0.0
+    """Write differences of shares in percentage points: +1.2, -0.3; a dash where there is none."""
+    signed = (f"{round(100 * one, 1) + 0:+.1f}" for one in differences)  # never -0.0
+    return ", ".join("-" if number == "+nan" else number for number in signed)
 
 
 def interval(ends: Mapping[str, float | None]) -> str:

@@ -179,11 +179,12 @@ def draw_training(history: pd.DataFrame, steps: float | None) -> bytes:
     """
     names = list(dict.fromkeys(history["geometry"]))
     panels = list_panels(history)
-    height = -(-len(panels) // COLUMNS)
+    wide = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
+    high = -(-len(panels) // wide)
     figure, axes = plt.subplots(
-        height,
-        min(COLUMNS, len(panels)),
-        figsize=(4.2 * min(COLUMNS, len(panels)), 3.1 * height + 0.8),
+        high,
+        wide,
+        figsize=(4.2 * wide, 3.1 * high + 0.8),
         squeeze=False,
         sharex=True,
         layout="constrained",
