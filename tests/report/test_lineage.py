@@ -218,7 +218,7 @@ def test_a_direction_without_queries_is_said_to_have_none(
     page = build(change=change)["README.md"].decode().partition("<details>")[0]
     best = {"inner_leaves": "hyperbolic_free", "leaf_ancestors": "hyperbolic"}[direction]
     assert first_sentence(page).startswith(f"On patterns, curved {best} does not lead: {said}")
-    assert "A dash stands for what could not be computed:" in page
+    assert "Not everything could be computed, and a dash stands where" in page
     assert f"- From {words}: no query of test has anything to find, and the mean of both" in page
     assert "nan" not in page
 

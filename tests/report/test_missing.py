@@ -103,7 +103,7 @@ def test_a_page_of_a_small_odd_set_says_what_could_not_be_computed(
     page = build_page(name, STUDIES[name], *folders, params)["README.md"].decode()
     text = page.partition("<details>")[0]
     assert not re.search(r"(?<![\w-])nan(?![\w-])", text, re.IGNORECASE)
-    assert "A dash stands for what could not be computed:" in text
+    assert "Not everything could be computed, and a dash stands where" in text
     assert said in text
     first = next(line for line in text.splitlines() if line.startswith("**"))
     assert len(re.split(r"(?<=[.!?])\s", first)[0].split()) <= 30
