@@ -376,7 +376,8 @@ def test_the_page_of_speed_is_made_of_the_committed_csvs(tmp_path: Path) -> None
     write_page(tmp_path)
     page = f"{PAGE}/README.md"
     assert (tmp_path / page).read_text() == (ROOT / page).read_text()
-    assert {path.stem for path in (ROOT / RESULTS).glob("*.csv")} == {*TABLES, "systems"}
+    # The page says which of these were not measured.
+    assert {path.stem for path in (ROOT / RESULTS).glob("*.csv")} <= {*TABLES, "systems"}
 
 
 @pytest.mark.parametrize(
