@@ -63,7 +63,7 @@ def test_a_data_set_imports_no_other_and_nothing_of_the_network(name: str) -> No
     result = subprocess.run(command, env=path, capture_output=True, text=True, check=True)
     found = set(result.stdout.split())
     rooms = {module.split(".")[1] for module in found if module.startswith("geomix.")}
-    assert rooms <= {"config", "data", "datasets", "errors", "files"}
+    assert rooms <= {"config", "data", "datasets", "errors", "files", "progress"}
     modules = {module.split(".")[2] for module in found if module.startswith("geomix.datasets.")}
     assert modules - SHARED == {name}
     drawn = {"glyphs": {"matplotlib"}, "accents": {"matplotlib"}}
