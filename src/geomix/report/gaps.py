@@ -91,4 +91,5 @@ def _add_legend(panel: Axes) -> None:
     panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
     handles, labels = panel.get_legend_handles_labels()
     figure: Any = panel.figure
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    columns = 4 if len(figure.axes) > 1 else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
