@@ -1,9 +1,10 @@
-"""Odd tables, folders and params files at random, from their files to the page of the data set.
+"""Odd tables, folders and params files at random, from their files to the page of a study.
 
     python -m bench.random_inputs 5000
 
 Each ends in a page or in a refusal (InputError). A traceback is a defect of ours, and so is a `nan`
-on a page. The inputs are the same on every run.
+on a page. Of one packed set in ten the page is drawn, and networks are trained for a page of a
+study. The inputs are the same on every run.
 """
 
 import csv
@@ -13,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from bench import ROOT
+from bench.random_studies import report_study
 from geomix.config.read import load
 from geomix.config.sections import Classes, Download, Embeddings, Folder, Images, Split
 from geomix.config.stages import DownloadParams, PreprocessParams
@@ -302,13 +304,14 @@ def draw_folders(draw: st.DrawFn, folder: Path) -> DownloadParams:
     """Draw class folders with pictures, other files and links, and write them."""
     files = picture_files()
     whole = draw(st.booleans())
-    for number in range(draw(st.sampled_from([0, 2, 8, 8, 9]))):
-        odd = draw(st.sampled_from([False, False, False, True]))
+    plain = draw(st.booleans())  # names and numbers as they should be, so that more is packed
+    for number in range(9 if plain else draw(st.sampled_from([0, 2, 8, 8, 9]))):
+        odd = not plain and draw(st.sampled_from([False, False, False, True]))
         name = draw(st.sampled_from(ODD)) if odd else f"c{number}"
         place = folder / name.replace("\0", "").strip("/")
         if not is_inside(place, folder) or place.is_file():
             continue
-        for picture in range(draw(st.sampled_from([0, 2, 3, 3, 4]))):
+        for picture in range(draw(st.sampled_from([2, 3, 3, 4] if plain else [0, 2, 3, 3, 4]))):
             deeper = draw(st.sampled_from([*[""] * 9, "in", ".hidden", "@eaDir", "in/deep"]))
             suffix, content = files[draw(st.integers(0, WHOLE - 1 if whole else len(files) - 1))]
             file = place / deeper / f"{number} {picture}{suffix}"
@@ -361,10 +364,10 @@ def draw_params(draw: st.DrawFn) -> bytes:
 
 
 def run_data(kind: str, params: DownloadParams, chosen: Settings, out: Path, page: bool) -> str:
-    """Take what a person brings from its files to the packed set, and to the page on request.
+    """Take what a person brings from its files to the packed set, and to pages on request.
 
     Returns:
-        refused, packed or drawn.
+        refused, packed, drawn (a page of the data set) or trained (a page of a study too).
 
     Raises:
         AssertionError: If a page has a number that is none.
@@ -382,12 +385,25 @@ def run_data(kind: str, params: DownloadParams, chosen: Settings, out: Path, pag
         return "packed"
     from geomix.report.dataset import build_dataset
 
-    files = build_dataset(out / "packed")
     names = (out / "packed" / "samples.csv").read_text(encoding="utf-8")
+    require_numbers(build_dataset(out / "packed"), names)
+    study = report_study(out / "packed", out / "study", vectors=kind == "vectors")
+    require_numbers({name: study[name] for name in study if name == "README.md"}, names)
+    return "trained" if study else "drawn"
+
+
+def require_numbers(files: Mapping[str, bytes], names: str) -> None:
+    """Look for numbers that are none in pages and tables, unless a sample has such a name.
+
+    Details at the end of a page name all settings, and are left out.
+
+    Raises:
+        AssertionError: If there is one.
+    """
     for file, content in files.items():
-        if file.endswith((".md", ".csv")) and not NOT_A_NUMBER.search(names):
-            assert not NOT_A_NUMBER.search(content.decode()), file
-    return "drawn"
+        text = content.decode().partition("<details>")[0] if file.endswith((".md", ".csv")) else ""
+        if not NOT_A_NUMBER.search(names):
+            assert not NOT_A_NUMBER.search(text), file
 
 
 def run_params(content: bytes, folder: Path) -> str:
@@ -433,7 +449,7 @@ def run_inputs(kind: str, count: int, pages: int = 10) -> Counter[str]:
             (folder / "own").mkdir()
             params = data.draw(drawers[kind](folder / "own"))
             chosen = data.draw(draw_settings())
-            page = (ends["packed"] + ends["drawn"]) % pages == 0
+            page = (ends["packed"] + ends["drawn"] + ends["trained"]) % pages == 0
             ends[run_data(kind, params, chosen, folder, page)] += 1
         finally:
             shutil.rmtree(folder)

@@ -8,12 +8,15 @@ import os
 import pytest
 
 from bench.random_inputs import KINDS, run_inputs
+from geomix.train import cells
 
 COUNT = int(os.environ.get("GEOMIX_INPUTS", "200"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_odd_inputs_are_refused_or_run(kind: str) -> None:
+def test_odd_inputs_are_refused_or_run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "fix_bytes", lambda _: None)
     ends = run_inputs(kind, COUNT // len(KINDS))
     assert ends["refused"]
     assert ends.total() > ends["refused"]
+    assert ends["trained"] or kind == "params"
