@@ -156,7 +156,7 @@ def test_val_names_the_control_of_the_upper_limit(ask: Ask) -> None:
     assert other.contrast
     assert other.contrast.low == pytest.approx(first.contrast.low)
     assert other.contrast.high > first.contrast.high + 0.03
-    assert first.hardest == other.hardest == "power"
+    assert (first.decisive, other.decisive) == ("power", "power")
 
 
 def test_a_missing_geometry_is_named_and_other_questions_are_asked(ask: Ask) -> None:

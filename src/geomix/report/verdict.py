@@ -68,12 +68,12 @@ class Verdict:
     unit: tuple[str, str] = CLASSES
 
     @property
-    def hardest(self) -> str | None:
-        """The control with the highest mean, from which the gain is measured."""
+    def decisive(self) -> str | None:
+        """The control that decides; nothing where it was not asked."""
         if self.contrast is None:
             return None
         gaps = zip(self.contrast.gaps, self.controls, strict=True)
-        return min(gaps, key=lambda pair: pair[0].mean)[1]
+        return next(control for gap, control in gaps if gap is self.contrast.decisive)
 
     @property
     def remedy(self) -> str | None:

@@ -15,7 +15,7 @@ from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
 from geomix.config.tuning import PACKED, Tuning
 from geomix.data.packed import open_packed
-from geomix.report.contrasts import Contrast, find_smallest
+from geomix.report.contrasts import find_smallest
 from geomix.report.crossed import Gap
 from geomix.report.gaps import draw_gaps
 from geomix.report.page import write_csv
@@ -159,15 +159,14 @@ def summarise_verdict(verdict: Verdict) -> Row:
         "controls": list(verdict.controls),
         "missing": list(verdict.missing),
         "remedy": verdict.remedy,
-        "hardest": verdict.hardest,
-        "gain": list_ends(contrast) if contrast else None,
-        "named": list_ends(contrast.gaps[0]) if contrast else None,
+        "decisive": verdict.decisive,
+        "gain": list_ends(contrast.decisive) if contrast else None,
         "smallest": contrast.smallest if contrast else None,
     }
 
 
-def list_ends(found: Contrast | Gap) -> Row:
-    """Return the mean and the interval of a gain, or of a gap."""
+def list_ends(found: Gap) -> Row:
+    """Return the mean and the interval of a gap."""
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
