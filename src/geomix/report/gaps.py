@@ -48,7 +48,8 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
         panel.set(xlabel=unit, title=f"{dataset}, {task.task.name}")
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", alpha=0.25)
-    _add_legend(panels[0][0])
+    unread = any(one.word in UNREAD for verdicts in asked for one in verdicts)
+    _add_legend(panels[0][0], unread)
     return to_png(figure)
 
 
@@ -84,11 +85,12 @@ def _draw_gap(panel: Axes, gap: Gap, height: float, look: dict[str, Any]) -> Non
     panel.errorbar(100 * gap.mean, height, **bar, **look, zorder=3)
 
 
-def _add_legend(panel: Axes) -> None:
-    """Name the band and both markers, below the panels."""
+def _add_legend(panel: Axes, unread: bool) -> None:
+    """Name the band and both markers, and what is grey if something is, below the panels."""
     for label, look in (("control that val chose", NAMED), ("other controls", OTHERS)):
         panel.plot([], [], linestyle="none", label=label, **look)
-    panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
+    if unread:
+        panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
     handles, labels = panel.get_legend_handles_labels()
     figure: Any = panel.figure
     columns = 4 if len(figure.axes) > 1 else 2

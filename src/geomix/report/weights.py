@@ -157,8 +157,8 @@ def divide(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     """Return values of anchors whose mean is the ratio R of two means, sum of parts / sum of wholes.
 
     They are R + (part - R * whole) / mean whole, so that an interval of their mean is that of R to
-    first order (the delta method). A ratio of each anchor would be that of two rounding errors where
-    an anchor has hardly any weight.
+    first order (the delta method). A ratio of each anchor would be that of two rounding errors
+    where an anchor has hardly any weight.
 
     Args:
         parts: A row for each network, (N, A).
