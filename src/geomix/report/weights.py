@@ -154,7 +154,7 @@ class Weights:
 
 
 def divide(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    """Return values of anchors whose mean is the ratio R of two means, sum of parts / sum of wholes.
+    """Return values of anchors whose mean is R, the sum of parts over the sum of wholes.
 
     They are R + (part - R * whole) / mean whole, so that an interval of their mean is that of R to
     first order (the delta method). A ratio of each anchor would be that of two rounding errors
