@@ -23,7 +23,7 @@ def copied(*pairs: tuple[int, int]) -> list[bytes]:
     return files
 
 
-def images(how: str, **more: Any) -> Images:
+def images(how: str | int, **more: Any) -> Images:
     return Images.model_validate(
         {"form": "encoded", "side": None, "broken": 0, "duplicates": how} | more
     )
@@ -85,6 +85,20 @@ def test_copies_are_refused_with_their_names_and_classes(tmp_path: Path) -> None
         pack("colours", listing_of(copied(*COPIES)), tmp_path / "packed", THIRDS, images("refuse"))
     assert not list(tmp_path.iterdir())
     pack("colours", listing_of(draw_files()), tmp_path / "packed", THIRDS, images("refuse"))
+
+
+@pytest.mark.parametrize(("most", "refused"), [(0, True), (3, True), (4, False)])
+def test_more_copies_than_a_number_are_refused_and_fewer_kept(
+    tmp_path: Path, most: int, refused: bool
+) -> None:
+    given = (listing_of(copied(*COPIES)), tmp_path / "packed", THIRDS, images(most))
+    if not refused:
+        pack("colours", *given)
+        assert len(open_packed(tmp_path / "packed").samples) == 24
+        return
+    expected = f"at most {most}" if most else "each image once"
+    with pytest.raises(InputError, match=f"found 4 copies of other images, expected {expected}: "):
+        pack("colours", *given)
 
 
 def test_a_copy_that_is_not_used_is_none() -> None:

@@ -68,7 +68,7 @@ class Images(Section):
     form: Literal["auto", "decoded", "encoded"]
     side: Count | None
     broken: Annotated[int, Field(ge=0)]
-    duplicates: Literal["keep", "drop", "refuse"] = "keep"
+    duplicates: Literal["keep", "drop", "refuse"] | Annotated[int, Field(ge=0)] = "keep"
 
 
 class Classes(Section):

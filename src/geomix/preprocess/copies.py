@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -34,7 +33,7 @@ def group_copies(digests: Sequence[bytes], used: np.ndarray) -> list[list[int]]:
 
 
 def settle_copies(
-    digests: Sequence[bytes], samples: pd.DataFrame, how: Literal["keep", "drop", "refuse"]
+    digests: Sequence[bytes], samples: pd.DataFrame, how: str | int
 ) -> dict[int, str]:
     """Choose which copies are left out.
 
@@ -44,7 +43,7 @@ def settle_copies(
     Args:
         digests: As in `group_copies`.
         samples: With id, label and split; copies that are not used are none.
-        how: Whether copies are kept, dropped or refused.
+        how: keep, drop or refuse; or a number, up to which they are kept and above which refused.
 
     Returns:
         By row, the reason.
@@ -56,14 +55,17 @@ def settle_copies(
         return {}
     ids, labels = samples["id"].tolist(), samples["label"].tolist()
     groups = group_copies(digests, samples["split"].ne("").to_numpy())
-    if how == "refuse" and groups:
+    copies = sum(map(len, groups)) - len(groups)
+    if how != "drop" and copies > (most := 0 if isinstance(how, str) else how):
         shown = "; ".join(
             " = ".join(f"{ids[row]} ({labels[row]})" for row in rows[:SHOWN])
             for rows in groups[:SHOWN]
         )
-        copies = sum(map(len, groups)) - len(groups)
+        expected = f"at most {most}" if most else "each image once"
         found = f"{copies} copies of other images"
-        raise InputError(f"images.duplicates: found {found}, expected each image once: {shown}")
+        raise InputError(f"images.duplicates: found {found}, expected {expected}: {shown}")
+    if how != "drop":
+        return {}
     reasons: dict[int, str] = {}
     for first, *others in groups:
         mixed = len({labels[row] for row in (first, *others)}) > 1
