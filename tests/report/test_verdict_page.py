@@ -293,7 +293,7 @@ def test_the_provenance_is_that_of_the_data_set_alone(build: Build) -> None:
 
 def test_a_verdict_leads_to_the_winners_and_the_search(build: Build) -> None:
     text = text_of(build())
-    assert "](../tune_winners/README.md), [the search](../tune_search/README.md)." in text
+    assert "](../tune_winners/README.md), and [the search](../tune_search/README.md), which" in text
 
 
 def test_where_nothing_can_be_asked_there_is_a_page_without_a_figure(build: Build) -> None:

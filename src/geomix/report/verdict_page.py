@@ -13,7 +13,7 @@ import pandas as pd
 
 from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
-from geomix.config.tuning import PACKED, Tuning
+from geomix.config.tuning import PACKED, ROUNDS, Tuning
 from geomix.data.packed import open_packed
 from geomix.report.contrasts import find_smallest
 from geomix.report.crossed import Gap
@@ -97,6 +97,7 @@ def build_verdict(
         v=summary,
         recommended=recommend(summary, speeds),
         asked=asked,
+        rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),
         splits=read_splits(results / "winners", terms.study.budget.splits, found) if asked else {},
