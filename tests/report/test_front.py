@@ -168,7 +168,7 @@ def test_a_difference_of_a_curvature_that_did_not_act_is_not_shown(build: Build)
     rows = [line for line in build("unused", "helps").splitlines() if line.startswith("| [")]
     cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
     assert cells[0][1:4] == ["not used", "-", "-"]
-    assert re.fullmatch(r"\+\d\.\d \[.*\] from \w+( \(cosine\))?", cells[1][2])
+    assert re.fullmatch(r"\+\d\.\d \[.*\] \(\w+\)", cells[1][2])
 
 
 def test_each_data_set_has_a_sentence_on_what_to_use(build: Build) -> None:
