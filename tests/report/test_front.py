@@ -113,7 +113,7 @@ def test_of_one_data_set_the_sentence_is_that_of_its_page(build: Build, kind: st
 def test_each_task_has_a_row_that_leads_to_its_page(build: Build) -> None:
     page = build("helps", "not asked", "lineage")
     rows = [line for line in page.splitlines() if line.startswith("| [")]
-    links = [re.search(r"\[(.*)\]\((.*)\)", row) for row in rows]
+    links = [re.search(r"\[(.*)\]\((.*?)\)", row) for row in rows]
     assert [(link[1], link[2]) for link in links if link] == [
         ("glyphs, classes", "glyphs/tune/README.md"),
         ("omniglot, classes", "omniglot/tune/README.md"),
