@@ -52,7 +52,7 @@ def build_front(
         "front",
         dataset=params.dataset,
         rows=rows,
-        counts=count_answers(rows),
+        counts=count_answers(summaries),
         summaries=summaries,
         waiting={name: find_command(params, name) for name in files if not files[name].is_file()},
         meanings=MEANINGS,
@@ -93,14 +93,14 @@ def list_rows(summaries: Sequence[Summary]) -> Iterator[dict[str, Any]]:
             yield {"v": summary, "task": task, "name": f"{summary['dataset']}, {task['name']}"}
 
 
-def count_answers(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Count the rows by what they say of curvature.
+def count_answers(summaries: Sequence[Summary]) -> dict[str, int]:
+    """Count the data sets by what they say of curvature, in the task that val chose by.
 
     Returns:
         By answer: helps, hurts, equal within the margin, open (differences that decide nothing),
         idle (curvature did not act), and none for all else; `all` of them.
     """
-    words = [row["task"]["verdicts"][QUESTIONS[0].name]["word"] for row in rows]
+    words = [one["tasks"][0]["verdicts"][QUESTIONS[0].name]["word"] for one in summaries]
     counts = Counter(ANSWERS.get(word, "none") for word in words)
     return {word: counts[word] for word in (*ANSWERS.values(), "none")} | {"all": len(words)}
 

@@ -7,18 +7,19 @@ holds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from geomix.errors import InputError
 from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_holm
-from geomix.report.crossed import ALPHA, Gap, measure_gap
+from geomix.report.crossed import ALPHA, Gap
 from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
 from geomix.report.questions import QUESTIONS, Question
 from geomix.report.results import Results
-from geomix.report.tasks import CLASSES, Task
+from geomix.report.tasks import CLASSES, Task, Values
 from geomix.report.text import list_words
 from geomix.report.winners import Winners, average_below
 
@@ -125,7 +126,7 @@ def judge(
     Raises:
         InputError: If fewer than two classes or parents have queries with a score.
     """
-    values = {name: winners.stack(name, task.metric) for name in winners.cells}
+    values = {name: task.read(partial(winners.stack, name)) for name in winners.cells}
     groups = count_groups(task, values)
     below = average_below(baselines, [task.metric])
     failed = has_failed(task, winners, below)
@@ -147,24 +148,24 @@ def judge(
 
 
 def contrast_all(
-    task: Task, values: Mapping[str, np.ndarray], val: Mapping[str, float], margin: float
+    task: Task, values: Mapping[str, Values], val: Mapping[str, float], margin: float
 ) -> dict[Question, Contrast]:
     """Contrast each question that can be asked, corrected by Holm over all of these.
 
     Args:
         task: What was scored.
-        values: Of each test query by geometry, (S, Q). The variance over seeds is pooled over all.
+        values: By geometry. The variance over seeds is pooled over all.
         val: The val score of each geometry, which names a control.
         margin: The smallest difference that matters, a share.
     """
-    means = np.stack([np.nanmean(one, axis=1) for one in values.values()])  # (G, S)
+    everything = list(values.values())
     asked = [question for question in QUESTIONS if not question.list_missing(values)]
 
     def compare(question: Question) -> list[Gap]:
         """Measure the gap from each control."""
         setting = values[question.setting]
         controls = [values[name] for name in order_controls(question, val)]
-        return [measure_gap(setting, control, task.groups, means) for control in controls]
+        return [task.compare(setting, control, everything) for control in controls]
 
     contrasts = correct_holm([contrast_controls(compare(one), margin) for one in asked])
     return dict(zip(asked, contrasts, strict=True))
@@ -201,31 +202,37 @@ def has_failed(task: Task, winners: Winners, below: Mapping[str, Mapping[str, An
     return all(row[task.metric] <= best for row in winners.rows.values())
 
 
-def beats_constants(task: Task, values: np.ndarray, baselines: Results) -> bool:
+def beats_constants(task: Task, values: Values, baselines: Results) -> bool:
     """Say whether a geometry is surely better than the best ranking that ignores the query.
 
     Args:
         task: Of lineages.
-        values: Of each test query, (S, Q).
+        values: Of each part.
         baselines: With the values of those rankings.
     """
-    constants = [
-        baselines.per_query[f"{name}/test/tree/constant/{task.metric}"] for name in CONSTANTS
-    ]
-    best = max(constants, key=np.nanmean).astype(np.float64)
-    gap = measure_gap(values, np.broadcast_to(best, values.shape), task.groups)
-    return gap.p_above(0) < ALPHA
+
+    def stack(name: str, metric: str) -> np.ndarray:
+        """Return the values of a ranking, (Q,)."""
+        return baselines.per_query[f"{name}/test/tree/constant/{metric}"].astype(np.float64)
+
+    constants = [task.read(partial(stack, name)) for name in CONSTANTS]
+    best = max(constants, key=lambda parts: np.mean([np.nanmean(part) for part in parts]))
+    rows = [np.broadcast_to(one, of.shape) for one, of in zip(best, values, strict=True)]
+    return task.compare(values, rows).p_above(0) < ALPHA
 
 
-def count_groups(task: Task, values: Mapping[str, np.ndarray]) -> int:
+def count_groups(task: Task, values: Mapping[str, Values]) -> int:
     """Count the classes or parents that have queries with a score in all cells.
 
     Raises:
-        InputError: If there are fewer than two.
+        InputError: If there are fewer than two for a part.
     """
-    scored = np.all([~np.isnan(one).any(axis=0) for one in values.values()], axis=0)
-    count = len(np.unique(task.groups[scored]))
-    if count < 2:
-        found = f"test queries with {task.score} in {count} of the {task.unit[1]}"
-        raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
-    return count
+    total = 0
+    for number, part in enumerate(task.parts):
+        scored = [~np.isnan(one[number]).any(axis=0) for one in values.values()]
+        count = len(np.unique(part.groups[np.all(scored, axis=0)]))
+        if count < 2:
+            found = f"test queries with {task.score} in {count} of the {task.unit[1]}"
+            raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
+        total += count
+    return total
