@@ -153,7 +153,7 @@ def test_a_difference_that_a_guard_forbids_to_read_stands_in_round_brackets(
 def test_what_to_use_stands_below_the_answer_with_the_rule(build: Build) -> None:
     page = text_of(build(gains=BALL))
     assert page.splitlines()[4].startswith("On patterns, use `hybrid_free` at tau 0.1, norm batch")
-    assert "- What to use for a task: the cosine, unless a question says" in page
+    assert "- What to use for a task: the cosine, unless a geometry is surely better" in page
     default = text_of(build()).splitlines()[4]
     assert default.startswith(
         "On patterns, use the cosine (`euclidean`) at tau 0.1, norm batch: no"

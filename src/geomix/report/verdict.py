@@ -5,7 +5,7 @@ what is asked about could not act, or was not used. A difference says nothing wh
 holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_h
 from geomix.report.crossed import ALPHA, Gap
 from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
-from geomix.report.questions import QUESTIONS, Question
+from geomix.report.questions import COSINE, QUESTIONS, Question
 from geomix.report.results import Results
 from geomix.report.tasks import CLASSES, Task, Values
 from geomix.report.text import list_words
@@ -97,6 +97,8 @@ class Judgement:
     Attributes:
         task: What was scored.
         verdicts: One for each question.
+        over_cosine: By geometry its gap from the cosine, and whether it is surely better, also than
+            a ranking that ignores the query; at the level of a test divided by their number.
         below: Mean test rows that winners must beat: raw input, the untrained network, and rankings
             that ignore the query.
         seeds: Of each winner.
@@ -105,6 +107,7 @@ class Judgement:
 
     task: Task
     verdicts: list[Verdict]
+    over_cosine: dict[str, tuple[Gap, bool]]
     below: dict[str, dict[str, Any]]
     seeds: int
     groups: int
@@ -144,7 +147,21 @@ def judge(
         if doubtful and not beats_constants(task, values[question.setting], baselines):
             word = "not credited"
         verdicts.append(Verdict(question, word, contrast, controls, unit=task.unit))
-    return Judgement(task, verdicts, below, winners.seeds, groups)
+    over_cosine = {
+        name: (gap, sure and (not task.ignores_queries or beats_constants(task, of, baselines)))
+        for name, of, gap, sure in compare_cosine(task, values)
+    }
+    return Judgement(task, verdicts, over_cosine, below, winners.seeds, groups)
+
+
+def compare_cosine(
+    task: Task, values: Mapping[str, Values]
+) -> Iterator[tuple[str, Values, Gap, bool]]:
+    """Yield of each other geometry its values, its gap from the cosine, and if it is above 0."""
+    others = [name for name in values if name != COSINE and COSINE in values]
+    for name in others:
+        gap = task.compare(values[name], values[COSINE], list(values.values()))
+        yield name, values[name], gap, gap.p_above(0) < ALPHA / len(others)
 
 
 def contrast_all(

@@ -147,6 +147,9 @@ def summarise_task(found: Judgement) -> Row:
         "score": task.score,
         "unit": task.unit[1],
         "groups": found.groups,
+        "over_cosine": {
+            name: list_ends(gap) | {"sure": sure} for name, (gap, sure) in found.over_cosine.items()
+        },
         "verdicts": {one.question.name: summarise_verdict(one) for one in found.verdicts},
     }
 
