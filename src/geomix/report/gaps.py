@@ -12,6 +12,7 @@ from geomix.report.text import named
 from geomix.report.verdict import Judgement, Verdict
 
 LINE = 0.26  # inches of a row
+WIDE, NEXT = 7.2, 4.2  # inches of the first panel with its names, and of a further one
 NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
 OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
 UNREAD = ("not calibrated", "training failed", "could not act", "not used")
@@ -34,15 +35,18 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """
     asked = [[one for one in task.verdicts if one.contrast] for task in found]
     lines = max(sum(1 + len(one.controls) for one in verdicts) for verdicts in asked)
-    size = (7.2 * len(found), LINE * lines + 1.6)
+    size = (WIDE + NEXT * (len(found) - 1), LINE * lines + 1.6)
     figure, panels = plt.subplots(1, len(found), figsize=size, squeeze=False, layout="constrained")
+    names: list[str] = []
     for panel, task, verdicts in zip(panels[0], found, asked, strict=True):
         _draw_band(panel, margin)
         ticks: dict[float, str] = {}
         height = 0.0
         for verdict in verdicts:
             height = _draw_question(panel, verdict, height, ticks)
-        panel.set_yticks(list(ticks), list(ticks.values()))
+        same = [*ticks.values()] == names  # then the first panel has them
+        names = names or [*ticks.values()]
+        panel.set_yticks(list(ticks), [""] * len(ticks) if same else list(ticks.values()))
         panel.set_ylim(-height + 0.4, 0.6)
         unit = f"difference in test {task.task.score}, points [95 % interval]"
         panel.set(xlabel=unit, title=f"{dataset}, {task.task.name}")
