@@ -10,12 +10,12 @@ from unittest.mock import patch
 from geomix.config.read import load
 from geomix.config.settings import list_runs
 from geomix.config.stages import BaselineParams, PageParams
-from geomix.config.studies import Study
+from geomix.config.studies import Baselines, Study
 from geomix.errors import InputError
 
 IMAGES = {"patch": 16, "width": 16, "depth": 1, "heads": 2, "side": 16}
 VECTORS = {"name": "mlp", "width": 16, "depth": 1}
-SEEDS = (0, 1)
+SEEDS = "0-1"
 
 
 def choose_settings(vectors: bool) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def choose_settings(vectors: bool) -> dict[str, Any]:
 
 def build_study(vectors: bool) -> Study:
     """Return a study of two geometries with two seeds."""
-    run = {"geometries": ["euclidean", "hyperbolic_free"], "seeds": ["0-1"]}
+    run = {"geometries": ["euclidean", "hyperbolic_free"], "seeds": [SEEDS]}
     return Study.model_validate({"run": run, "pinned": choose_settings(vectors)})
 
 
@@ -66,14 +66,14 @@ def run_study(study: Study, own: str | None, data: Path, folder: Path) -> dict[s
     runs, results = folder / "runs", folder / "results"
     with patch.dict(os.environ, DVC_ROOT=str(folder)):  # where cells that are stopped would lie
         train_cells(planned, runs / "odd")
-    save_baselines(packed, load(BaselineParams, study.base, own=own), SEEDS, runs / "baselines")
-    untrained = ["pixels", *(f"untrained-{seed}" for seed in SEEDS)]
+    below, params = Baselines(seeds=[SEEDS]), load(BaselineParams, study.base, own=own)
+    save_baselines(packed, params, below.seed_list, runs / "baselines")
     score_study(runs / "odd", [one.place for one in planned], packed, results / "odd", "odd")
-    folders = (runs / "baselines", untrained, packed, results / "baselines", "baselines")
-    score_study(*folders, baselines=True)
+    folders = (runs / "baselines", below.cells(), packed, results / "baselines")
+    score_study(*folders, "baselines", baselines=True)
     build = build_lineage if scored_lineages(results / "odd") else build_page
-    params = load(PageParams, study.base, own=own)
-    return build("odd", study, results / "odd", results / "baselines", data, params)
+    shown = load(PageParams, study.base, own=own)
+    return build("odd", study, results / "odd", results / "baselines", data, shown)
 
 
 def report_study(data: Path, folder: Path, vectors: bool) -> dict[str, bytes]:

@@ -10,19 +10,7 @@ from geomix.config.studies import flatten
 from geomix.files import write_json
 from geomix.train import cells
 from stages.system_trials import main
-from tests.train.conftest import small_settings
-
-HIER = {
-    "name": "hier",
-    "weight": 0.5,
-    "proxies": 8,
-    "neighbours": 3,
-    "triplets": 4,
-    "margin": 0.1,
-    "curvature": 0.1,
-    "clip_radius": 2.3,
-    "rate_factor": 5,
-}
+from tests.train.conftest import HIER, small_settings
 
 
 def write_trials(folder: Path, settings: dict[str, Any]) -> None:

@@ -17,6 +17,19 @@ from geomix.train.fit import fit as fit_typed
 from geomix.train.state import build_batches, build_state
 from geomix.train.views import draw_views
 
+# A learned tree that is small.
+HIER = {
+    "name": "hier",
+    "weight": 0.5,
+    "proxies": 8,
+    "neighbours": 3,
+    "triplets": 4,
+    "margin": 0.1,
+    "curvature": 0.1,
+    "clip_radius": 2.3,
+    "rate_factor": 5,
+}
+
 
 def fit(packed: Packed, geometry: Geometry, settings: dict[str, Any], seed: int, name: str) -> Run:
     """Fit with settings as params.yaml has them."""

@@ -20,7 +20,7 @@ from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import build_encoder
 from geomix.train import fit as fit_module
 from geomix.train.save import save_baselines, save_run
-from tests.train.conftest import build, fit
+from tests.train.conftest import HIER, build, fit
 
 PARTS = {"distance": {"space": "ball", "weight": 1, "scale": "learned", "clip_radius": 2.3}}
 SCORED = ("embeddings.npz", "geometry.json", "history.csv", "model.safetensors")
@@ -172,16 +172,7 @@ def test_a_run_says_what_its_network_takes_and_what_it_embedded(
 def test_a_learned_tree_is_written_with_the_proxy_of_each_sample(
     packed: Packed, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    hier = {
-        "name": "hier",
-        "weight": 0.5,
-        "proxies": 8,
-        "neighbours": 3,
-        "triplets": 4,
-        "margin": 0.1,
-    }
-    hier |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
-    train_and_save(packed, settings | {"regulariser": hier}, tmp_path / "cell")
+    train_and_save(packed, settings | {"regulariser": HIER}, tmp_path / "cell")
     tree = pd.read_csv(tmp_path / "cell" / "tree.csv")
     assert list(tree.columns) == ["proxy", "parent", "val", "test"]
     assert tree["proxy"].tolist() == list(range(8))
