@@ -99,6 +99,8 @@ class Made:
                 row |= {"vector": "head", "similarity": "own"} | self._describe(name)
                 scores = {metric: of[number] for metric, of in values.items()}
                 means = {metric: np.nanmean(of) for metric, of in scores.items()}
+                if self.lineages:
+                    means[LINEAGE_SCORE] = np.mean(list(means.values()))
                 rows.append(row | {"split": "test"} | means)
                 rows.append(row | {"split": "test", "similarity": "cosine"} | means)
                 val = self._score_val(name)
@@ -147,7 +149,8 @@ class Made:
         for (name, vector, similarity), score in scores.items():
             row = {"cell": name, "geometry": name, "seed": 0, "split": "test"}
             row |= {"vector": vector, "similarity": similarity}
-            rows.append(row | dict.fromkeys(groups, score / 100))
+            scored = [*groups, LINEAGE_SCORE] if self.lineages else [*groups]
+            rows.append(row | dict.fromkeys(scored, score / 100))
             for metric, of in groups.items():
                 values = np.where(of < 0, math.nan, score / 100)
                 arrays[f"{name}/test/{vector}/{similarity}/{metric}"] = values.astype(np.float32)

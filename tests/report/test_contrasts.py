@@ -183,7 +183,7 @@ def test_made_up_hits_read_the_right_words_both_ways(share: float, other: float)
 def test_one_control_is_a_plain_test() -> None:
     gap = gap_of(1.5, 0.4, 0.6)
     one = contrast_controls([gap], 1)
-    assert (one.mean, one.low, one.high) == (gap.mean, gap.low, gap.high)
+    assert (one.decisive, one.low, one.high) == (gap, gap.low, gap.high)
     t = 1.5 / math.sqrt(0.52)
     assert one.p_helps == pytest.approx(stats.t.sf(t, gap.freedom))
     assert one.p_hurts == pytest.approx(stats.t.cdf(t, gap.freedom))
@@ -197,11 +197,20 @@ def test_of_several_controls_the_hardest_counts() -> None:
     near, far, wide = gap_of(2, of_seeds=0.2), gap_of(9, of_seeds=0.2), gap_of(8, of_seeds=4)
     assert contrast_controls([far, near], 1).verdict == "helps"
     assert contrast_controls([far, near], 1).low == near.low
-    assert contrast_controls([far, near], 1).mean == 2
+    assert contrast_controls([far, near], 1).decisive is near
     worst = contrast_controls([far, near, wide], 1)
     assert worst.verdict == "not decidable"
     assert (worst.low, worst.high, worst.p_helps) == (wide.low, far.high, wide.p_above(0))
     assert (worst.smallest, worst.need) == (find_smallest(wide), find_need(wide, 1))
+
+
+def test_the_named_control_decides_unless_it_is_beaten() -> None:
+    near, lower = gap_of(0.1, of_seeds=0.2), gap_of(-9, of_seeds=0.2)
+    assert contrast_controls([near, lower], 1).decisive is near
+    beaten = gap_of(9, of_seeds=0.2)
+    assert contrast_controls([beaten, near, lower], 1).decisive is lower
+    one_seed = replace(lower, of_seeds=math.nan)
+    assert contrast_controls([one_seed, beaten], 1).decisive is one_seed
 
 
 def test_equal_needs_every_lower_limit_and_the_upper_one_of_the_named_control() -> None:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from scipy import stats
 from geomix.report.crossed import (
     ALPHA,
     Gap,
+    average_gaps,
     blend_freedom,
     count_classes,
     measure_gap,
@@ -372,3 +373,31 @@ def test_a_gap_knows_its_error() -> None:
     gap = Gap(0.1, (0.0, 0.2), 0.09, 0.04, 0.03, 7, 1, 8)
     assert gap.error == pytest.approx(0.4)
     assert gap.freedom == pytest.approx(1 / (0.09 / 0.16 / 7 + 0.07 / 0.16 / 1))
+
+
+def test_gaps_of_two_kinds_average_with_variances_of_classes_that_add() -> None:
+    first = Gap(2.0, (1.0, 3.0), 0.04, 0.09, 0.01, 10, 4, 12)
+    second = Gap(-1.0, (0.0, -2.0), 0.12, 0.25, 0.03, 20, 7, 30)
+    both = average_gaps([first, second])
+    assert (both.mean, both.per_seed, both.classes) == (0.5, (0.5, 0.5), 42)
+    parts = (both.of_classes, both.of_seeds, both.of_both)
+    assert parts == pytest.approx((0.04, 0.16, 0.01))
+    assert (both.class_freedom, both.seed_freedom) == (pytest.approx(16), 4)
+    assert average_gaps([first]) is first
+    assert math.isnan(average_gaps([replace(first, of_seeds=math.nan), second]).low)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_intervals_of_two_kinds_cover(together: bool) -> None:
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(2000):
+        seeds = random.normal(size=(2, 5))
+        seeds[1] = seeds[0] if together else seeds[1]
+        gaps = []
+        for count, of_seed in zip((12, 25), seeds, strict=True):
+            table = random.normal(size=count) + of_seed[:, None] + random.normal(size=(5, count))
+            gaps.append(measure_gap(table, np.zeros_like(table), np.arange(count)))
+        both = average_gaps(gaps)
+        covered.append(both.low <= 0 <= both.high)
+    assert np.mean(covered) >= 0.93

@@ -59,7 +59,7 @@ def test_differences_have_their_own_panel_with_intervals(
 ) -> None:
     draw_curves(found["tau"])
     panel = figures[0].axes[2]
-    assert panel.get_title() == "minus flat, same tau"
+    assert panel.get_title() == "minus flat at the same tau"
     steps = found["tau"].steps
     rows = steps[steps["geometry"] == "hyperbolic"]
     drawn = curve(figures[0], 2, "hyperbolic")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from geomix.data.packed import open_packed
-from geomix.report.findings import Findings, find, find_difference
+from geomix.report.findings import Findings, _answer, find, find_difference
 from geomix.report.intervals import Difference, paired_difference
 from geomix.report.results import Results, own, read_results, stack_queries
 from tests.report.conftest import STUDIES, make_study
@@ -67,9 +67,9 @@ def test_the_control_is_the_one_nearest_to_the_ball_of_those_that_val_finds_equa
     found: dict[str, Findings], kept_results: Path, kept_packed: Path, baselines: Results
 ) -> None:
     answer = found["tau"].answer
-    assert (answer.kind, answer.first, answer.second) == ("control", "hyperbolic", "flat")
+    assert (answer.kind, answer.first, answer.second) == ("control", "hybrid", "flat")
     assert answer.controls == ("flat", "euclidean")
-    assert answer.difference == found["tau"].differences["hyperbolic", "flat"]
+    assert answer.difference == found["tau"].differences["hybrid", "flat"]
     results = read_results(kept_results / "compare")
     without = results.metrics[results.metrics["geometry"] != "flat"]
     less = find(
@@ -93,6 +93,18 @@ def test_val_chooses_the_control_and_test_does_not(
     args = (results, baselines, open_packed(kept_packed))
     answer = find("compare", STUDIES["compare"], *args).answer
     assert answer.second == {"val": "euclidean", "test": "flat"}[split]
+
+
+def test_the_answer_is_about_curvature_that_acted_if_some_did(found: dict[str, Findings]) -> None:
+    one = found["compare"]
+    assert {name: one.chosen[name]["use"] for name in ("hyperbolic", "hybrid")} == {
+        "hyperbolic": "forced",
+        "hybrid": "used",
+    }
+    val = one.summaries["val"].set_index("geometry")["recall_at_1"]
+    assert _answer(one.chosen, val, one.differences, {}).first == "hybrid"
+    none = {name: row | {"use": "forced"} for name, row in one.chosen.items()}
+    assert _answer(none, val, one.differences, {}).first == "hyperbolic"
 
 
 def test_without_a_control_the_flat_limit_is_one(found: dict[str, Findings]) -> None:
@@ -202,8 +214,8 @@ def test_a_gain_that_flat_shares_needs_no_curvature(
     found: dict[str, Findings], between: Difference, over_cosine: Difference, shared: bool
 ) -> None:
     differences: Any = {
-        ("hyperbolic", "flat"): between,
-        ("hyperbolic", "euclidean"): over_cosine,
+        ("hybrid", "flat"): between,
+        ("hybrid", "euclidean"): over_cosine,
         ("flat", "euclidean"): over_cosine,
     }
     assert replace(found["tau"], differences=differences).shared_gain is shared

@@ -122,6 +122,10 @@ def test_a_page_says_what_was_learned_where_something_was(
     files = build_page("curvature", study, *built)
     page = files["README.md"].decode()
     assert ("curvatures.png" in files) == ("## What was learned" in page) == learns
+    said = (
+        "Of 1 learned curvatures (of spaces and starts) none fell and 1 rose, none of them to the"
+    )
+    assert (said in page) == learns
     if learns:
         assert "| hyperbolic | distance.curvature | 0.5 | 0.8 | 1.6 | no |" in " ".join(
             page.split()

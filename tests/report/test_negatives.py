@@ -20,7 +20,7 @@ from geomix.report.crossed import Gap, measure_gap
 from geomix.report.hardest import build_blocks
 from geomix.report.negatives import build_negatives, find_roles
 from geomix.report.text import percent
-from geomix.report.weights import Statement
+from geomix.report.weights import Statement, divide
 from tests.analyze.conftest import write_trained
 from tests.report.conftest import GEOMETRIES
 
@@ -126,6 +126,28 @@ def test_a_statement_holds_against_the_cosine_and_against_flat(
     one = Statement("hardest", "at tau 1", True, {}, gaps, lambda gap: percent(gap.mean))
     assert one.verdict == verdict
     assert one.larger == (cosine > 0)
+
+
+def test_values_of_a_ratio_of_means_have_it_as_their_mean_and_cover_it() -> None:
+    random = np.random.default_rng(0)
+    wholes = random.gamma(0.5, size=(400, 200))
+    parts = wholes * random.uniform(0.2, 0.6, size=wholes.shape)
+    values = divide(parts, wholes)
+    assert values.mean(1) == pytest.approx(parts.mean(1) / wholes.mean(1))
+    errors = values.std(1, ddof=1) / np.sqrt(values.shape[1])
+    assert np.abs((values.mean(1) - 0.4) / errors < 1.96).mean() > 0.9
+    assert np.isnan(divide(np.zeros((1, 3)), np.zeros((1, 3)))).all()
+
+
+def test_the_share_of_the_hardest_is_its_p_over_the_sum_of_p(files: dict[str, bytes]) -> None:
+    page = files["README.md"].decode()
+    section = page.partition("### The hardest negative's share")[2].partition("###")[0]
+    row = next(line for line in section.splitlines() if "val chose for each" in line)
+    trained = page.partition("### As trained")[2].partition("###")[0]
+    weights = [line.split("|")[1:-1] for line in trained.splitlines() if "| hyperbolic " in line]
+    shares = [100 * float(one[4]) / float(one[3]) for one in weights]
+    assert min(abs(float(row.split("|")[2]) - share) for share in shares) < 0.5
+    assert "Of all the weight that the negatives of a term have, the hardest has more in" in page
 
 
 def test_statements_are_about_the_first_ball_the_cosine_and_a_flat_distance() -> None:

@@ -15,8 +15,8 @@ from geomix.config.tuning import PACKED
 from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.report.contrasts import Need, contrast_controls
-from geomix.report.crossed import measure_gap
-from geomix.report.lineage import DIRECTIONS
+from geomix.report.crossed import average_gaps, measure_gap
+from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
 from geomix.report.questions import FLAT, QUESTIONS, Question
 from geomix.report.results import read_results
 from geomix.report.tasks import find_parents, list_tasks
@@ -52,7 +52,7 @@ def ask(tmp_path: Path, classes: Packed, tree: Packed) -> Ask:
         one, root = Made(**made), tmp_path / str(next(numbers))
         packed = tree if one.lineages else classes
         one.write(root, packed)
-        metrics = one.metrics
+        metrics = [*one.metrics, LINEAGE_SCORE] if one.lineages else one.metrics
         names = list(one.names)
         winners = read_winners(
             root / "results" / "winners" / PACKED, root / "settings", names, metrics, SPACES
@@ -156,7 +156,7 @@ def test_val_names_the_control_of_the_upper_limit(ask: Ask) -> None:
     assert other.contrast
     assert other.contrast.low == pytest.approx(first.contrast.low)
     assert other.contrast.high > first.contrast.high + 0.03
-    assert first.hardest == other.hardest == "power"
+    assert (first.decisive, other.decisive) == ("power", "power")
 
 
 def test_a_missing_geometry_is_named_and_other_questions_are_asked(ask: Ask) -> None:
@@ -220,7 +220,7 @@ def test_seeds_are_pooled_over_all_winners(tmp_path: Path, classes: Packed) -> N
         assert verdict.contrast
         for control, gap in zip(verdict.controls, verdict.contrast.gaps, strict=True):
             setting = values[verdict.question.setting]
-            assert gap == measure_gap(setting, values[control], task.groups, means)
+            assert gap == measure_gap(setting, values[control], task.parts[0].groups, means)
             freedom.add(gap.seed_freedom)
     assert freedom == {9, 7 * 9}  # some gaps vary by chance more than the settings do
 
@@ -229,10 +229,12 @@ LINEAGES: dict[str, Any] = {"metrics": tuple(DIRECTIONS)}
 
 
 def test_directions_of_lineages_are_judged_apart(ask: Ask) -> None:
-    up, down = ask(**LINEAGES, gains=BALL)
+    both, up, down = ask(**LINEAGES, gains=BALL)
     assert (up.task.metric, down.task.metric) == tuple(DIRECTIONS)
     assert words_of(up)["curvature"] == words_of(down)["curvature"] == "helps"
+    assert words_of(both)["curvature"] == "helps"
     assert up.groups == 20
+    assert both.groups == 25
     assert down.groups == 5  # four branches, and what is above them
     assert list(up.below) == [
         "raw vectors",
@@ -242,23 +244,33 @@ def test_directions_of_lineages_are_judged_apart(ask: Ask) -> None:
     ]
 
 
+def test_the_mean_of_both_directions_is_that_of_their_gaps(ask: Ask) -> None:
+    both, up, down = ask(**LINEAGES, gains={"dot": 9})
+    assert both.task.metric == LINEAGE_SCORE
+    for joint, *parts in zip(both.verdicts, up.verdicts, down.verdicts, strict=True):
+        assert joint.contrast
+        gaps = [one.contrast.gaps for one in parts if one.contrast]
+        for gap, *each in zip(joint.contrast.gaps, *gaps, strict=True):
+            assert gap == average_gaps(each)
+
+
 def test_free_norms_are_credited_beyond_rankings_that_ignore_the_query_alone(ask: Ask) -> None:
     gains = BALL | {"dot": 3, "chord": 3, "flat_free": 6}
-    up, _ = ask(**LINEAGES, gains=gains, constants=(10, 70))
+    _, up, _ = ask(**LINEAGES, gains=gains, constants=(10, 70))
     words = words_of(up)
     assert words["curvature"] == "hurts"  # flat_free, which val chose, is better than the ball
     assert (words["norm"], words["radius"]) == ("not credited", "not credited")
     assert words["kernel"] == "helps"  # which has no free norm
-    above, _ = ask(**LINEAGES, gains=gains, constants=(10, 45))
+    _, above, _ = ask(**LINEAGES, gains=gains, constants=(10, 45))
     assert (words_of(above)["norm"], words_of(above)["radius"]) == ("helps", "helps")
-    near, _ = ask(**LINEAGES, gains=gains | {"dot": 30}, constants=(10, 79), noise=3)
+    _, near, _ = ask(**LINEAGES, gains=gains | {"dot": 30}, constants=(10, 79), noise=3)
     assert words_of(near)["norm"] == "not credited"  # by a mean that is higher, and not surely so
 
 
 def test_training_of_lineages_fails_against_what_was_not_taught_alone(ask: Ask) -> None:
-    up, _ = ask(**LINEAGES, gains=BALL, constants=(10, 90), baseline=20)
+    _, up, _ = ask(**LINEAGES, gains=BALL, constants=(10, 90), baseline=20)
     assert words_of(up)["curvature"] == "not credited"
-    up, _ = ask(**LINEAGES, gains=BALL, baseline=90)
+    _, up, _ = ask(**LINEAGES, gains=BALL, baseline=90)
     assert words_of(up)["curvature"] == "training failed"
 
 
@@ -287,7 +299,7 @@ def test_what_is_undecided_says_what_would_decide(
 
 
 def test_of_lineages_more_parents_are_wanted(ask: Ask) -> None:
-    _, down = ask(**LINEAGES, gains=BALL | {"dot": 4.5}, noise=5)
+    _, _, down = ask(**LINEAGES, gains=BALL | {"dot": 4.5}, noise=5)
     remedy = find(down, "curvature").remedy
     assert remedy
     assert re.search(r"about \d+ more parent nodes", remedy)

@@ -38,13 +38,13 @@ def answer(words: Any, found: Findings, difference: Difference | None, **changes
 @pytest.mark.parametrize(
     ("difference", "said"),
     [
-        (HIGHER, "On glyphs, hyperbolic scores higher than flat, "),
-        (LOWER, "On glyphs, hyperbolic scores lower than flat, "),
-        (SAME, "On glyphs, hyperbolic is not told apart from flat, "),
-        (ONE_SEED, "On glyphs, hyperbolic has one seed and is not tested against flat, "),
+        (HIGHER, "On glyphs, hybrid scores higher than flat, "),
+        (LOWER, "On glyphs, hybrid scores lower than flat, "),
+        (SAME, "On glyphs, hybrid is not told apart from flat, "),
+        (ONE_SEED, "On glyphs, hybrid has one seed and is not tested against flat, "),
         (
             ONE_CLASS,
-            "On glyphs, hyperbolic has queries of one class and is not tested against flat, ",
+            "On glyphs, hybrid has queries of one class and is not tested against flat, ",
         ),
     ],
 )
@@ -53,7 +53,7 @@ def test_the_answer_says_what_the_interval_allows(
 ) -> None:
     sentence = answer(words, found["tau"], difference)
     assert sentence.startswith(said)
-    scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hyperbolic", "flat")]
+    scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hybrid", "flat")]
     assert f"flat, which validation chose among 2 controls: {scores[0]:.1f} % against " in sentence
     assert f"{scores[1]:.1f} % test R@1 (difference " in sentence
 
@@ -63,7 +63,7 @@ def test_a_gain_over_cosine_alone_is_not_called_one_of_curved_space(
 ) -> None:
     alone: Any = {"second": "euclidean", "controls": ("euclidean",)}
     sentence = answer(words, found["tau"], HIGHER, **alone)
-    assert sentence.startswith("On glyphs, hyperbolic scores higher than euclidean, plain cosine: ")
+    assert sentence.startswith("On glyphs, hybrid scores higher than euclidean, plain cosine: ")
     assert "curved space" not in sentence
 
 
@@ -120,7 +120,10 @@ def test_curvature_that_acts_is_not_said_to_be_without_effect(
     said = str(words.explain(found["tau"]))
     assert "In hyperbolic, **curvature could not act** on a ranking" in said
     bend = found["tau"].chosen["hybrid"]["bend"]
-    assert f"In hybrid, curvature bends the loss by {bend:.2f} nats" in said
+    assert (
+        f"In hybrid, curvature acted: its logits differ from those of flat space by {bend:.2f} nats"
+        in said
+    )
 
 
 def test_a_range_whose_ends_are_written_alike_is_one_number(
@@ -184,3 +187,36 @@ def test_training_that_did_not_help_is_named(words: Any, found: dict[str, Findin
     listed = "euclidean, flat, hyperbolic and hybrid"
     assert f"**Training did not help in {listed}**" in said
     assert "did not help" not in str(words.explain(found["compare"]))
+
+
+def test_values_at_which_the_curved_geometry_is_lower_or_higher_are_counted(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    one = found["tau"]
+    rows = one.steps.assign(
+        low=lambda table: table["mean"].where(table["tau"] > 0.05, -1.0) - 0.1,
+        high=lambda table: table["mean"].where(table["tau"] > 0.05, -1.0) + 0.1,
+    )
+    rows["mean"] = 0.0
+    rows.loc[rows["tau"] == 0.2, ["low", "high"]] = 0.1, 0.3
+    rows.loc[rows["tau"] == 0.1, ["low", "high"]] = -0.1, 0.3
+    changed = replace(one, steps=rows)
+    assert changed.count_steps() == {"lower": 1, "higher": 1, "all": 3}
+    said = "At the same tau, hybrid scores lower than flat at 1 of 3 values, and higher at 1."
+    assert said in " ".join(words.explain(changed).split())
+    unknown = replace(one, steps=rows.assign(low=float("nan")))
+    assert "At the same tau" not in words.explain(unknown)
+
+
+def test_one_temperature_that_is_not_the_same_for_all_is_said(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    one = found["compare"]
+    counts = {"euclidean": 100.0, "flat": 3.0, "hyperbolic": 4.0, "hybrid": float("nan")}
+    chosen = {n: row | {"effective_negatives": counts[n]} for n, row in one.chosen.items()}
+    said = "effective negatives go from 3 in flat to 100 in euclidean"
+    apart = replace(one, chosen=chosen)
+    assert said in " ".join(words.explain(apart).split())
+    assert "one temperature" not in words.explain(apart, tuned=True)
+    chosen = {n: row | {"effective_negatives": 5.0} for n, row in one.chosen.items()}
+    assert "one temperature" not in words.explain(replace(one, chosen=chosen))

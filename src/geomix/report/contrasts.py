@@ -69,11 +69,6 @@ class Contrast:
     p_equal: float
 
     @property
-    def mean(self) -> float:
-        """The smallest mean difference from a control."""
-        return min(gap.mean for gap in self.gaps)
-
-    @property
     def low(self) -> float:
         """The lower end of the interval of the gain."""
         return float(np.min([gap.low for gap in self.gaps]))  # NaN if one is
@@ -84,15 +79,24 @@ class Contrast:
         return self.gaps[0].high
 
     @property
+    def decisive(self) -> Gap:
+        """The gap that decides, which pages show: an interval of one control, and symmetric.
+
+        It is the one from the named control. Where that control is beaten, the one whose interval
+        reaches lowest: each control must be beaten.
+        """
+        named = self.gaps[0]
+        return min(self.gaps, key=lambda gap: gap.low) if named.low > 0 else named
+
+    @property
     def smallest(self) -> float:
-        """The smallest difference that would have been found, from each control by itself."""
-        return float(np.max([find_smallest(gap) for gap in self.gaps]))
+        """The smallest difference from the control that decides that would have been found."""
+        return find_smallest(self.decisive)
 
     @property
     def need(self) -> Need:
-        """What would show a difference as large as the margin, from the hardest control."""
-        hardest = np.argmax([find_smallest(gap) for gap in self.gaps])
-        return find_need(self.gaps[int(hardest)], self.margin)
+        """What would show a difference from that control as large as the margin."""
+        return find_need(self.decisive, self.margin)
 
     @property
     def verdict(self) -> str:

@@ -15,6 +15,7 @@ and the variance of the weighted mean over classes, averaged over S seeds, is
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -151,6 +152,37 @@ def measure_gap(
         class_freedom=count_classes(shares) - 1,
         seed_freedom=seed_freedom,
         classes=len(counts),
+    )
+
+
+def average_gaps(gaps: Sequence[Gap]) -> Gap:
+    """Average the gaps of several kinds of query, each kind with the same weight.
+
+    Kinds have classes of their own, and so variances of classes and of the interaction add as those
+    of independent draws. The seeds are the same networks: their standard deviations add, as if
+    they moved together, which is the most that they can.
+
+    Args:
+        gaps: Of the same seeds in the same order.
+
+    Returns:
+        The mean of the gaps with its variance. The reciprocal degrees of freedom of the classes
+        are weighted by the parts of the variance, as in `blend_freedom`.
+    """
+    if len(gaps) == 1:
+        return gaps[0]
+    of_classes = np.array([gap.of_classes for gap in gaps])
+    shares = of_classes / of_classes.sum() if of_classes.sum() > 0 else np.full(len(gaps), 0.5)
+    freedoms = np.array([gap.class_freedom for gap in gaps])
+    return Gap(
+        mean=float(np.mean([gap.mean for gap in gaps])),
+        per_seed=tuple(np.mean([gap.per_seed for gap in gaps], axis=0).tolist()),
+        of_classes=float(of_classes.sum()) / len(gaps) ** 2,
+        of_seeds=float(np.mean([math.sqrt(gap.of_seeds) for gap in gaps])) ** 2,
+        of_both=sum(gap.of_both for gap in gaps) / len(gaps) ** 2,
+        class_freedom=float(shares.sum() / (shares / freedoms).sum()),
+        seed_freedom=min(gap.seed_freedom for gap in gaps),
+        classes=sum(gap.classes for gap in gaps),
     )
 
 

@@ -59,6 +59,9 @@ def draw_curves(found: Findings) -> bytes:
             if 100 * row[SCORE] >= low - NEAR * (high - low):
                 line = {"color": "0.45", "linewidth": 1, "linestyle": dash}
                 panel.axhline(100 * row[SCORE], **line, label=row["geometry"])
+    ends = np.array([panel.get_ylim() for panel in panels[:2]])
+    for panel in panels[:2]:
+        panel.set_ylim(ends[:, 0].min(), ends[:, 1].max())
     panels[0].set_ylabel("R@1, %")
     panels[2].set_ylabel("difference in test R@1, points")
     panels[2].axhline(0, color="0.3", linewidth=1)
@@ -80,7 +83,7 @@ def _tabulate(found: Findings) -> dict[str, pd.DataFrame]:
         tables[f"{title} ({seeds})"] = rows.assign(**ends, chosen=rows[axis] == best)
     where = "the flat limit of the same geometry"
     if found.answer.kind != "limit":
-        where = f"{steps['control'].iloc[0] if len(steps) else 'nothing'}, same {axis}"
+        where = f"{steps['control'].iloc[0] if len(steps) else 'nothing'} at the same {axis}"
     none = pd.DataFrame(columns=["geometry", axis, "mean", "low", "high"])
     tables[f"minus {where}"] = (steps if len(steps) else none).assign(chosen=False)
     for table in tables.values():

@@ -32,6 +32,7 @@ from geomix.report.results import (
     stack_queries,
 )
 
+FAR_APART = 4  # times as many effective negatives, from which a temperature is not the same
 WITHOUT_EFFECT = 0.999  # rank correlation with cosine above which a geometry reorders nothing
 
 Row = dict[str, Any]
@@ -43,8 +44,9 @@ class Answer:
     """The one comparison that answers the question of a study.
 
     Attributes:
-        kind: control: the first curved geometry against the best control; limit: a curved geometry
-            against its own flat limit; best: the two that score highest; alone: one geometry.
+        kind: control: the first geometry whose curvature acted, or else the first curved one,
+            against the best control; limit: a curved geometry against its own flat limit; best: the
+            two that score highest; alone: one geometry.
         first: A geometry.
         second: Another, or the same where the kind is limit or alone.
         difference: In test recall at 1, first minus second; none where there is nothing to compare.
@@ -198,6 +200,34 @@ class Findings:
             return False
         verdicts = [find_difference(self.differences, *pair).verdict for pair in pairs]
         return verdicts == ["no difference found", "higher", "higher"]
+
+    def count_steps(self) -> dict[str, int]:
+        """Count the values of the only axis at which the first geometry differs from its control.
+
+        Returns:
+            `lower` and `higher`, by intervals on one side of 0, and `all` of them; 0 of each if
+            nothing is compared value by value, or one seed has no interval.
+        """
+        steps = self.steps
+        if self.answer.kind != "control" or not len(steps):
+            return dict.fromkeys(("lower", "higher", "all"), 0)
+        rows = steps[(steps["geometry"] == self.answer.first) & steps["low"].notna()]
+        lower, higher = (rows["high"] < 0).sum(), (rows["low"] > 0).sum()
+        return {"lower": int(lower), "higher": int(higher), "all": len(rows)}
+
+    @property
+    def spread_of_weights(self) -> tuple[str, str] | None:
+        """The geometries with the fewest and the most effective negatives, if far apart.
+
+        At one temperature for all these differ, and what they do to learning is a matter of
+        temperature, not of geometry.
+        """
+        counts = {name: row["effective_negatives"] for name, row in self.chosen.items()}
+        known = {name: count for name, count in counts.items() if count > 0}
+        if self.axes or not known:
+            return None
+        least, most = (pick(known, key=lambda name: known[name]) for pick in (min, max))
+        return (least, most) if known[most] > FAR_APART * known[least] else None
 
     def list_kind(self, kind: str) -> list[str]:
         """Return the geometries of a kind."""
@@ -375,7 +405,8 @@ def _answer(
         if row["kind"] == kind and name not in limits
     ]
     if curved and controls:
-        first, second = curved[0], max(controls, key=lambda name: val[name])
+        acted = [name for name in curved if chosen[name]["use"] == "used"]
+        first, second = (acted or curved)[0], max(controls, key=lambda name: val[name])
         difference = find_difference(differences, first, second)
         return Answer("control", first, second, difference, tuple(controls))
     if limits:

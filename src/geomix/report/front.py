@@ -1,5 +1,6 @@
 """The first page: the verdict on each data set and task, at which settings, at what cost."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ from geomix.report.verdict import MEANINGS, REMEDIES
 
 Summary = dict[str, Any]  # as `verdict_page.summarise` writes it
 NO_VERDICT = "not calibrated"
+ANSWERS = {  # what is counted together
+    "helps": "helps",
+    "hurts": "hurts",
+    "equal within the margin": "equal within the margin",
+    "not decidable": "open",
+    "not credited": "open",
+    "could not act": "idle",
+    "not used": "idle",
+}
 
 
 def build_front(
@@ -42,7 +52,7 @@ def build_front(
         "front",
         dataset=params.dataset,
         rows=rows,
-        counts=count_answers(rows),
+        counts=count_answers(summaries),
         summaries=summaries,
         waiting={name: find_command(params, name) for name in files if not files[name].is_file()},
         meanings=MEANINGS,
@@ -83,11 +93,16 @@ def list_rows(summaries: Sequence[Summary]) -> Iterator[dict[str, Any]]:
             yield {"v": summary, "task": task, "name": f"{summary['dataset']}, {task['name']}"}
 
 
-def count_answers(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Count the rows by what they say of curvature; all that is no answer together as `none`."""
-    words = [row["task"]["verdicts"][QUESTIONS[0].name]["word"] for row in rows]
-    counts = {word: words.count(word) for word in ("helps", "hurts", "equal within the margin")}
-    return counts | {"none": len(words) - sum(counts.values()), "all": len(words)}
+def count_answers(summaries: Sequence[Summary]) -> dict[str, int]:
+    """Count the data sets by what they say of curvature, in the task that val chose by.
+
+    Returns:
+        By answer: helps, hurts, equal within the margin, open (differences that decide nothing),
+        idle (curvature did not act), and none for all else; `all` of them.
+    """
+    words = [one["tasks"][0]["verdicts"][QUESTIONS[0].name]["word"] for one in summaries]
+    counts = Counter(ANSWERS.get(word, "none") for word in words)
+    return {word: counts[word] for word in (*ANSWERS.values(), "none")} | {"all": len(words)}
 
 
 def list_geometries(summaries: Sequence[Summary]) -> list[str]:

@@ -12,6 +12,7 @@ from geomix.report.text import named
 from geomix.report.verdict import Judgement, Verdict
 
 LINE = 0.26  # inches of a row
+WIDE, NEXT = 7.2, 4.2  # inches of the first panel with its names, and of a further one
 NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
 OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
 UNREAD = ("not calibrated", "training failed", "could not act", "not used")
@@ -34,21 +35,25 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """
     asked = [[one for one in task.verdicts if one.contrast] for task in found]
     lines = max(sum(1 + len(one.controls) for one in verdicts) for verdicts in asked)
-    size = (7.2 * len(found), LINE * lines + 1.6)
+    size = (WIDE + NEXT * (len(found) - 1), LINE * lines + 1.6)
     figure, panels = plt.subplots(1, len(found), figsize=size, squeeze=False, layout="constrained")
+    names: list[str] = []
     for panel, task, verdicts in zip(panels[0], found, asked, strict=True):
         _draw_band(panel, margin)
         ticks: dict[float, str] = {}
         height = 0.0
         for verdict in verdicts:
             height = _draw_question(panel, verdict, height, ticks)
-        panel.set_yticks(list(ticks), list(ticks.values()))
+        same = [*ticks.values()] == names  # then the first panel has them
+        names = names or [*ticks.values()]
+        panel.set_yticks(list(ticks), [""] * len(ticks) if same else list(ticks.values()))
         panel.set_ylim(-height + 0.4, 0.6)
         unit = f"difference in test {task.task.score}, points [95 % interval]"
         panel.set(xlabel=unit, title=f"{dataset}, {task.task.name}")
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", alpha=0.25)
-    _add_legend(panels[0][0])
+    unread = any(one.word in UNREAD for verdicts in asked for one in verdicts)
+    _add_legend(panels[0][0], unread)
     return to_png(figure)
 
 
@@ -84,11 +89,12 @@ def _draw_gap(panel: Axes, gap: Gap, height: float, look: dict[str, Any]) -> Non
     panel.errorbar(100 * gap.mean, height, **bar, **look, zorder=3)
 
 
-def _add_legend(panel: Axes) -> None:
-    """Name the band and both markers, below the panels."""
+def _add_legend(panel: Axes, unread: bool) -> None:
+    """Name the band and both markers, and what is grey if something is, below the panels."""
     for label, look in (("control that val chose", NAMED), ("other controls", OTHERS)):
         panel.plot([], [], linestyle="none", label=label, **look)
-    panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
+    if unread:
+        panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
     handles, labels = panel.get_legend_handles_labels()
     figure: Any = panel.figure
     columns = 4 if len(figure.axes) > 1 else 2

@@ -87,6 +87,17 @@ class Learned:
         return sorted(rows, key=lambda row: order.index(row.geometry))
 
     @property
+    def fates(self) -> dict[str, int]:
+        """How many learned curvatures fell or rose, and how many ended at their limit."""
+        rows = [row for row in self.rows if row.quantity == "curvature"]
+        return {
+            "all": len(rows),
+            "fell": sum(row.mean < row.start for row in rows),
+            "rose": sum(row.mean > row.start for row in rows),
+            "bounded": sum(row.bounded for row in rows),
+        }
+
+    @property
     def apart(self) -> list[dict[str, Any]]:
         """For each curvature with several starts: by which factors these and its ends lie apart."""
         found: dict[tuple[str, str], list[Ends]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+COSINE = "euclidean"
 FLAT = ("euclidean", "chord", "power", "flat_free", "dot")  # single geometries without curvature
 
 

@@ -3,11 +3,13 @@
 The rule reads the summary of a verdict, and what a loss costs:
 
 1. Without a calibration, a training that succeeded, or an interval: none.
-2. A geometry is a candidate if a question about it helps in the task, none hurts there, and its val
-   score is above the cosine's.
+2. A geometry is a candidate if it is surely better than the cosine on test (and, in a lineage, than
+   a ranking that ignores the query), and scores higher on val.
 3. Without a candidate: the cosine.
 4. Of the candidates whose val score is within the margin of the highest, the one whose loss takes
    the least time; where times are not measured or equal, the one with the highest val score.
+
+This is about what to use, not about why it is better: of that the questions speak.
 """
 
 import math
@@ -15,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from geomix.report.questions import COSINE
 from geomix.report.speeds import Speed
 
 Row = Mapping[str, Any]
-COSINE = "euclidean"
 UNREAD = ("not calibrated", "training failed", "one seed, not tested")
 
 
@@ -29,10 +31,9 @@ class Recommendation:
     Attributes:
         task: Its name.
         geometry: Its name; none where nothing can be said.
-        why: helps, where a question says that it is better than its controls; default, where no
-            geometry is shown to be better than the cosine; else the word that forbids an answer.
-        question: That says so.
-        beaten: The controls of that question.
+        why: better, where it is surely better than the cosine; default, where none is; else the
+            word that forbids an answer.
+        gain: Its mean difference from the cosine with the ends of its interval.
         settings: That val chose.
         time: Of its loss over that of the cosine; NaN where it was not measured.
         cheapest: Whether times are known, and no geometry of the summary has a shorter one.
@@ -41,8 +42,7 @@ class Recommendation:
     task: str
     geometry: str | None
     why: str
-    question: str = ""
-    beaten: tuple[str, ...] = ()
+    gain: Row | None = None
     settings: Row | None = None
     time: float = math.nan
     cheapest: bool = False
@@ -65,33 +65,25 @@ def recommend_for(task: Row, summary: Row, speeds: Mapping[str, Speed]) -> Recom
         return Recommendation(task["name"], None, "not asked")
     if asked <= set(UNREAD):
         return Recommendation(task["name"], None, next(word for word in UNREAD if word in asked))
-    helped = list_helped(task, summary)
-    name = choose(summary, [*helped], speeds) if helped else COSINE
+    better = list_better(task, summary)
+    name = choose(summary, better, speeds) if better else COSINE
     times = {one: speeds.get(one, Speed()).loss for one in summary["winners"]}
-    question, beaten = helped.get(name, ("", ()))
     return Recommendation(
         task=task["name"],
         geometry=name,
-        why="helps" if helped else "default",
-        question=question,
-        beaten=beaten,
+        why="better" if better else "default",
+        gain=task["over_cosine"].get(name),
         settings=summary["winners"][name]["settings"],
         time=times[name] / times[COSINE],
         cheapest=times[name] <= min(times.values()),
     )
 
 
-def list_helped(task: Row, summary: Row) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return the candidates for a task, each with the question that helps and its controls."""
-    verdicts = task["verdicts"].items()
-    harmed = {one["setting"] for _, one in verdicts if one["word"] == "hurts"}
+def list_better(task: Row, summary: Row) -> list[str]:
+    """List the candidates for a task."""
     val = {name: winner["val"] for name, winner in summary["winners"].items()}
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for question, one in verdicts:
-        setting = one["setting"]
-        if one["word"] == "helps" and setting not in harmed and val[setting] > val[COSINE]:
-            found.setdefault(setting, (question, tuple(one["controls"])))
-    return found
+    gains = task["over_cosine"].items()
+    return [name for name, one in gains if one["sure"] and val[name] > val[COSINE]]
 
 
 def choose(summary: Row, names: list[str], speeds: Mapping[str, Speed]) -> str:

@@ -5,20 +5,21 @@ what is asked about could not act, or was not used. A difference says nothing wh
 holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from geomix.errors import InputError
 from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_holm
-from geomix.report.crossed import ALPHA, Gap, measure_gap
+from geomix.report.crossed import ALPHA, Gap
 from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
-from geomix.report.questions import QUESTIONS, Question
+from geomix.report.questions import COSINE, QUESTIONS, Question
 from geomix.report.results import Results
-from geomix.report.tasks import CLASSES, Task
+from geomix.report.tasks import CLASSES, Task, Values
 from geomix.report.text import list_words
 from geomix.report.winners import Winners, average_below
 
@@ -68,12 +69,12 @@ class Verdict:
     unit: tuple[str, str] = CLASSES
 
     @property
-    def hardest(self) -> str | None:
-        """The control with the highest mean, from which the gain is measured."""
+    def decisive(self) -> str | None:
+        """The control that decides; nothing where it was not asked."""
         if self.contrast is None:
             return None
         gaps = zip(self.contrast.gaps, self.controls, strict=True)
-        return min(gaps, key=lambda pair: pair[0].mean)[1]
+        return next(control for gap, control in gaps if gap is self.contrast.decisive)
 
     @property
     def remedy(self) -> str | None:
@@ -96,6 +97,8 @@ class Judgement:
     Attributes:
         task: What was scored.
         verdicts: One for each question.
+        over_cosine: By geometry its gap from the cosine, and whether it is surely better, also than
+            a ranking that ignores the query; at the level of a test divided by their number.
         below: Mean test rows that winners must beat: raw input, the untrained network, and rankings
             that ignore the query.
         seeds: Of each winner.
@@ -104,6 +107,7 @@ class Judgement:
 
     task: Task
     verdicts: list[Verdict]
+    over_cosine: dict[str, tuple[Gap, bool]]
     below: dict[str, dict[str, Any]]
     seeds: int
     groups: int
@@ -125,7 +129,7 @@ def judge(
     Raises:
         InputError: If fewer than two classes or parents have queries with a score.
     """
-    values = {name: winners.stack(name, task.metric) for name in winners.cells}
+    values = {name: task.read(partial(winners.stack, name)) for name in winners.cells}
     groups = count_groups(task, values)
     below = average_below(baselines, [task.metric])
     failed = has_failed(task, winners, below)
@@ -143,28 +147,42 @@ def judge(
         if doubtful and not beats_constants(task, values[question.setting], baselines):
             word = "not credited"
         verdicts.append(Verdict(question, word, contrast, controls, unit=task.unit))
-    return Judgement(task, verdicts, below, winners.seeds, groups)
+    over_cosine = {
+        name: (gap, sure and (not task.ignores_queries or beats_constants(task, of, baselines)))
+        for name, of, gap, sure in compare_cosine(task, values)
+    }
+    return Judgement(task, verdicts, over_cosine, below, winners.seeds, groups)
+
+
+def compare_cosine(
+    task: Task, values: Mapping[str, Values]
+) -> Iterator[tuple[str, Values, Gap, bool]]:
+    """Yield of each other geometry its values, its gap from the cosine, and if it is above 0."""
+    others = [name for name in values if name != COSINE and COSINE in values]
+    for name in others:
+        gap = task.compare(values[name], values[COSINE], list(values.values()))
+        yield name, values[name], gap, gap.p_above(0) < ALPHA / len(others)
 
 
 def contrast_all(
-    task: Task, values: Mapping[str, np.ndarray], val: Mapping[str, float], margin: float
+    task: Task, values: Mapping[str, Values], val: Mapping[str, float], margin: float
 ) -> dict[Question, Contrast]:
     """Contrast each question that can be asked, corrected by Holm over all of these.
 
     Args:
         task: What was scored.
-        values: Of each test query by geometry, (S, Q). The variance over seeds is pooled over all.
+        values: By geometry. The variance over seeds is pooled over all.
         val: The val score of each geometry, which names a control.
         margin: The smallest difference that matters, a share.
     """
-    means = np.stack([np.nanmean(one, axis=1) for one in values.values()])  # (G, S)
+    everything = list(values.values())
     asked = [question for question in QUESTIONS if not question.list_missing(values)]
 
     def compare(question: Question) -> list[Gap]:
         """Measure the gap from each control."""
         setting = values[question.setting]
         controls = [values[name] for name in order_controls(question, val)]
-        return [measure_gap(setting, control, task.groups, means) for control in controls]
+        return [task.compare(setting, control, everything) for control in controls]
 
     contrasts = correct_holm([contrast_controls(compare(one), margin) for one in asked])
     return dict(zip(asked, contrasts, strict=True))
@@ -201,31 +219,37 @@ def has_failed(task: Task, winners: Winners, below: Mapping[str, Mapping[str, An
     return all(row[task.metric] <= best for row in winners.rows.values())
 
 
-def beats_constants(task: Task, values: np.ndarray, baselines: Results) -> bool:
+def beats_constants(task: Task, values: Values, baselines: Results) -> bool:
     """Say whether a geometry is surely better than the best ranking that ignores the query.
 
     Args:
         task: Of lineages.
-        values: Of each test query, (S, Q).
+        values: Of each part.
         baselines: With the values of those rankings.
     """
-    constants = [
-        baselines.per_query[f"{name}/test/tree/constant/{task.metric}"] for name in CONSTANTS
-    ]
-    best = max(constants, key=np.nanmean).astype(np.float64)
-    gap = measure_gap(values, np.broadcast_to(best, values.shape), task.groups)
-    return gap.p_above(0) < ALPHA
+
+    def stack(name: str, metric: str) -> np.ndarray:
+        """Return the values of a ranking, (Q,)."""
+        return baselines.per_query[f"{name}/test/tree/constant/{metric}"].astype(np.float64)
+
+    constants = [task.read(partial(stack, name)) for name in CONSTANTS]
+    best = max(constants, key=lambda parts: np.mean([np.nanmean(part) for part in parts]))
+    rows = [np.broadcast_to(one, of.shape) for one, of in zip(best, values, strict=True)]
+    return task.compare(values, rows).p_above(0) < ALPHA
 
 
-def count_groups(task: Task, values: Mapping[str, np.ndarray]) -> int:
+def count_groups(task: Task, values: Mapping[str, Values]) -> int:
     """Count the classes or parents that have queries with a score in all cells.
 
     Raises:
-        InputError: If there are fewer than two.
+        InputError: If there are fewer than two for a part.
     """
-    scored = np.all([~np.isnan(one).any(axis=0) for one in values.values()], axis=0)
-    count = len(np.unique(task.groups[scored]))
-    if count < 2:
-        found = f"test queries with {task.score} in {count} of the {task.unit[1]}"
-        raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
-    return count
+    total = 0
+    for number, part in enumerate(task.parts):
+        scored = [~np.isnan(one[number]).any(axis=0) for one in values.values()]
+        count = len(np.unique(part.groups[np.all(scored, axis=0)]))
+        if count < 2:
+            found = f"test queries with {task.score} in {count} of the {task.unit[1]}"
+            raise InputError(f"samples.csv: found {found}, expected 2 or more for an interval")
+        total += count
+    return total

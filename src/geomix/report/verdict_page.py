@@ -13,9 +13,9 @@ import pandas as pd
 
 from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
-from geomix.config.tuning import PACKED, Tuning
+from geomix.config.tuning import PACKED, ROUNDS, Tuning
 from geomix.data.packed import open_packed
-from geomix.report.contrasts import Contrast, find_smallest
+from geomix.report.contrasts import find_smallest
 from geomix.report.crossed import Gap
 from geomix.report.gaps import draw_gaps
 from geomix.report.page import write_csv
@@ -97,6 +97,7 @@ def build_verdict(
         v=summary,
         recommended=recommend(summary, speeds),
         asked=asked,
+        rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),
         splits=read_splits(results / "winners", terms.study.budget.splits, found) if asked else {},
@@ -146,6 +147,9 @@ def summarise_task(found: Judgement) -> Row:
         "score": task.score,
         "unit": task.unit[1],
         "groups": found.groups,
+        "over_cosine": {
+            name: list_ends(gap) | {"sure": sure} for name, (gap, sure) in found.over_cosine.items()
+        },
         "verdicts": {one.question.name: summarise_verdict(one) for one in found.verdicts},
     }
 
@@ -159,15 +163,14 @@ def summarise_verdict(verdict: Verdict) -> Row:
         "controls": list(verdict.controls),
         "missing": list(verdict.missing),
         "remedy": verdict.remedy,
-        "hardest": verdict.hardest,
-        "gain": list_ends(contrast) if contrast else None,
-        "named": list_ends(contrast.gaps[0]) if contrast else None,
+        "decisive": verdict.decisive,
+        "gain": list_ends(contrast.decisive) if contrast else None,
         "smallest": contrast.smallest if contrast else None,
     }
 
 
-def list_ends(found: Contrast | Gap) -> Row:
-    """Return the mean and the interval of a gain, or of a gap."""
+def list_ends(found: Gap) -> Row:
+    """Return the mean and the interval of a gap."""
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 

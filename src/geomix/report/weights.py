@@ -11,9 +11,12 @@ import pandas as pd
 from geomix.report.crossed import Gap, measure_gap
 from geomix.report.text import figures, number, percent
 
-MEASURES = ("tau", "effective_negatives", "total", "hardest", "heaviest_share", "pull")
-LARGER = "p of the hardest negative is larger"
-STRONGER = "negatives pull more, in all"
+MEASURES = ("tau", "effective_negatives", "total", "hardest", "share", "heaviest_share", "pull")
+STATED = {
+    "hardest": "p of the hardest negative is larger",
+    "share": "the hardest negative has more of the weight of its term",
+    "pull": "negatives pull more, in all",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Statement:
     """A statement of the paper, tested.
 
     Attributes:
-        measure: hardest or pull.
+        measure: hardest, share or pull.
         where: Under which condition it is tested.
         same_tau: Whether that is one temperature for all.
         values: By geometry, as shown.
@@ -54,7 +57,7 @@ class Statement:
     @property
     def text(self) -> str:
         """What is said, and under which condition."""
-        return f"{LARGER if self.measure == 'hardest' else STRONGER}, {self.where}"
+        return f"{STATED[self.measure]}, {self.where}"
 
     @property
     def larger(self) -> bool:
@@ -83,9 +86,10 @@ class Weights:
         table = pd.read_csv(folder / "weights.csv")
         taus = {name: values["tau"] for name, values in facts["chosen"].items()}
         chosen = np.isclose(table["tau"], table["trained"].map(taus))
-        self.table = table.assign(chosen=chosen)
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.values = {name: arrays[name].astype(np.float64) for name in arrays}
+        self.values["share"] = divide(self.values["hardest"], self.values["total"])
+        self.table = table.assign(chosen=chosen, share=self.values["share"].mean(1))
         with np.load(folder / "hardest.npz", allow_pickle=False) as arrays:
             self.classes = arrays["weighed"]
 
@@ -132,12 +136,12 @@ class Weights:
 
         Args:
             where: Under which condition.
-            measure: hardest or pull.
+            measure: hardest, share or pull.
             roles: Who is compared.
             rows: By geometry, seed by seed.
         """
         others = [name for name in (roles.reference, roles.control) if name]
-        shares = measure == "hardest"
+        shares = measure != "pull"
         show = percent if shares else figures
         return Statement(
             measure,
@@ -147,6 +151,24 @@ class Weights:
             {name: self.compare(measure, rows[roles.curved], rows[name]) for name in others},
             _points if shares else _plain,
         )
+
+
+def divide(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    """Return values of anchors whose mean is R, the sum of parts over the sum of wholes.
+
+    They are R + (part - R * whole) / mean whole, so that an interval of their mean is that of R to
+    first order (the delta method). A ratio of each anchor would be that of two rounding errors
+    where an anchor has hardly any weight.
+
+    Args:
+        parts: A row for each network, (N, A).
+        wholes: Likewise.
+    """
+    mean = wholes.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = parts.mean(1, keepdims=True) / mean
+        values: np.ndarray = ratio + (parts - ratio * wholes) / mean
+    return values
 
 
 def list_statements(weights: Weights, roles: Roles, effective: float) -> list[Statement]:
@@ -165,7 +187,7 @@ def list_statements(weights: Weights, roles: Roles, effective: float) -> list[St
         name: weights.rows("matched", trained=name) for name in names
     }
     statements = []
-    for measure in ("hardest", "pull"):
+    for measure in STATED:
         for where, rows in conditions.items():
             if _measured(measure, rows):
                 statements.append(weights.state(where, measure, roles, rows))
