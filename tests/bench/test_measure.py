@@ -1,5 +1,8 @@
 """Measuring: in turn, by the median of ratios within a round, memory of the call alone."""
 
+import json
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import measure
-from bench.measure import Case, Implementation, Options, Ratio, measure_case, time_rounds, weigh
+from bench import ROOT, measure
+from bench.measure import Case, Implementation, Options, Ratio, measure_case, time_rounds
 
 
 def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,18 +51,29 @@ def test_a_ratio_is_the_median_over_rounds_and_scaled(monkeypatch: pytest.Monkey
     assert (check["table"], check["implementation"], check["difference"]) == ("check", "fast", 0.5)
 
 
+# Freed memory may serve again, and is then no growth: a process of its own has none, as in use.
+CALL = """
+import json
+import numpy as np
+from bench.measure import weigh
+
+before = np.ones(2**24)  # 128 MiB
+del before
+
+def call():
+    first = np.ones(2**23)  # 64 MiB
+    total = first.sum()
+    del first
+    return float(total + np.ones(2**22).sum())  # 32 MiB
+
+print(json.dumps(weigh(call)))
+"""
+
+
 def test_memory_of_a_call_is_its_peak_not_what_came_before_or_stays() -> None:
-    before = np.ones(2**24)  # 128 MiB
-    del before
-
-    def call() -> float:
-        # 64 MiB: freed memory of up to 32 MiB may serve again, and is then no growth.
-        first = np.ones(2**23)
-        total = first.sum()
-        del first
-        return float(total + np.ones(2**22).sum())  # 32 MiB
-
-    found, result = weigh(call)
+    command = [sys.executable, "-c", CALL]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found, result = json.loads(done.stdout)
     assert result == 2**23 + 2**22
     assert found["extra_mib"] == pytest.approx(64, abs=6)
     assert found["peak_mib"] > found["extra_mib"]
