@@ -310,6 +310,7 @@ def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
     rows = [line for line in page.splitlines() if line.startswith("| [")]
     assert [row.partition("]")[0] for row in rows] == [
         "| [glyphs, classes",
+        "| [wordnet, leaf to ancestors and back",
         "| [wordnet, leaf to ancestors",
         "| [wordnet, inner node to leaves",
     ]
