@@ -118,8 +118,8 @@ def describe_origin() -> dict[str, Any]:
     packages = ("torch", "torchvision", "timm", "numpy", "pillow", "faiss-cpu")
     return {
         "commit": read(["git", "rev-parse", "HEAD"]),
-        "changed": read(["git", "status", "--porcelain", "--untracked-files=no"]).split("\n"),
-        "gpus": read(query).split("\n"),
+        "changed": read(["git", "status", "--porcelain", "--untracked-files=no"]).splitlines(),
+        "gpus": read(query).splitlines(),
         "cuda": torch.version.cuda,
         "cores": os.cpu_count(),
         "system": platform.platform(),
