@@ -47,7 +47,8 @@ within the clip radius and on it. Some pairs are random, others are near.""",
             """\
 Pairwise cross-entropy with its gradient. The yardstick is one matrix product of the embeddings with
 themselves, in float32. The released formula is not run above a batch of 900, nor where it needs
-most of the free memory.""",
+most of the free memory. After it has given back gigabytes, the next call may wait up to a second
+for memory; with five rounds such waits can reach the median.""",
         ),
     },
     "negatives": {
