@@ -90,8 +90,8 @@ formulas; tests compare them with arrays that the released code wrote.
 GROWTH = """![Seconds over batch, dimensions and gallery, both axes logarithmic](growth.png)
 
 *Seconds of the hyperbolic loss with its gradient, over the batch and over the dimensions, and of
-the hyperbolic search, over the gallery. Both axes are logarithmic; lower is faster. A point far above
-its line may hold a wait for memory: see the growth of the loss below.*
+the hyperbolic search, over the gallery. Both axes are logarithmic; lower is faster. A point far
+above its line may hold a wait for memory: see the growth of the loss below.*
 """
 
 
