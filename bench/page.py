@@ -61,14 +61,15 @@ DIFFERENCES = {"accuracy": "largest relative error", "check": "lists that differ
 TITLE = "# Speed and memory\n"
 HEAD = """## How to read this page
 
-What losses, rules for negatives, search, metrics, images, training and the default flow cost on one
-machine, beside the formulas of the released code, pytorch-metric-learning and torchvision. A time
-ratio is "time of the first / time of the second": above 1 the first is slower. It is the median
-over rounds, in each of which all run in turn. Seconds are medians too, so their quotient is near
-the ratio but not equal to it. Extra memory is the peak of one call in a fresh process, above what
-the process held before. Where a cell has two figures, they are those of the first and the second.
-What was asked for stands in brackets. Inputs are clustered Gaussians with fixed seeds. Ratios carry
-over to other machines only roughly; seconds do not.
+What losses, rules for negatives, search, metrics, images, training and the default flow cost on
+the machines named at the end, a table on one of them, beside the formulas of the released code,
+pytorch-metric-learning and torchvision. A time ratio is "time of the first / time of the second":
+above 1 the first is slower. It is the median over rounds, in each of which all run in turn.
+Seconds are medians too, so their quotient is near the ratio but not equal to it. Extra memory is
+the peak of one call in a fresh process, above what the process held before. Where a cell has two
+figures, they are those of the first and the second. What was asked for stands in brackets. Inputs
+are clustered Gaussians with fixed seeds. Ratios carry over to other machines only roughly;
+seconds do not.
 
 A batch of 9 views x 100 classes holds 900 embeddings. With free radii no point is clipped, else all
 are. "First 32" are the 32 nearest items of each. R is the number of items of a query's class; max R

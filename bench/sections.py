@@ -74,9 +74,7 @@ or gradients: `cluster` compares samples with centroids, `doubly_contrastive` wi
 The nearest others of each item, exactly and in a fixed order. The released formula computes a row
 of distances at a time, in float32. Its time is taken on some of the rows and scaled by their
 number; its memory is that of all rows. faiss is its flat index on the inner products that order as
-the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come. These
-rows are of a search that scored all candidates in float64; the present one scores only near-ties
-so.""",
+the geometry does, in float32. It does not resolve near-ties, and it orders ties as they come.""",
         ),
         "geometries": Section(
             "Search: the geometries that are tuned",
