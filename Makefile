@@ -39,17 +39,21 @@ define RUN
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
-# Tuning: each geometry of a data set is a chain of stages, and chains run side by side. The data set and the geometry stand
-# after the @. A chain begins where it was stopped.
+# Tuning: each geometry of a data set is a chain of stages, and chains run side by side. The geometry stands after the @. A
+# chain begins where it was stopped. A data set has a folder with its lock and a link to the flow; OWN makes it for another.
 CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
-NAMES = $(foreach set,$(SETS),$(addprefix $(set)-,$(call PARAM,*v['tune']['geometries'])))
-AT = $(foreach set,$(SETS),$(patsubst %,flows/tune/dvc.yaml:%@$(set),$(1)))
+NAMES = $(foreach set,$(SETS),$(addprefix $(set)@,$(call PARAM,*v['tune']['geometries'])))
+AT = $(foreach set,$(SETS),$(addprefix flows/tune/$(set)/dvc.yaml:,$(1)))
+OWN = for set in $(SETS); do at=flows/tune/$$set; [ -e $$at/dvc.yaml ] || \
+	{ mkdir -p $$at; echo "set: $$set" > $$at/set.yaml; ln -s ../flow.yaml $$at/dvc.yaml; }; done
 define TUNE
 	python -m stages.mend
+	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
 	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
-		for stage in $(CHAIN); do dvc --wait-for-lock repro -q -s "flows/tune/dvc.yaml:$${stage/@/@$$1}" 2>&1 || exit; done' bash
+		for stage in $(CHAIN); do dvc --wait-for-lock repro -q -s "flows/tune/$${1%@*}/dvc.yaml:$${stage/@/@$${1#*@}}" 2>&1 \
+		|| exit; done' bash
 	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
 	dvc repro $(ALONE) $(call AT,page_search page verdict)
 	$(FRONT)

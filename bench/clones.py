@@ -41,7 +41,7 @@ SMALL: dict[str, Any] = {
         "budget": {"glyphs": {"trials": 2, "folds": 2, "seeds": ["10"], "splits": [1]}},
     },
 }
-LOCKS = ("dvc.lock", "flows/*/dvc.lock")
+LOCKS = ("dvc.lock", "flows/**/dvc.lock")
 
 
 def build_clone(folder: Path, settings: Mapping[str, Any]) -> Path:

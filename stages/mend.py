@@ -34,7 +34,7 @@ def main() -> None:
     """
     load(Section)
     Arguments().parse_args()
-    for lock in (Path("dvc.lock"), *sorted(Path("flows").glob("*/dvc.lock"))):
+    for lock in (Path("dvc.lock"), *sorted(Path("flows").rglob("dvc.lock"))):
         if lock.is_file() and (damage := find_damage(lock)):
             print(f"mended {lock}: it was {damage}; {restore(lock)}")
     for line in forget_ended():

@@ -248,6 +248,7 @@ def test_a_setting_on_the_command_line_is_that_of_params(clone: Path, tmp_path: 
 
 
 TUNED = ("glyphs", "wordnet")  # by classes, and by lineages
+TUNING = [f"flows/tune/{dataset}/dvc.yaml" for dataset in TUNED]
 
 
 def list_tuning() -> set[str]:
@@ -256,17 +257,16 @@ def list_tuning() -> set[str]:
     pages = ("page", "page_search", "verdict")
     of_each = [f"propose_{number}@{{}}" for number in (1, 2, 3)]
     of_each += ["choose@{}", "winners@{}", *(f"trials@{{}}-{number}" for number in (1, 2, 3))]
-    pairs = list(map("-".join, product(TUNED, ("euclidean", "hyperbolic_free"))))
+    pairs = product(of_each, ("euclidean", "hyperbolic_free"))
+    names = [*single, *pages, *(name.format(geometry) for name, geometry in pairs)]
     return {
-        *(f"{name}@{dataset}" for name, dataset in product((*single, *pages), TUNED)),
-        *(name.format(pair) for name, pair in product(of_each, pairs)),
+        *(f"{flow}:{name}" for flow, name in product(TUNING, names)),
         *(f"flows/data/dvc.yaml:{name}@wordnet" for name in ("download", "preprocess")),
     }
 
 
 def test_tuning_runs_in_rounds_and_ends_in_winners(clone: Path) -> None:
-    flow = "flows/tune/dvc.yaml"
-    assert {name.removeprefix(f"{flow}:") for name in repro(clone, flow)} == list_tuning()
+    assert repro(clone, *TUNING) == list_tuning()
     for dataset, name in product(TUNED, ("euclidean", "hyperbolic_free")):
         settings = clone / f"runs/{dataset}/tune_settings/{name}"
         counts = [len((settings / str(n) / "history.csv").read_text().splitlines()) for n in "123"]
@@ -277,11 +277,11 @@ def test_tuning_runs_in_rounds_and_ends_in_winners(clone: Path) -> None:
         assert winner["settings"]["tau"] == best["tau"]
         trained = clone / f"runs/{dataset}/tune_winners/{name}/packed/10/geometry.json"
         assert json.loads(trained.read_text())["cell"]["tau"] == best["tau"]
-    assert not repro(clone, flow)
+    assert not repro(clone, *TUNING)
 
 
 def test_classes_and_lineages_are_tuned_alike(clone: Path) -> None:
-    repro(clone, "flows/tune/dvc.yaml")
+    repro(clone, *TUNING)
 
     def list_names(folder: str) -> set[str]:
         return {path.name for path in (clone / folder).iterdir()}
@@ -301,7 +301,7 @@ def test_classes_and_lineages_are_tuned_alike(clone: Path) -> None:
 
 
 def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
-    repro(clone, "flows/tune/dvc.yaml")
+    repro(clone, *TUNING)
     front = "flows/front/dvc.yaml:front"
     assert repro(clone, "-s", front) == {front}
     page = (clone / "reports/README.md").read_text()
@@ -321,15 +321,15 @@ def test_the_first_page_stands_on_the_verdicts(clone: Path) -> None:
 
 
 def test_a_half_written_lock_costs_no_training(clone: Path) -> None:
-    flow = "flows/tune/dvc.yaml"
+    flow = TUNING[0]
     repro(clone, flow)
-    lock = clone / "flows/tune/dvc.lock"
+    lock = clone / "flows/tune/glyphs/dvc.lock"
     whole = read_yaml(lock)
     lock.write_text("")
     assert run(clone, "dvc", "repro", flow).returncode != 0
     assert run(clone, "python", "-m", "stages.mend").returncode == 0
-    written = product(("page", "page_search", "verdict"), TUNED)  # pages are in no cache
-    assert repro(clone, flow) == {f"{flow}:{name}@{dataset}" for name, dataset in written}
+    written = ("page", "page_search", "verdict")  # pages are in no cache
+    assert repro(clone, flow) == {f"{flow}:{name}" for name in written}
     assert read_yaml(lock) == whole
 
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tests.test_pipeline import ROOT, copy_checkout, edited, repro, run
 
-DATA, TUNE, TRIAL = (f"flows/{name}/dvc.yaml" for name in ("data", "tune", "trial"))
+DATA, TUNE, TRIAL = (f"flows/{name}/dvc.yaml" for name in ("data", "tune/features", "trial"))
 TINY: dict[str, Any] = {
     "device": "cpu",
     "features": {
@@ -65,8 +65,8 @@ def test_a_trial_runs_from_pictures_to_advice(clone: Path) -> None:
     facts = json.loads((clone / "data/raw/features/manifest.json").read_text())
     assert (facts["of"], facts["dimensions"]) == ("tree_images", 16)
 
-    repro(clone, *(f"{TUNE}:{name}@features" for name in ("evaluate", "evaluate_baselines")))
-    verdict, trial = f"{TUNE}:verdict@features", f"{TRIAL}:trial"
+    repro(clone, *(f"{TUNE}:{name}" for name in ("evaluate", "evaluate_baselines")))
+    verdict, trial = f"{TUNE}:verdict", f"{TRIAL}:trial"
     assert repro(clone, "-s", verdict) == {verdict}
     assert repro(clone, "-s", trial) == {trial}
     page = (clone / "reports/features/trial/README.md").read_text()
@@ -84,10 +84,10 @@ def test_a_trial_runs_from_pictures_to_advice(clone: Path) -> None:
 
 def test_make_trial_leaves_the_default_flow_and_other_sets_alone() -> None:
     listed = run(ROOT, "make", "-n", "-o", "install", "trial").stdout
-    targets = set(re.findall(r"flows/\w+/dvc\.yaml:[\w@]+", listed))
-    assert f"{TUNE}:verdict@features" in targets
+    targets = set(re.findall(r"flows/[\w/]+/dvc\.yaml:[\w@]+", listed))
+    assert f"{TUNE}:verdict" in targets
     assert f"{TRIAL}:trial" in targets
-    assert not {name for name in targets if name.startswith(TUNE) and "@features" not in name}
-    assert re.search(r"dvc repro -s [^\n]*verdict@features", listed)
+    assert not {name for name in targets if name.startswith("flows/tune/") and TUNE not in name}
+    assert re.search(r"dvc repro -s [^\n]*tune/features/dvc.yaml:verdict", listed)
     for target in ("datasets", "lineage"):
-        assert "@features" not in run(ROOT, "make", "-n", "-o", "install", target).stdout
+        assert "features" not in run(ROOT, "make", "-n", "-o", "install", target).stdout

@@ -39,7 +39,7 @@ def checkout(tmp_path: Path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "flows" / "tune").mkdir(parents=True)
+    (tmp_path / "flows" / "tune" / "glyphs").mkdir(parents=True)
     (tmp_path / "dvc.lock").write_text(LOCK)
     git(tmp_path, "init", "-q", "-b", "main")
     git(tmp_path, "add", "dvc.lock")
@@ -60,13 +60,13 @@ def checkout(tmp_path: Path) -> Path:
     ],
 )
 def test_a_broken_lock_is_replaced_or_removed(checkout: Path, broken: str, word: str) -> None:
-    other = checkout / "flows" / "tune" / "dvc.lock"
+    other = checkout / "flows" / "tune" / "glyphs" / "dvc.lock"
     for lock in (checkout / "dvc.lock", other):
         lock.write_text(broken)
     first, second = mend(checkout)
     assert first.startswith(f"mended dvc.lock: it was {word}")
     assert "took the committed one" in first
-    assert second.startswith(f"mended flows/tune/dvc.lock: it was {word}")
+    assert second.startswith(f"mended flows/tune/glyphs/dvc.lock: it was {word}")
     assert "removed it" in second
     assert (checkout / "dvc.lock").read_text() == LOCK
     assert not other.exists()  # was never committed
@@ -101,10 +101,10 @@ def test_a_lock_that_was_committed_broken_is_removed(checkout: Path) -> None:
 def test_of_the_committed_lock_stages_stay_whose_outputs_are_here(checkout: Path) -> None:
     digests = {name: f"{number:032x}.dir" for number, name in enumerate("abc")}
     text = "schema: '2.0'\nstages:\n" + "".join(
-        f"  {name}:\n    cmd: {name}\n    outs:\n    - path: ../../{name}\n      md5: {digest}\n"
+        f"  {name}:\n    cmd: {name}\n    outs:\n    - path: ../../../{name}\n      md5: {digest}\n"
         for name, digest in digests.items()
     )
-    lock = checkout / "flows" / "tune" / "dvc.lock"
+    lock = checkout / "flows" / "tune" / "glyphs" / "dvc.lock"
     lock.write_text(text)
     git(checkout, "add", "flows")
     git(checkout, "commit", "-q", "-m", "a flow")
@@ -122,10 +122,10 @@ def test_of_the_committed_lock_stages_stay_whose_outputs_are_here(checkout: Path
 def test_a_checkout_without_git_loses_only_what_is_broken(checkout: Path) -> None:
     shutil.rmtree(checkout / ".git")
     (checkout / "dvc.lock").write_text("")
-    (checkout / "flows" / "tune" / "dvc.lock").write_text(LOCK)
+    (checkout / "flows" / "tune" / "glyphs" / "dvc.lock").write_text(LOCK)
     [line] = mend(checkout)
     assert line.startswith("mended dvc.lock: it was empty; removed it")
-    assert (checkout / "flows" / "tune" / "dvc.lock").read_text() == LOCK
+    assert (checkout / "flows" / "tune" / "glyphs" / "dvc.lock").read_text() == LOCK
 
 
 @pytest.fixture
