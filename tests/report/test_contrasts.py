@@ -18,7 +18,7 @@ from geomix.report.contrasts import (
     find_need,
     find_smallest,
 )
-from geomix.report.gap import (
+from geomix.report.crossed import (
     ALPHA,
     Gap,
     blend_freedom,
