@@ -39,8 +39,8 @@ define RUN
 	$(LIST) '(^|:)evaluate' | $(EACH) | cat
 	dvc repro $(FLOW)
 endef
-# Tuning: each geometry of a data set is a chain of stages, and chains run side by side. The geometry stands after the @. A
-# chain begins where it was stopped. A data set has a folder with its lock and a link to the flow; OWN makes it for another.
+# Tuning: each geometry of a data set is a chain of stages, named set@geometry, and chains run side by side. A chain begins
+# where it was stopped. A data set has a folder with its name, its lock and a link to the flow; OWN makes what is missing.
 CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
 NAMES = $(foreach set,$(SETS),$(addprefix $(set)@,$(call PARAM,*v['tune']['geometries'])))
 AT = $(foreach set,$(SETS),$(addprefix flows/tune/$(set)/dvc.yaml:,$(1)))
@@ -52,8 +52,8 @@ define TUNE
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
 	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
-		for stage in $(CHAIN); do dvc --wait-for-lock repro -q -s "flows/tune/$${1%@*}/dvc.yaml:$${stage/@/@$${1#*@}}" 2>&1 \
-		|| exit; done' bash
+		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do \
+			dvc --wait-for-lock repro -q -s "flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}" 2>&1 || exit; done' bash
 	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
 	dvc repro $(ALONE) $(call AT,page_search page verdict)
 	$(FRONT)

@@ -62,7 +62,7 @@ TITLE = "# Speed and memory\n"
 HEAD = """## How to read this page
 
 What losses, rules for negatives, search, metrics, images, training and the default flow cost on
-the machines named at the end, a table on one of them, beside the formulas of the released code,
+the machines named at the end, each table on one of them, beside the formulas of the released code,
 pytorch-metric-learning and torchvision. A time ratio is "time of the first / time of the second":
 above 1 the first is slower. It is the median over rounds, in each of which all run in turn.
 Seconds are medians too, so their quotient is near the ratio but not equal to it. Extra memory is
