@@ -40,12 +40,12 @@ define RUN
 	dvc repro $(FLOW)
 endef
 # Tuning: each geometry of a data set is a chain of stages, named set@geometry, and chains run side by side. A chain begins
-# where it was stopped. A data set has a folder with its name, its lock and a link to the flow; OWN makes what is missing.
+# where it was stopped. A data set has a folder with its name, its lock and a copy of the flow; OWN makes and renews them.
 CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
 NAMES = $(foreach set,$(SETS),$(addprefix $(set)@,$(call PARAM,*v['tune']['geometries'])))
 AT = $(foreach set,$(SETS),$(addprefix flows/tune/$(set)/dvc.yaml:,$(1)))
-OWN = for set in $(SETS); do at=flows/tune/$$set; [ -e $$at/dvc.yaml ] || \
-	{ mkdir -p $$at; echo "set: $$set" > $$at/set.yaml; ln -s ../flow.yaml $$at/dvc.yaml; }; done
+OWN = for set in $(SETS); do at=flows/tune/$$set; mkdir -p $$at; \
+	echo "set: $$set" > $$at/set.yaml; cp flows/tune/flow.yaml $$at/dvc.yaml; done
 define TUNE
 	python -m stages.mend
 	@$(OWN)

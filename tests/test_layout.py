@@ -30,7 +30,7 @@ FLOWS = {
         for path in ROOT.glob("flows/**/dvc.yaml")
     },
 }
-TUNED = {path for path in FLOWS.values() if path.is_symlink()}  # a data set each, of one flow
+TUNED = set(ROOT.glob("flows/tune/*/dvc.yaml"))  # a data set each, copies of one flow
 STAGES: dict[str, dict[str, Any]] = {
     f"{flow}: {name}".removeprefix(": "): stage.get("do", stage)
     for flow, path in [*FLOWS.items(), ("tune", ROOT / "flows/tune/flow.yaml")]
@@ -315,6 +315,22 @@ def test_dvc_lock_is_of_this_code_and_these_params() -> None:
                 if kept or not items:
                     changes.append((stage, kind, kept))
     assert not changes
+
+
+def test_data_sets_are_tuned_by_one_flow() -> None:
+    assert len(TUNED) >= 7
+    for path in TUNED:
+        assert (
+            not path.is_symlink()
+        )  # DVC follows none in a Git revision, and shows no metrics of it
+        assert path.read_bytes() == (ROOT / "flows/tune/flow.yaml").read_bytes()
+        assert read_yaml(path.with_name("set.yaml")) == {"set": path.parent.name}
+
+
+def test_dvc_reads_the_metrics_of_a_revision() -> None:
+    with Repo(str(ROOT)) as repo:
+        committed = repo.metrics.show(revs=["HEAD"])["HEAD"]
+    assert committed["data"]["reports/metrics.json"]["data"]
 
 
 def locked_stages(path: Path) -> set[str]:

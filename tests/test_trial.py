@@ -93,14 +93,14 @@ def test_make_trial_leaves_the_default_flow_and_other_sets_alone() -> None:
         assert "features" not in run(ROOT, "make", "-n", "-o", "install", target).stdout
 
 
-def test_a_data_set_of_ones_own_gets_a_link_to_the_flow_and_its_name(tmp_path: Path) -> None:
+def test_a_data_set_of_ones_own_gets_a_copy_of_the_flow_and_its_name(tmp_path: Path) -> None:
     listed = run(ROOT, "make", "-n", "-o", "install", "tune", "SETS=folder").stdout
     [made] = [line for line in listed.splitlines() if line.startswith("for set in folder")]
     (tmp_path / "flows/tune").mkdir(parents=True)
-    (tmp_path / "flows/tune/flow.yaml").touch()
-    for _ in range(2):  # what is there is left alone
+    for flow in ("first", "edited"):
+        (tmp_path / "flows/tune/flow.yaml").write_text(flow)
         assert run(tmp_path, "bash", "-c", made).returncode == 0
         own = tmp_path / "flows/tune/folder"
-        assert (own / "dvc.yaml").readlink() == Path("../flow.yaml")
+        assert (own / "dvc.yaml").read_text() == flow
         assert (own / "set.yaml").read_text() == "set: folder\n"
     assert "flows/tune/folder/dvc.yaml:divide" in listed
