@@ -1,4 +1,4 @@
-"""Mend what a kill or a merge left of DVC's locks. `make` begins with it."""
+"""Mend what a kill or a merge left: DVC's locks, half-written outputs. `make` begins with it."""
 
 if __package__ != "stages":
     raise SystemExit(
@@ -6,6 +6,8 @@ if __package__ != "stages":
     )
 
 import json
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +23,15 @@ AT_WORK = Path(".dvc/tmp/rwlock")  # which processes read and write which paths,
 GUARD = Path(".dvc/tmp/rwlock.lock")  # held while that file is changed
 TRIES, PAUSE = 20, 0.1  # to get hold of it, with seconds between
 SLACK = 5  # seconds, by which the clocks of files and of processes may differ
+PART = re.compile(r"\..+\.(\d+)\.part")  # a file or folder that a process of this number fills
+# Where stages write. Below data/*/* there are pictures, many, and none of these.
+WRITTEN = (
+    "data/.*.part",
+    "data/*/.*.part",
+    "runs/**/.*.part",
+    "results/**/.*.part",
+    "reports/**/.*.part",
+)
 MARKS = (b"<<<<<<< ", b"=======", b">>>>>>> ")  # of a merge that is not finished
 
 Holder = dict[str, Any]  # pid and cmd
@@ -30,14 +41,14 @@ def main() -> None:
     """Put the committed lock in place of a broken one, or none, and forget processes that ended.
 
     DVC writes its locks in place, and refuses to start with half of one. What was run is in the
-    run-cache.
+    run-cache. What such a process had half-written goes.
     """
     load(Section)
     Arguments().parse_args()
     for lock in (Path("dvc.lock"), *sorted(Path("flows").rglob("dvc.lock"))):
         if lock.is_file() and (damage := find_damage(lock)):
             print(f"mended {lock}: it was {damage}; {restore(lock)}")
-    for line in forget_ended():
+    for line in [*forget_ended(), *remove_parts()]:
         print(line)
 
 
@@ -166,6 +177,36 @@ def drop(content: dict[str, Any], ended: dict[int, str]) -> dict[str, Any]:
     }
 
 
+def remove_parts() -> Iterator[str]:
+    """Remove what processes that ended had half-written, and name it.
+
+    A number that has been given to a process which began later counts as ended.
+    """
+    for pattern in WRITTEN:
+        for part in sorted(Path().glob(pattern)):
+            found = PART.fullmatch(part.name)
+            if not found or not part.exists():  # it was in another that went
+                continue
+            if began_before(int(found[1]), part.stat().st_mtime):
+                continue
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+            yield f"removed {part}, which was half-written when its process ended"
+
+
+def began_before(pid: int, written: float) -> bool:
+    """Say whether a process of this number runs that began before this time."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        began: float = process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and began <= written + SLACK
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
 def lives(holder: Holder, written: float) -> bool:
     """Say whether a process still runs that was in a list written at this time.
 
@@ -173,12 +214,11 @@ def lives(holder: Holder, written: float) -> bool:
     """
     import psutil
 
+    if not began_before(holder["pid"], written):
+        return False
+    arguments = holder["cmd"].partition(" ")[2]  # the program may stand behind an interpreter
     try:
-        process = psutil.Process(holder["pid"])
-        if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > written + SLACK:
-            return False
-        arguments = holder["cmd"].partition(" ")[2]  # the program may stand behind an interpreter
-        return " ".join(process.cmdline()).endswith(arguments)
+        return " ".join(psutil.Process(holder["pid"]).cmdline()).endswith(arguments)
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

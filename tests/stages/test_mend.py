@@ -214,6 +214,33 @@ def test_a_number_that_another_process_has_now_is_of_one_that_ended() -> None:
     assert not lives({"pid": ended_process(), "cmd": here}, now)
 
 
+def test_what_a_process_that_ended_had_half_written_goes(checkout: Path) -> None:
+    ended, here = ended_process(), os.getpid()
+    torn = [
+        checkout / "data" / f".content.{ended}.part",
+        checkout / "data" / "packed" / f".glyphs.{ended}.part",
+        checkout / "runs" / "glyphs" / "compare" / f".euclidean-0.{ended}.part",
+        checkout / "results" / "glyphs" / f".analysis.{ended}.part",
+        checkout / "reports" / f".control.md.{ended}.part",
+    ]
+    inner = torn[2] / f".0.{ended}.part"
+    inner.mkdir(parents=True)
+    kept = [
+        checkout / "results" / "glyphs" / f".tau.{here}.part",
+        checkout / "runs" / "glyphs" / "mine.part",
+        checkout / "results" / "glyphs" / "analysis",
+    ]
+    for path in [*torn, *kept]:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "metrics.csv").write_text("half")
+    assert len(mend(checkout)) == len(torn)
+    assert not [path for path in torn if path.exists()]
+    assert [(path / "metrics.csv").read_text() for path in kept] == ["half"] * 3
+    assert not mend(checkout)
+    os.utime(kept[0], (1e9, 1e9))  # before the process of this number began
+    assert len(mend(checkout)) == 1
+
+
 def test_dvc_goes_on_where_it_was_killed(checkout: Path) -> None:
     (checkout / "dvc.yaml").write_text(
         "stages:\n  one:\n    cmd: echo 1 > a\n    deps: [params.yaml]\n    outs: [a]\n"
