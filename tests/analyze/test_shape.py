@@ -28,7 +28,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> Trai
     for name, study in studies.items():
         for place, cell in list_cells(study):
             write_cell(root / name / place, packed, cell, choose_spaces(cell), 20 * cell["tau"])
-    return Trained(packed, studies, {name: root / name for name in studies}, CHOSEN)
+    runs = {name: root / name for name in studies}
+    return Trained(packed, studies, runs, "tau", "compare", CHOSEN)
 
 
 @pytest.fixture(scope="module")

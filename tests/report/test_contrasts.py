@@ -18,7 +18,7 @@ from geomix.report.contrasts import (
     find_need,
     find_smallest,
 )
-from geomix.report.crossed import (
+from geomix.report.gap import (
     ALPHA,
     Gap,
     blend_freedom,

@@ -16,13 +16,15 @@ from geomix.config.stages import NegativesPageParams
 from geomix.config.studies import Report
 from geomix.errors import InputError
 from geomix.files import write_json
-from geomix.report.crossed import Gap, measure_gap
+from geomix.report.gap import Gap, measure_gap
 from geomix.report.hardest import build_blocks
 from geomix.report.negatives import build_negatives, find_roles
 from geomix.report.text import percent
 from geomix.report.weights import Statement, divide
 from tests.analyze.conftest import write_trained
 from tests.report.conftest import GEOMETRIES
+
+STUDIES = {"tuned": "tau", "beside": "compare"}
 
 
 def page_params(trained: Trained) -> NegativesPageParams:
@@ -90,14 +92,14 @@ def test_one_seed_is_not_tested(tmp_path: Path, kept_packed: Path, files: dict[s
 def test_cells_without_classes_have_a_page_that_says_so(
     tmp_path: Path, kept_packed: Path, trained: Trained
 ) -> None:
-    write_json(tmp_path / "facts.json", {"task": "lineage"})
+    write_json(tmp_path / "facts.json", STUDIES | {"task": "lineage"})
     files = build_negatives(tmp_path, kept_packed, page_params(trained))
     assert list(files) == ["README.md"]
     assert "cells are trained on lineages" in files["README.md"].decode()
 
 
 def test_a_missing_file_is_named(tmp_path: Path, kept_packed: Path, trained: Trained) -> None:
-    write_json(tmp_path / "facts.json", {"task": "class"})
+    write_json(tmp_path / "facts.json", STUDIES | {"task": "class"})
     with pytest.raises(InputError, match=r"hardest\.npz: not found; expected it from an earlier"):
         build_negatives(tmp_path, kept_packed, page_params(trained))
 

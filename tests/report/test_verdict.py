@@ -15,7 +15,7 @@ from geomix.config.tuning import PACKED
 from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.report.contrasts import Need, contrast_controls
-from geomix.report.crossed import average_gaps, measure_gap
+from geomix.report.gap import average_gaps, measure_gap
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
 from geomix.report.questions import FLAT, QUESTIONS, Question
 from geomix.report.results import read_results

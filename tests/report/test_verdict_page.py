@@ -101,6 +101,12 @@ def test_a_page_of_one_seed_has_no_interval_and_no_spread(build: Build, of: dict
     assert "One seed does not tell how far another would differ" in " ".join(one.split())
 
 
+def test_a_val_that_is_too_small_is_warned_of_where_it_chose(build: Build) -> None:
+    said = "**Warning:** Val has 20 classes, too few to choose settings by"
+    assert said in text_of(build())
+    assert "**Warning:**" not in text_of(build(**LINEAGES))
+
+
 @pytest.mark.parametrize("decisive", ["euclidean", "dot"])
 def test_sentences_of_lineages_are_short_whatever_was_found(build: Build, decisive: str) -> None:
     summary = build(**LINEAGES, gains=BALL).summary

@@ -9,7 +9,7 @@ import pytest
 
 from geomix.data.packed import open_packed
 from geomix.report.contrasts import adjust_holm
-from geomix.report.crossed import measure_gap
+from geomix.report.gap import measure_gap
 from geomix.report.results import Results, read_results, stack_queries
 from geomix.report.settled import System, read_system
 from geomix.report.winning_systems import (

@@ -9,8 +9,8 @@ import pytest
 from jinja2.environment import TemplateModule
 
 from geomix.report.choices import Place
+from geomix.report.difference import Difference
 from geomix.report.findings import Findings
-from geomix.report.intervals import Difference
 from geomix.report.render import _environment
 
 HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))

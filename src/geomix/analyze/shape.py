@@ -37,7 +37,6 @@ PAIRED = 1024  # samples, evenly spaced, whose distances are compared with the t
 ASKED = 1024  # samples, evenly spaced, whose ambiguity is measured
 DRAWN = 1000  # samples, evenly spaced, in the disk
 LAID, FEWEST = 300, 4  # samples, evenly spaced, that UMAP lays out in 10 s; fewer are not
-ALL = "compare"  # the study whose settings are all described
 KINDS = {"embedding": "", "gaussian": "_gaussian", "sphere": "_sphere"}  # suffixes of columns
 BINNED = ["study", "geometry", "seed", "low", "high", "count"]
 CORRELATED = ["study", "geometry", "against", "mean", "low", "high", "per_seed"]
@@ -104,8 +103,8 @@ def space_evenly(count: int, most: int) -> np.ndarray:
 
 
 def list_settings(trained: Trained) -> list[Setting]:
-    """List what is described: study compare, and the values that validation chose in study tau."""
-    return [*trained.settings(ALL), *trained.chosen_settings()]
+    """List what is described: one study, and the values that validation chose of the other."""
+    return [*trained.settings(trained.beside), *trained.chosen_settings()]
 
 
 def read_outputs(trained: Trained, setting: Setting, seed: int) -> tuple[Geometry, Tensor]:
@@ -217,7 +216,9 @@ def analyze_shape(trained: Trained, out: Path) -> None:
     write_table(pd.DataFrame(correlations, columns=CORRELATED), out / "correlations.csv")
     write_table(disk, out / "disk.csv")
     write_table(layout, out / "layout.csv")
-    write_json(out / "shape.json", describe_samples(samples, is_star(trained.packed)) | drawn)
+    named = {"tuned": trained.tuned, "beside": trained.beside}
+    described = describe_samples(samples, is_star(trained.packed))
+    write_json(out / "shape.json", named | described | drawn)
 
 
 def draw_disks(

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from geomix.report.crossed import ALPHA, Gap
+from geomix.report.gap import ALPHA, Gap
 
 CHANCE = 0.8  # of finding a difference, where the smallest one is named
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from geomix.errors import InputError
 from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_holm
-from geomix.report.crossed import ALPHA, Gap
+from geomix.report.gap import ALPHA, Gap
 from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
 from geomix.report.questions import COSINE, QUESTIONS, Question

@@ -15,9 +15,9 @@ from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
 from geomix.config.tuning import PACKED, ROUNDS, Tuning
 from geomix.data.packed import open_packed
+from geomix.datasets.listing import list_warnings
 from geomix.report.contrasts import find_smallest
-from geomix.report.crossed import Gap
-from geomix.report.gaps import draw_gaps
+from geomix.report.gap import Gap
 from geomix.report.page import write_csv
 from geomix.report.recommend import recommend
 from geomix.report.render import describe_origin, render
@@ -25,6 +25,7 @@ from geomix.report.results import own, read_metrics, read_results, scored_lineag
 from geomix.report.speeds import Speed
 from geomix.report.tasks import Task, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
+from geomix.report.verdict_figure import draw_gaps
 from geomix.report.winners import Winners, read_winners
 
 Row = dict[str, Any]
@@ -97,6 +98,7 @@ def build_verdict(
         v=summary,
         recommended=recommend(summary, speeds),
         asked=asked,
+        warnings=list_warnings(packed.samples),
         rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.report.contrasts import adjust_holm
-from geomix.report.crossed import LEVEL, Gap, measure_gap
+from geomix.report.gap import LEVEL, Gap, measure_gap
 from geomix.report.results import Results, over_seeds, own, stack_queries
 from geomix.report.settled import System
 

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from geomix.report.crossed import Gap
 from geomix.report.figures import to_png
+from geomix.report.gap import Gap
 from geomix.report.text import named
 from geomix.report.verdict import Judgement, Verdict
 
