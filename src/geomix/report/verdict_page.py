@@ -268,7 +268,7 @@ def list_gaps(task: Task, verdict: Verdict) -> list[Row]:
             "variance_of_classes": gap.of_classes,
             "variance_of_seeds": gap.of_seeds,
             "variance_of_both": gap.of_both,
-            "smallest": find_smallest(gap),
+            "smallest": find_smallest(gap, contrast.questions),
             "p_helps": contrast.p_helps,
             "p_hurts": contrast.p_hurts,
             "p_equal": contrast.p_equal,
