@@ -1,6 +1,7 @@
 """Verdicts: made-up results of each kind read the right words, and equal evidence equal ones."""
 
 import itertools
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -125,19 +126,23 @@ def test_guards_come_in_their_order_before_the_evidence(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "use", "word"),
+    ("needs", "use", "bend", "word"),
     [
-        ("curvature", "forced", "could not act"),
-        ("curvature", "unused", "not used"),
-        ("curvature", "used", None),
-        ("radii", "forced", "could not act"),
-        ("radii", "unused", None),
-        ("nothing", "forced", None),
+        ("curvature", "forced", 0.5, "could not act"),
+        ("curvature", "unused", 0.04, "not used"),
+        ("curvature", "used", 0.5, None),
+        ("radii", "forced", 0.5, "could not act"),
+        ("radii", "unused", 0.04, None),
+        ("kernel", "forced", 0.5, None),
+        ("kernel", "forced", 0.04, "not used"),
+        ("nothing", "forced", math.nan, None),
     ],
 )
-def test_a_guard_is_about_what_the_question_needs(needs: Any, use: str, word: str | None) -> None:
-    question = Question("", "a", ("b",), needs)
-    assert find_guard(question, use, failed=False, calibrated=True) == word
+def test_a_guard_is_about_what_the_question_needs(
+    needs: Any, use: str, bend: float, word: str | None
+) -> None:
+    question, row = Question("", "a", ("b",), needs), {"use": use, "bend": bend}
+    assert find_guard(question, row, failed=False, calibrated=True) == word
 
 
 def test_a_norm_that_takes_the_radii_answers_no_question_about_them(ask: Ask) -> None:

@@ -158,7 +158,7 @@ def summarise_task(found: Judgement) -> Row:
 
 def summarise_verdict(verdict: Verdict) -> Row:
     """Return what is said of a question; without evidence where it was not asked."""
-    contrast = verdict.contrast
+    contrast, limit = verdict.contrast, verdict.limit
     return {
         "word": verdict.word,
         "setting": verdict.question.setting,
@@ -167,6 +167,7 @@ def summarise_verdict(verdict: Verdict) -> Row:
         "remedy": verdict.remedy,
         "decisive": verdict.decisive,
         "gain": list_ends(contrast.decisive) if contrast else None,
+        "limit": {"control": verdict.question.limit, "gain": list_ends(limit)} if limit else None,
         "smallest": contrast.smallest if contrast else None,
     }
 
