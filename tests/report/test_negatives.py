@@ -52,11 +52,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> dict[s
 def test_the_first_sentence_is_the_answer(files: dict[str, bytes]) -> None:
     first = files["README.md"].decode().splitlines()[2]
     assert re.match(
-        r"\*\*On patterns, the 10 hardest negatives .* between euclidean and hyperbolic than"
+        r"\*\*On patterns, the 10 hardest negatives .* between flat and hyperbolic than"
         r" between seeds: networks share \d+\.\d % against \d+\.\d % \(difference .*\)\.\*\*$",
         first,
     )
     assert len(first.split()) <= 30
+    text = " ".join(files["README.md"].decode().split())
+    assert "These differ in curvature alone, at the one temperature of study compare." in text
+    assert re.search(r"val chose for each, the 10 hardest .* between euclidean and hyperbolic", text)
 
 
 def test_tables_have_at_most_seven_columns_and_no_hole(files: dict[str, bytes]) -> None:
