@@ -119,7 +119,7 @@ def test_a_verdict_follows_p_and_the_side(rows: dict[str, Row]) -> None:
     found = rows["hypvit"].reference
     assert found
     words = {p: replace(found, p=p).verdict for p in (0.01, 0.06)}
-    assert words == {0.01: "higher", 0.06: "no difference found"}
+    assert words == {0.01: "higher", 0.06: "not shown"}
     below = replace(found.gap, mean=-0.1)
     assert Compared("a", below, 0.01).verdict == "lower"
     assert Compared("a", below, math.nan).verdict == "one seed, not tested"

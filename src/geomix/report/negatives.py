@@ -191,20 +191,26 @@ def draw_overlaps(found: Found) -> bytes:
         squeeze=False,
         layout="constrained",
     )
-    for panel, study in zip(panels[0], studies, strict=True):
-        names = overlaps.geometries(study)
-        shares = np.array(
-            [[overlaps.mean("network", study, a, b, "jaccard") for b in names] for a in names]
-        )
-        _draw_map(panel, 100 * shares, names)
+    maps = {study: _share(overlaps, study) for study in studies}
+    every = np.concatenate([one.ravel() for one in maps.values()])
+    known = every[~np.isnan(every)]  # of one seed, nothing
+    ends = (known.min(), known.max()) if len(known) else (0.0, 1.0)  # one scale of colours
+    for panel, (study, shares) in zip(panels[0], maps.items(), strict=True):
+        _draw_map(panel, shares, overlaps.geometries(study), ends)
         panel.set_title(f"{titles[study]}, %", fontsize=10)
     return to_png(figure)
 
 
-def _draw_map(panel: Axes, values: np.ndarray, names: list[str]) -> None:
-    """Draw a map of percentages with a frame around its diagonal."""
-    known = values[~np.isnan(values)]  # of one seed, nothing
-    low, high = (known.min(), known.max()) if len(known) else (0, 1)
+def _share(overlaps: Overlaps, study: str) -> np.ndarray:
+    """Return the shared percentage of each pair of geometries of a study."""
+    names = overlaps.geometries(study)
+    rows = [[overlaps.mean("network", study, a, b, "jaccard") for b in names] for a in names]
+    return 100 * np.array(rows)
+
+
+def _draw_map(panel: Axes, values: np.ndarray, names: list[str], ends: tuple[float, float]) -> None:
+    """Draw a map of percentages, bold on its diagonal; ends are those of the scale of colours."""
+    low, high = ends
     panel.imshow(values, vmin=low, vmax=high, cmap="cividis")
     panel.set_anchor("N")
     for (row, column), value in np.ndenumerate(values):

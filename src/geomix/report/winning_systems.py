@@ -36,7 +36,7 @@ class Compared:
         if np.isnan(self.p):
             return "one seed, not tested"
         if self.p >= 1 - LEVEL:
-            return "no difference found"
+            return "not shown"
         return "higher" if self.gap.mean > 0 else "lower"
 
 
