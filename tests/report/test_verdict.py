@@ -22,7 +22,7 @@ from geomix.report.questions import FLAT, QUESTIONS, Question
 from geomix.report.results import read_results
 from geomix.report.tasks import find_parents, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, find_guard, judge
-from geomix.report.winners import read_winners
+from geomix.report.winners import find_free, read_winners
 from tests.conftest import write_packed
 from tests.report.made_winners import NAMES, SPACES, Made, write_tree
 
@@ -353,3 +353,23 @@ def test_questions_name_geometries_that_there_are() -> None:
     curvature, *_, hybrid = QUESTIONS
     assert curvature.controls == FLAT
     assert set(hybrid.controls) == {*FLAT, "hyperbolic_free", "hybrid_flat"}
+
+
+@pytest.mark.parametrize(
+    ("norms", "clips", "scores", "free"),
+    [
+        (["layer", "none", "batch"], [None, None, None], [0.5, 0.3, 0.4], (0.4, 0.1)),
+        (["none", "batch", "none"], [2.3, None, 2.3], [0.5, 0.3, 0.4], (0.3, 0.1)),
+        (["none", "layer", "none"], [2.3, None, None], [0.5, 0.3, math.nan], None),
+    ],
+)
+def test_the_best_trial_that_could_act_has_free_radii(
+    norms: list[str],
+    clips: list[float | None],
+    scores: list[float],
+    free: tuple[float, float] | None,
+) -> None:
+    search = pd.DataFrame({"head.norm": norms, "score": scores, "standard_error": [0.1, 0.2, 0.3]})
+    clipped = search.assign(**{"geometry.ball.distance.clip_radius": clips})
+    assert find_free(clipped) == free
+    assert find_free(search.drop(columns="head.norm")) == (0.5, 0.1)

@@ -143,6 +143,28 @@ def test_a_loss_is_one_to_the_control_that_val_chose(build: Build) -> None:
     assert "from chord, val's choice of 5 controls." in first_sentence(page)
 
 
+def test_a_ball_that_could_not_act_stands_beside_its_best_trial_that_could(build: Build) -> None:
+    page = " ".join(text_of(build(**KINDS["could not act"])).split())
+    said = (
+        "the best trial whose radii can differ is 10.0 points lower on val, with a standard error"
+    )
+    assert f"Of hyperbolic_free, {said} of 3.0." in page
+    assert "whose radii can differ" not in text_of(build(**KINDS["not used"]))
+
+
+def test_a_ball_stands_beside_its_flat_limit_where_another_control_decides(build: Build) -> None:
+    page = build(gains={"dot": 9, "hyperbolic_free": 4}, val={"dot": 80})
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    assert (one["word"], one["decisive"], one["limit"]["control"]) == ("hurts", "dot", "flat_free")
+    gain = [f"{100 * one['limit']['gain'][key]:+.1f}" for key in ("mean", "low", "high")]
+    said = "The ball's difference from its flat limit, flat_free, is {} [{}, {}] points."
+    assert said.format(*gain) in " ".join(text_of(page).split())
+    assert float(gain[1]) > 0
+    assert first_sentence(page).startswith(
+        "On patterns, flat geometry wins: hyperbolic_free differs"
+    )
+
+
 @pytest.mark.parametrize("word", KINDS)
 def test_a_difference_that_a_guard_forbids_to_read_stands_in_round_brackets(
     build: Build, word: str

@@ -24,7 +24,8 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """Draw gaps with their intervals in points, a panel for each task.
 
     A question has a line for its name and verdict, and below it a row for each control. The control
-    that val chose is filled; where that is beaten, a diamond decides. The band is the margin on both sides of 0. Grey gaps are not read.
+    that val chose is filled; where that is beaten, a diamond decides. The band is the margin on
+    both sides of 0. Grey gaps are not read.
 
     Args:
         dataset: Its name.

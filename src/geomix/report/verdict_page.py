@@ -127,6 +127,7 @@ def summarise(terms: Terms, dataset: str, winners: Winners, found: Sequence[Judg
                 name: {
                     "val": winners.val[name],
                     "use": row["use"],
+                    "free": winners.free[name],
                     "kind": row["kind"],
                     "settings": winners.settings[name],
                     "test": {
