@@ -118,6 +118,15 @@ def test_what_does_not_go_together_is_one_line(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_small_classes_are_not_found_outside_their_branches(raw: dict[str, Any]) -> None:
+    set_key(raw, "split.unit", "branch")
+    set_key(raw, "classes.below", "drop")
+    assert not refusals(raw)
+    set_key(raw, "classes.below", "gallery")
+    [line] = refusals(raw)
+    assert "classes.below: found gallery, expected refuse or drop, as split.unit is branch" in line
+
+
 def test_each_data_set_that_is_tuned_needs_a_budget(raw: dict[str, Any]) -> None:
     del raw["tune"]["budget"]["omniglot"]
     [line] = refusals(raw)

@@ -22,6 +22,7 @@ def list_mistakes(params: Params) -> dict[str, str]:
     """
     found = (
         _data_mistakes(params),
+        _split_mistakes(params),
         _backbone_mistakes(params.backbone, params.dataset),
         _feature_mistakes(params),
         _loss_mistakes(params),
@@ -41,6 +42,13 @@ def _data_mistakes(params: Params) -> Mistakes:
         if dataset == "embeddings" and not params.embeddings.path:
             expected = f"a .npy or .parquet of vectors, as {key} is embeddings"
             yield "embeddings.path", f"found nothing, expected {expected}"
+
+
+def _split_mistakes(params: Params) -> Mistakes:
+    """Find small classes that would be found outside the split of their branch."""
+    if params.split.unit == "branch" and params.classes.below == "gallery":
+        reason = "as split.unit is branch, and one sample of each would leave its branch"
+        yield "classes.below", f"found gallery, expected refuse or drop, {reason}"
 
 
 def _backbone_mistakes(backbone: Backbone, dataset: str, section: str = "") -> Mistakes:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS
-from geomix.datasets.listing import Listing, join_names, list_warnings
+from geomix.datasets.listing import LINEAGE, Listing, join_names, list_warnings
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.copies import digest, settle_copies
@@ -47,7 +47,7 @@ Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 Outcome = tuple[np.ndarray, dict[int, str], list[bytes]]
 """Aspect of each row, NaN where it is broken; the reasons why; and the digest of each content."""
-LIMITS = Classes()
+LIMITS = Classes()  # which set no class apart and cap none
 
 
 def pack(
@@ -149,6 +149,9 @@ def split_samples(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the table of a data set with the final split and role of each sample.
 
+    In a tree or a plane samples are alone at their nodes or points, and no class is set apart or
+    capped.
+
     Returns:
         The table, and what the limits on classes left out.
 
@@ -157,17 +160,19 @@ def split_samples(
     """
     samples = listing.samples.copy()
     official = listing.samples.get("split")
-    small = find_small(samples, classes)
+    free = bool(listing.coordinates) or LINEAGE in samples
+    set_apart = LIMITS if free else classes
+    small = find_small(samples, set_apart)
     parts = iter(split_listing(samples[~small], split, listing.levels, listing.unit, fold))
     samples["split"] = ["" if alone else next(parts) for alone in small]
     if listing.assign:
         samples = listing.assign(samples)
-    if classes.below == "gallery":
+    if set_apart.below == "gallery":
         samples = add_singles(samples, small, official, split)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
     used = samples["split"].ne("").to_numpy()
-    samples = cap_classes(samples, classes.largest_class)
+    samples = cap_classes(samples, set_apart.largest_class)
     capped = used & samples["split"].eq("").to_numpy()
     samples = check_samples(samples, listing, classes)
     return samples, describe_limits(samples, small, capped, classes)

@@ -168,7 +168,6 @@ def split_listing(
             classes, a fold is asked for of an official val, or as `split_classes` and `name_units`.
     """
     unit: Unit = wanted if split.unit == "auto" else split.unit
-    units = name_units(samples, levels, unit)
     shares = {name: getattr(split, name) for name in SPLITS}
     if "split" in samples:
         official = samples["split"].tolist()
@@ -180,6 +179,7 @@ def split_listing(
         shares = {"train": split.train / total, "val": split.val / total}
     else:
         official = ["train"] * len(samples)
+    units = name_units(samples, levels, unit)
     divisible = [bool(name) and part == "train" for name, part in zip(units, official, strict=True)]
     named = [name for name, free in zip(units, divisible, strict=True) if free]
     divided = iter(split_classes(named, shares, split.seed, unit, fold))
