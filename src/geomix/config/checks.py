@@ -115,7 +115,7 @@ def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
 
 
 def _study_mistakes(params: Params) -> Mistakes:
-    """Find studies of a geometry that is not there, and a data set without settings."""
+    """Find studies of an unknown geometry, a data set without settings, and what is not held."""
     named = {
         f"{key}.run.geometries": study.geometries
         for key, study in list_studies(params).items()
@@ -131,6 +131,10 @@ def _study_mistakes(params: Params) -> Mistakes:
         if unset:
             expected = f"names under {section}.own: {', '.join(own)}"
             yield f"{section}.of.sets", f"found {', '.join(unset)}, expected {expected}"
+    compared = params.study.get("compare")
+    if compared and compared.fixed:
+        expected = "nothing, as these cells have the settings at the top"
+        yield "study.compare.pinned", f"found {', '.join(compared.fixed)}, expected {expected}"
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"
@@ -156,7 +160,12 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
     for key, value in flatten(tuned.starts).items():
         searched_key = key.partition(".")[2]
-        if searched_key in searched and not is_within(searched[searched_key], value):
+        if searched_key not in searched:
+            yield (
+                f"tune.starts.{key}",
+                "found a key that is not searched, expected it in tune.search",
+            )
+        elif not is_within(searched[searched_key], value):
             yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from geomix.config.base import Dataset, Name, Section, Seed
 
@@ -126,6 +126,15 @@ class Study(Evaluated):
             if not unique or not values:
                 raise ValueError(f"a list of values for {key}, each once")
         return over
+
+    @field_validator("pinned")
+    @classmethod
+    def _varied_or_held(cls, pinned: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        axes = flatten(info.data.get("over", {}))
+        for key in flatten(pinned):
+            if any(f"{key}.".startswith(f"{axis}.") for axis in axes):
+                raise ValueError(f"{key} here or in over, not in both")
+        return pinned
 
     @property
     def geometries(self) -> list[str]:
