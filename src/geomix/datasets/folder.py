@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from geomix.config.stages import DownloadParams
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.listing import (
     Listing,
     images_in,
