@@ -201,6 +201,33 @@ def test_nodes_of_a_tree_and_points_of_a_plane_are_no_classes_to_train_on(tmp_pa
     assert open_packed_of(tmp_path / "grid", plane).card.get("limits") is None
 
 
+def lineages_of(labels: list[str], lineages: list[str]) -> pd.DataFrame:
+    """Return a table of train."""
+    return pd.DataFrame({"label": labels, "lineage": lineages, "split": "train"})
+
+
+def test_classes_that_became_lineages_are_limited_as_others_are() -> None:
+    table = lineages_of([*"aabk"], ["k/a", "k/a", "k/b", "k"])
+    found = "found 1 sample of class 'b' in train, expected at least 2"
+    with pytest.raises(InputError, match=f"{found}.* smallest_class: 1 keeps them, for relevance"):
+        limit_train(table, Classes())
+    dropped = limit_train(table, Classes(below="drop"))["split"].tolist()
+    assert dropped == ["train", "train", "", "train"]
+    assert limit_train(table, Classes(smallest_class=1)).equals(table)
+
+
+@pytest.mark.parametrize(
+    ("labels", "lineages"),
+    [
+        (["a", "b", "c"], ["k/a", "k/b", "k"]),  # one by one
+        (["k/a", "k/a", "k/b", "k"], ["k/a", "k/a", "k/b", "k"]),  # by their paths
+    ],
+)
+def test_nodes_are_no_classes(labels: list[str], lineages: list[str]) -> None:
+    table = lineages_of(labels, lineages)
+    assert limit_train(table, Classes()).equals(table)
+
+
 @pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
 def test_settings_for_own_data_leave_trees_and_planes_as_they_are(
     tmp_path: Path, dataset: str, obtain_raw: Callable[[str, Path], Path]

@@ -196,7 +196,7 @@ def check_samples(
         InputError: As `limit_train` and `check_queries`.
     """
     by_distance = bool(listing.coordinates)
-    if not by_distance and "lineage" not in samples:
+    if not by_distance:
         samples = limit_train(samples, classes, note)
     check_queries(samples, note, by_distance)
     return samples
