@@ -146,6 +146,31 @@ def test_what_does_not_go_together_is_one_line(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_spaces_need_no_more_outputs_than_the_heads_of_their_studies_have(
+    raw: dict[str, Any],
+) -> None:
+    stop = "params.yaml: geometry.mixed.second.outputs.stop: found 64, expected at most"
+    set_key(raw, "head.outputs", 32)
+    assert not refusals(raw)  # mixed has a head of its own
+    set_key(raw, "further.mixed.pinned.head.outputs", 48)
+    assert refusals(raw) == [f"{stop} head.outputs, which is 48 in further.mixed"]
+    del raw["further"]["mixed"]["pinned"]["head"]
+    assert len(refusals(raw)) == 1
+    set_key(raw, "head.outputs", 64)
+    assert not refusals(raw)
+    set_key(raw, "further.mixed.over", {"head": {"outputs": [64, 16]}})
+    assert "which is 16 in further.mixed" in refusals(raw)[0]
+    raw["tune"]["geometries"].append("mixed")
+    del raw["further"]["mixed"]
+    assert "which is 16 in tune." in refusals(raw)[0]
+
+
+def test_outputs_of_a_space_rise(raw: dict[str, Any]) -> None:
+    set_key(raw, "geometry.mixed.first.outputs", {"start": 40, "stop": 10})
+    (line,) = refusals(raw)
+    assert line.endswith("expected start below stop, not 40 and 10")
+
+
 def test_small_classes_are_not_found_outside_their_branches(raw: dict[str, Any]) -> None:
     set_key(raw, "split.unit", "branch")
     set_key(raw, "classes.below", "drop")
@@ -268,8 +293,25 @@ def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
     assert "labels: found hidden, expected given with loss distances" in line
 
 
+@pytest.mark.parametrize("dataset", ["tree", "wordnet", "grid"])
+def test_samples_that_are_no_classes_need_another_task(raw: dict[str, Any], dataset: str) -> None:
+    raw["backbone"]["name"] = "mlp"
+    raw["dataset"] = dataset
+    (line,) = refusals(raw)
+    if dataset == "grid":
+        expected = "distances, as points of grid are neither classes nor lineages"
+        assert line.endswith(f": loss.name: found pairwise_cross_entropy, expected {expected}")
+        assert refusals(raw | {"relevance": "lineage"}) == [line]
+    else:
+        expected = f"lineage, as each sample of {dataset} is a class"
+        assert line == f"params.yaml: relevance: found class, expected {expected}"
+        assert not refusals(raw | {"relevance": "lineage"})
+    assert not refusals(raw | {"loss": {"name": "distances"}})
+
+
 @pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
 def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dataset: str) -> None:
+    raw["loss"] = {"name": "distances"}
     (line,) = refusals(raw | {"dataset": dataset})
     assert line.endswith(
         f"found vit_tiny_patch16_224, expected mlp or linear, as dataset is {dataset}"

@@ -337,7 +337,7 @@ def test_spaces_with_outputs_of_their_own_see_nothing_of_the_others() -> None:
     torch.testing.assert_close(found, cosines + 4 * distances, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("start", "stop"), [(2, 7), (3, 3), (4, 2)])
+@pytest.mark.parametrize(("start", "stop"), [(2, 7), (6, 8)])
 def test_outputs_that_the_head_lacks_are_refused(start: int, stop: int) -> None:
     parts = {"cosine": TWO_HEADS["cosine"] | {"outputs": {"start": start, "stop": stop}}}
     with pytest.raises(

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from geomix.config.base import FOR_VECTORS, VECTORS
+from geomix.config.base import ALONE, FOR_VECTORS, VECTORS
 from geomix.config.params import Params
 from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
-from geomix.config.studies import flatten
+from geomix.config.studies import Study, flatten
 from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
 
 UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
@@ -77,6 +77,12 @@ def _loss_mistakes(params: Params) -> Mistakes:
     """Find what a loss or a relevance does not go with, and views that nothing tells apart."""
     if params.task != "class":
         yield from _task_mistakes(params)
+    elif params.dataset in ALONE:
+        expected = f"lineage, as each sample of {params.dataset} is a class"
+        yield "relevance", f"found class, expected {expected}"
+    if params.dataset == "grid" and params.task != "distances":
+        expected = "distances, as points of grid are neither classes nor lineages"
+        yield "loss.name", f"found {params.loss.name}, expected {expected}"
     if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
         found = f"{params.negatives.rule} with loss {params.loss.name}"
         yield "negatives.rule", f"found {found}, expected uniform with this loss"
@@ -138,6 +144,36 @@ def _study_mistakes(params: Params) -> Mistakes:
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"
+
+
+def list_short_heads(params: Params) -> dict[str, str]:
+    """Return the spaces that need more outputs than the head has in a study of their geometry.
+
+    This is of the file as a whole: with the settings of one cell laid over it, the heads of others
+    are not as they are trained.
+    """
+    mistakes: dict[str, str] = {}
+    for key, study in list_studies(params).items():
+        least = min(_list_heads(params, key, study))
+        used = {name: params.geometry[name] for name in study.geometries if name in params.geometry}
+        for name, spaces in used.items():
+            for space, entry in spaces.items():
+                if entry.outputs and entry.outputs.stop > least:
+                    expected = f"at most head.outputs, which is {least} in {key}"
+                    found = f"found {entry.outputs.stop}, expected {expected}"
+                    mistakes[f"geometry.{name}.{space}.outputs.stop"] = found
+    return mistakes
+
+
+def _list_heads(params: Params, key: str, study: Study) -> list[int]:
+    """Return how many outputs heads have in a study, on all of its data sets."""
+    if "head.outputs" in study.axes:
+        return study.axes["head.outputs"]
+    if "head.outputs" in study.fixed:
+        return [study.fixed["head.outputs"]]
+    sets = list_own(params).get(key.split(".")[0], {})
+    own = [study.own] if isinstance(study, Tuning) else [*sets.values()] or [{}]
+    return [flatten(one).get("head.outputs", params.head.outputs) for one in own]
 
 
 def _tuning_mistakes(params: Params) -> Mistakes:

@@ -18,7 +18,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from geomix.config.base import Section
-from geomix.config.checks import list_mistakes
+from geomix.config.checks import list_mistakes, list_short_heads
 from geomix.config.params import Params
 from geomix.config.stages import CellParams, list_own, list_studies
 from geomix.config.studies import nest
@@ -91,12 +91,14 @@ def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def validate(raw: Any, origin: str = "params.yaml") -> Params:
+def validate(raw: Any, origin: str = "params.yaml", overlaid: bool = False) -> Params:
     """Check the content of params.yaml as a whole.
 
     Args:
         raw: The content.
         origin: What the messages begin with.
+        overlaid: Whether the settings of one cell are laid over the file, which was checked itself:
+            then the studies of others are not.
 
     Raises:
         InputError: With one line for each mistake: key, value found, what was expected.
@@ -112,7 +114,11 @@ def validate(raw: Any, origin: str = "params.yaml") -> Params:
     params, found = _parse(raw)
     mistakes |= {key: mistake for key, mistake in found.items() if key not in reserved}
     if params:
-        mistakes |= list_mistakes(params) | _study_values(raw, params)
+        mistakes |= list_mistakes(params)
+        if not overlaid:
+            mistakes |= _study_values(raw, params)
+    if params and not mistakes and not overlaid:
+        mistakes = list_short_heads(params)
     if mistakes or not params:
         raise InputError("\n".join(f"{origin}: {key}: {what}" for key, what in mistakes.items()))
     return params
@@ -155,7 +161,7 @@ def load(
     if overlays:
         for overlay in overlays:
             raw = lay_over(raw, overlay)
-        params = validate(raw, origin)
+        params = validate(raw, origin, overlaid=True)
     fields = {name: getattr(params, name) for name in part.model_fields}
     return part.model_construct(**fields)
 
