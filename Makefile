@@ -49,8 +49,12 @@ TRAINED = $(foreach set,$(SETS),$(foreach one,$(call PARAM,*v['tune']['geometrie
 AT = $(foreach set,$(SETS),$(addprefix flows/tune/$(set)/dvc.yaml:,$(1)))
 OWN = for set in $(SETS); do at=flows/tune/$$set; mkdir -p $$at; \
 	echo "set: $$set" > $$at/set.yaml; cp flows/tune/flow.yaml $$at/dvc.yaml; done
+# Nothing is made of a data set without a budget; without any, DVC would run the default flow.
+KNOWN = for set in $(filter-out $(call PARAM,*v['tune']['of']['sets']),$(or $(SETS),nothing)); do \
+	echo "make $@: found $$set, expected data sets of tune.of.sets" >&2; exit 1; done
 define TUNE
 	python -m stages.mend
+	@$(KNOWN)
 	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
