@@ -94,29 +94,58 @@ def pack(
                 folder, outcome, listing, samples, images, classes
             )
         samples.to_csv(folder / "samples.csv", index=False)
-        height = 1 if form == "vectors" else side or 0
-        unit = "vectors" if form == "vectors" else "images"
-        card: dict[str, Any] = {
-            "dataset": dataset,
-            "form": form,
-            "levels": list(listing.levels),
-            "image_shape": [height, height, listing.channels],
-            "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
-            "counts": {
-                name: count_split(samples[samples["split"] == name], listing.levels, unit)
-                for name in SPLITS
-            },
-        }
-        if listing.coordinates:
-            card["coordinates"] = list(listing.coordinates)
-        further = {"left_out": left_out, "limits": limits, "ignored": dict(listing.ignored)}
-        write_json(
-            folder / "card.json", card | {key: what for key, what in further.items() if what}
-        )
+        further = {"left_out": left_out, "limits": limits}
+        write_card(folder, dataset, listing, samples, form, side, further)
+    unit = name_unit(form)
     print(summarise(dataset, len(samples), unit, listing.ignored, facts), file=sys.stderr)
     if not fold and not listing.coordinates:
         for warning in list_warnings(samples):
             print(f"warning: {dataset}: {warning}", file=sys.stderr)
+
+
+def name_unit(form: str) -> str:
+    """Return what samples are called in a form."""
+    return "vectors" if form == "vectors" else "images"
+
+
+def write_card(
+    folder: Path,
+    dataset: str,
+    listing: Listing,
+    samples: pd.DataFrame,
+    form: str,
+    side: int | None,
+    further: Mapping[str, Any],
+) -> None:
+    """Write card.json: what the other files of a packed data set are, and their hashes.
+
+    Args:
+        folder: With the other files.
+        dataset: Its name.
+        listing: Its levels, channels, coordinates, and what is not read.
+        samples: The table as it was written.
+        form: How samples are stored.
+        side: Of squares, in pixels.
+        further: Entries that are left out where they are empty.
+    """
+    height = 1 if form == "vectors" else side or 0
+    card: dict[str, Any] = {
+        "dataset": dataset,
+        "form": form,
+        "levels": list(listing.levels),
+        "image_shape": [height, height, listing.channels],
+        "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
+        "counts": {
+            name: count_split(samples[samples["split"] == name], listing.levels, name_unit(form))
+            for name in SPLITS
+        },
+    }
+    optional = {
+        "coordinates": list(listing.coordinates),
+        **further,
+        "ignored": dict(listing.ignored),
+    }
+    write_json(folder / "card.json", card | {key: what for key, what in optional.items() if what})
 
 
 def summarise(

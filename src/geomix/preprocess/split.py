@@ -254,28 +254,46 @@ def check_queries(samples: pd.DataFrame, note: str = "", by_distance: bool = Fal
         listed = join_names(rows[column].drop_duplicates())
         found = f"{counted} ({listed}{note}) and no query with"
         if column == "lineage":
-            searched = [*gallery, *samples.loc[samples["split"] == "train", column]]
-            queries = rows.loc[roles != "gallery", column]
-            if not _any_relative(queries, searched, found_itself=len(both) > 0):
-                expected = "expected at least one"
-                raise InputError(
-                    f"split.{split}: found {found} a relative in its split or train, {expected}"
-                )
-            continue
-        # A sample without a role is in the gallery too, but does not find itself.
-        others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")
-        finding = rows.loc[roles.ne("gallery") & others.gt(0), "label"].unique()
-        if not len(finding):
-            raise InputError(
-                f"split.{split}: found {found} another "
-                "sample of its class in the gallery, expected at least one"
-            )
-        if split == "test" and len(finding) < LEAST:
-            raise InputError(
-                f"split.test: found {counted} and queries of {finding[0]!r} alone with another "
-                f"sample of their class in the gallery{note}, expected queries of at least "
-                f"{LEAST} classes: an interval tells how results differ between classes"
-            )
+            _check_relatives(samples, rows, roles, found)
+        else:
+            _check_others(rows, roles, counted, found, note)
+
+
+def _check_relatives(
+    samples: pd.DataFrame, rows: pd.DataFrame, roles: pd.Series, found: str
+) -> None:
+    """Check that a query of a split finds a relative in its gallery or in train."""
+    split = rows["split"].iloc[0]
+    gallery = rows.loc[roles != "query", "lineage"]
+    searched = [*gallery, *samples.loc[samples["split"] == "train", "lineage"]]
+    queries = rows.loc[roles != "gallery", "lineage"]
+    if not _any_relative(queries, searched, found_itself=bool(roles.eq("").any())):
+        expected = "expected at least one"
+        raise InputError(
+            f"split.{split}: found {found} a relative in its split or train, {expected}"
+        )
+
+
+def _check_others(
+    rows: pd.DataFrame, roles: pd.Series, counted: str, found: str, note: str
+) -> None:
+    """Check that queries of a split find another sample of their class, in test of two classes."""
+    split = rows["split"].iloc[0]
+    gallery = rows.loc[roles != "query", "label"]
+    # A sample without a role is in the gallery too, but does not find itself.
+    others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")
+    finding = rows.loc[roles.ne("gallery") & others.gt(0), "label"].unique()
+    if not len(finding):
+        raise InputError(
+            f"split.{split}: found {found} another "
+            "sample of its class in the gallery, expected at least one"
+        )
+    if split == "test" and len(finding) < LEAST:
+        raise InputError(
+            f"split.test: found {counted} and queries of {finding[0]!r} alone with another "
+            f"sample of their class in the gallery{note}, expected queries of at least "
+            f"{LEAST} classes: an interval tells how results differ between classes"
+        )
 
 
 def _any_relative(queries: Sequence[str], searched: Sequence[str], found_itself: bool) -> bool:

@@ -6,12 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.data.lineages import Lineages
+from geomix.data.lineages import WHOLE, Lineages
 from geomix.errors import InputError
 from geomix.losses.lineage import distances
 from geomix.losses.table import Table
-
-WHOLE = 2048  # samples of a tree that are one batch
 
 
 class ClassBatches:
