@@ -16,6 +16,7 @@ from geomix.datasets.listing import ancestors, join_names
 from geomix.errors import InputError
 
 LEAST = 2  # classes: with one, a loss has no negatives and recall is always 1
+FOLDS = "tune.budget.<data set>.folds"  # where folds are asked for
 PLURAL = {"class": "classes", "leaf": "leaves", "branch": "branches"}
 
 Unit = Literal["class", "leaf", "branch"]
@@ -87,7 +88,9 @@ def rotate_val(order: np.ndarray, train: int, both: int, fold: int) -> np.ndarra
     """
     val = both - train
     if fold and (fold + 1) * val > both:
-        raise InputError(f"fold: found {fold}, expected at most {both // max(val, 1) - 1}")
+        reason = f"as each has {val} other units of {both} as val"
+        expected = f"at most {both // max(val, 1)}, {reason}"
+        raise InputError(f"{FOLDS}: found {fold + 1} or more, expected {expected}")
     return np.concatenate([np.roll(order[:both], fold * val), order[both:]])
 
 
@@ -173,7 +176,8 @@ def split_listing(
         official = samples["split"].tolist()
         if _check_official(samples):
             if fold:
-                raise InputError(f"fold: found {fold}, expected 0, as the data set has a val")
+                expected = "1, as the data set has a val"
+                raise InputError(f"{FOLDS}: found {fold + 1} or more, expected {expected}")
             return official
         total = split.train + split.val
         shares = {"train": split.train / total, "val": split.val / total}
