@@ -158,6 +158,11 @@ from tests.conftest import set_key
         ("study.tau.over.tau", [0.1, 0], "study.tau.over.tau: found 0, expected greater than 0"),
         ("study.tau.over.tau", [], "study.tau.over: found .*, expected a list of values for tau"),
         ("study.tau.over.tau", [0.1, 0.1], "study.tau.over: .* for tau, each once"),
+        (
+            "study.tau.over",
+            {"batch": {"chunk": [64, None]}},
+            "study.tau.over: .* values for batch.chunk, each once and none of them null$",
+        ),
         ("study.tau.over", {"optim": {"rate": [1]}}, "study.tau.over.optim.rate: found an unknown"),
         ("study.tau.pinned.lam", 0, "study.tau.pinned.lam: found 0, expected greater than 0"),
         ("study.tau.run.seeds", ["2-0"], "study.tau.run.seeds: .* expected rising groups"),

@@ -123,8 +123,8 @@ class Study(Evaluated):
     def _lists_of_values(cls, over: dict[str, Any]) -> dict[str, Any]:
         for key, values in flatten(over).items():
             unique = isinstance(values, list) and len(set(map(str, values))) == len(values)
-            if not unique or not values:
-                raise ValueError(f"a list of values for {key}, each once")
+            if not unique or not values or None in values:
+                raise ValueError(f"a list of values for {key}, each once and none of them null")
         return over
 
     @field_validator("pinned")
