@@ -7,6 +7,7 @@ from statistics import correlation
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from geomix.data.lineages import (
@@ -19,6 +20,7 @@ from geomix.data.lineages import (
 )
 from geomix.errors import InputError
 from geomix.retrieval.hierarchy import (
+    _centred_ranks,
     asi,
     average_precision,
     depth_scores,
@@ -442,6 +444,20 @@ def test_correlations_with_hops_equal_their_definitions(seed: int) -> None:
     assert overall[3] == within[3] == 0
     assert np.isnan(overall[5:7]).all()
     assert np.isnan(within[5:7]).all()
+
+
+@pytest.mark.parametrize(("size", "count"), [(2_000, 7), (2_000, 300), (200_000, 70_000)])
+@pytest.mark.parametrize("decimals", [0, 1, 17])
+def test_ranks_within_groups_are_those_of_pandas_ties_at_their_mean(
+    size: int, count: int, decimals: int
+) -> None:
+    random = np.random.default_rng(decimals)
+    values, group = random.normal(size=size).round(decimals), random.integers(count, size=size)
+    ranks = pd.Series(values).groupby(group).rank()
+    expected = ranks - ranks.groupby(group).transform("mean")
+    found = _centred_ranks(values, group, count)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    assert (2 * found == np.round(2 * found)).all()
 
 
 def test_each_query_can_have_its_own_order() -> None:

@@ -315,7 +315,10 @@ def _centred_ranks(values: np.ndarray, group: np.ndarray, count: int) -> np.ndar
 
     They are multiples of 1/2, without rounding.
     """
-    order = np.lexsort((values, group))
+    # As np.lexsort((values, group)) but for the order of ties, several times faster: a stable sort
+    # of integers of 16 bits is a radix sort.
+    order = np.argsort(values)
+    order = order[np.argsort(group[order].astype(np.min_scalar_type(count)), kind="stable")]
     changes = (np.diff(values[order]) != 0) | (np.diff(group[order]) != 0)
     ties = np.concatenate([[0], changes.cumsum()])  # the run of equal values of each position
     positions = np.arange(len(values))
