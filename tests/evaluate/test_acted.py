@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from geomix.evaluate.acted import (
     ANCHORS,
     NEGATIVES,
-    compare_balls,
+    compare_curved,
     describe_acted,
     effective_number,
     other_class,
@@ -19,7 +19,7 @@ from geomix.evaluate.acted import (
     weigh_negatives,
 )
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Ball, Flat, Sphere
+from geomix.geometry.spaces import Ball, Flat, Power, Sphere
 
 LABELS = np.repeat(np.arange(7), [3, 5, 2, 4, 3, 6, 2])
 ALL = np.arange(len(LABELS))
@@ -144,6 +144,17 @@ def test_at_a_common_radius_the_bend_is_all_of_the_kernel() -> None:
         found = describe(clipped, embeddings())
         assert found["bend"] > 0.1
         assert found["bend_beyond_kernel"] < 1e-6
+
+
+def test_a_kernel_at_one_radius_bends_as_the_ball_with_all_points_there() -> None:
+    ball, kernel = (
+        Geometry([space], [1.3], 0.5) for space in (Ball(0.8, 100, 1.5), Power(0.8, 1.5))
+    )
+    expected, found = (describe(geometry, embeddings()) for geometry in (ball, kernel))
+    assert found["bend"] > 0.1
+    assert found["bend"] == pytest.approx(expected["bend"], rel=1e-9)
+    assert found["bend_beyond_kernel"] < 1e-6
+    assert math.isnan(found["radius_relative"])
 
 
 def test_with_free_radii_some_of_the_bend_is_beyond_the_kernel() -> None:
@@ -276,7 +287,7 @@ def test_points_that_coincide_have_neither_bend_nor_preference() -> None:
 def test_balls_are_compared_with_the_flat_space_of_the_same_points() -> None:
     geometry, vectors = GEOMETRIES["weighted"], embeddings()
     points = geometry.place(vectors)
-    ((curved, flat),) = compare_balls(geometry, points, points)
+    ((curved, flat),) = compare_curved(geometry, points, points)
     assert float(geometry.radii(points).max()) == pytest.approx(2.3)  # type: ignore[union-attr]
     similarity = geometry.similarity(points, points) / geometry.tau
     torch.testing.assert_close(curved, -similarity)
