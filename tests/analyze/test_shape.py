@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from geomix.analyze.delta import four_point_delta
 from geomix.analyze.metric import own_distances
 from geomix.analyze.shape import analyze_shape, choose_samples, correlate, list_splits
 from geomix.analyze.trained import Trained
@@ -95,9 +96,12 @@ def test_the_disk_shows_the_ball_that_is_the_most_curved(out: Path, packed: Pack
     assert (np.hypot(disk["x"], disk["y"]) < 1).all()
 
 
-def test_the_tree_itself_has_no_delta(out: Path) -> None:
+def test_the_tree_itself_has_no_delta(out: Path, trained: Trained) -> None:
     described = read_json(out / "shape.json")
-    assert described["tree"]["relative_delta"] == 0
+    assert list(described["tree"]) == ["star", "distortion_of_equal", "same"]
+    tree = choose_samples(trained.packed).tree
+    assert tree is not None
+    assert four_point_delta(tree).relative == 0
     assert 0 < described["tree"]["distortion_of_equal"] < 1
     assert not described["tree"]["star"]
     assert described["clusters"] == 4
