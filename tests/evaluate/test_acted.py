@@ -9,9 +9,11 @@ from scipy.optimize import nnls
 
 from geomix.evaluate.acted import (
     ANCHORS,
+    CORRELATED,
     NEGATIVES,
     compare_curved,
     describe_acted,
+    describe_points,
     effective_number,
     other_class,
     radius_in_curvature,
@@ -20,6 +22,7 @@ from geomix.evaluate.acted import (
 )
 from geomix.geometry.geometry import Geometry, cosine
 from geomix.geometry.spaces import Ball, Flat, Power, Sphere
+from geomix.retrieval.metrics import rank_correlation
 
 LABELS = np.repeat(np.arange(7), [3, 5, 2, 4, 3, 6, 2])
 ALL = np.arange(len(LABELS))
@@ -258,11 +261,45 @@ def test_of_many_items_an_even_part_is_weighed() -> None:
     rows, labels = np.arange(count), np.arange(count)
     vectors, differs = torch.rand(count, 2).double(), other_class(labels)
     found = describe_acted(cosine(), vectors, differs, rows[-1:], rows)
-    assert found["negatives"] == NEGATIVES // 2  # every second item and the anchor itself
+    assert found["negatives"] == NEGATIVES - 1  # all that are taken but the anchor itself
     queries = rows[: ANCHORS + 1]
-    labels[::2][: ANCHORS // 2 + 1] = -1  # every second query has fewer negatives
+    labels[: ANCHORS + 1] = -1
     found = describe_acted(cosine(), vectors, differs, queries, rows)
-    assert found["negatives"] == NEGATIVES // 2 - ANCHORS // 2
+    assert found["negatives"] == NEGATIVES - ANCHORS - 1
+
+
+def test_of_classes_whose_images_have_one_order_all_kinds_are_anchors_and_negatives() -> None:
+    """As of glyphs: letter by letter, each in 12 faces."""
+    rows = np.arange(12 * 456)
+    asked: list[np.ndarray] = []
+
+    def differs(anchors: np.ndarray, items: np.ndarray) -> np.ndarray:
+        asked.append(anchors)
+        asked.append(items)
+        return anchors[:, None] // 12 != items // 12
+
+    vectors = torch.rand(len(rows), 2).double()
+    describe_acted(cosine(), vectors, differs, rows, rows)
+    for chosen in asked:
+        assert np.bincount(chosen % 12).min() > 0.6 * len(chosen) / 12
+    anchors = asked[0]
+    assert (anchors[0], anchors[-1], len(anchors)) == (0, len(rows) - 1, ANCHORS)
+
+
+def test_the_rank_correlation_is_of_the_whole_table() -> None:
+    """The second half of the samples alone has an order that is not the cosine's."""
+    random = np.random.default_rng(0)
+    vectors = torch.from_numpy(random.normal(size=(2 * CORRELATED - 1, 3)))
+    vectors[:CORRELATED] = vectors[0]
+    vectors[:CORRELATED, 0] += torch.arange(CORRELATED) / 1e6
+    found = describe_points(Geometry([Flat(1.0, None)], [1], 1.0), vectors)
+    whole = [
+        space.similarity(space.place(vectors), space.place(vectors)).numpy()
+        for space in (Geometry([Flat(1.0, None)], [1], 1.0), cosine())
+    ]
+    expected = rank_correlation(*whole)
+    front = rank_correlation(*(one[:CORRELATED] for one in whole))
+    assert abs(found["rank_correlation"] - expected) < 0.01 < abs(front - expected)
 
 
 def test_without_negatives_nothing_is_measured() -> None:

@@ -103,7 +103,7 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
             "heaviest": HEAVIEST,
             "anchors": len(asked.anchors),
             "items": len(asked.items),
-            "ranked": len(range(len(asked.items))[asked.thinned]),
+            "ranked": len(asked.thinned),
             "listed": int(next(iter(rankings.values())).hardest.shape[1]),
             "chosen": {one.geometry: dict(one.values) for one in trained.chosen_settings()},
             "machines": trained.machines(),

@@ -29,6 +29,7 @@ from geomix.analyze.trained import Setting, Trained
 from geomix.analyze.trees import average_distortion, cophenetic_correlation, is_star, tree_distances
 from geomix.data.packed import Packed
 from geomix.evaluate.acted import radius_in_curvature
+from geomix.evaluate.cells import space_evenly
 from geomix.files import write_json
 from geomix.geometry.geometry import Geometry, describe_radii
 
@@ -95,11 +96,6 @@ def choose_samples(packed: Packed) -> Samples:
         clusters=packed.lineages.node[rows] if own_lineage else labels,
         depth=packed.lineages.depth[rows] if own_lineage else None,
     )
-
-
-def space_evenly(count: int, most: int) -> np.ndarray:
-    """Return at most that many places among a number of samples, evenly spaced."""
-    return np.linspace(0, count - 1, min(most, count)).astype(int)
 
 
 def list_settings(trained: Trained) -> list[Setting]:

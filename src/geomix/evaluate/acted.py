@@ -17,6 +17,7 @@ import torch
 from scipy.optimize import isotonic_regression, nnls
 from torch import Tensor
 
+from geomix.evaluate.cells import space_evenly
 from geomix.geometry.distances import flat_distance
 from geomix.geometry.geometry import Geometry, Points, cosine, describe_radii
 from geomix.geometry.spaces import unit
@@ -45,7 +46,7 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
         s.d. of the radii (NaN without a radius), and the mean rank correlation of each query's
         gallery between cosine and the geometry's own similarity.
     """
-    sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
+    sample = vectors[space_evenly(len(vectors), CORRELATED)]
     pairs = [
         space.similarity(space.place(sample), space.place(vectors)).numpy()
         for space in (geometry, cosine())
@@ -80,8 +81,8 @@ def describe_acted(
         a ball or its kernel at one radius; effective_negatives, and negatives, their mean number.
         The last four are NaN where no query has a negative.
     """
-    anchors = queries[:: -(-len(queries) // ANCHORS)]
-    items = gallery[:: -(-len(gallery) // NEGATIVES)]
+    anchors = queries[space_evenly(len(queries), ANCHORS)]
+    items = gallery[space_evenly(len(gallery), NEGATIVES)]
     negative = differs(anchors, items)  # (A, M)
     anchors, negative = anchors[negative.any(1)], negative[negative.any(1)]
     points = geometry.place(vectors)

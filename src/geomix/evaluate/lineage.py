@@ -26,6 +26,7 @@ from geomix.evaluate.cells import (
     mean_known,
     read_points,
     searches_of,
+    space_evenly,
     split_rows,
 )
 from geomix.geometry.geometry import Geometry
@@ -212,11 +213,11 @@ def score_inner(rank: Rank, family: Family) -> np.ndarray:
 def score_ranking(rank: Rank, family: Family) -> Values:
     """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5).
 
-    Of more than 512 held-out samples as many, evenly spaced, are queries. The others have NaN,
+    Of more than 512 held-out samples 512, evenly spaced, are queries. The others have NaN,
     and -1 for neighbours.
     """
     held_out = family.rows[family.start :]
-    queries = held_out[:: -(-len(held_out) // QUERIES)]
+    queries = held_out[space_evenly(len(held_out), QUERIES)]
     blocks = []
     for block in split_rows(queries, len(family.gallery)):
         ranked = rank(block, 0)
