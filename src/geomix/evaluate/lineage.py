@@ -51,21 +51,18 @@ CONSTANTS = ("depth", "descendants")  # rankings that ignore the query
 Values = dict[str, np.ndarray]
 
 
-class Ranked(NamedTuple):
-    """Whole rankings of q queries.
+class Ranking(NamedTuple):
+    """How items of the gallery are ranked for queries, rows of it (q,).
 
     Attributes:
-        lists: Items, closest first, (q, n); ties in order of rows.
-        similarity: To each of them, float64 (q, n).
+        search: Returns whole lists of items, closest first, (q, n), for queries and the first row
+            that is searched, up to the last; items count from that row. A query among them is left
+            out: all queries are, or none is.
+        compare: Returns the similarity of queries to the whole gallery, float64 (q, G).
     """
 
-    lists: np.ndarray
-    similarity: np.ndarray
-
-
-# Queries, rows of the gallery (q,); and the first of its rows that is searched, up to the last.
-# Items count from that row. A query among them is left out: all queries are, or none is.
-Rank = Callable[[np.ndarray, int], Ranked]
+    search: Callable[[np.ndarray, int], np.ndarray]
+    compare: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +124,8 @@ def build_family(packed: Packed, split: str) -> Family:
     return family
 
 
-def rank_points(points: Tensor, geometry: Geometry) -> Rank:
-    """Return the ranking of items by their similarity to each query, exactly as `nearest` ranks.
+def rank_points(points: Tensor, geometry: Geometry) -> Ranking:
+    """Rank items by their similarity to each query, exactly as `nearest` does.
 
     Args:
         points: Embeddings of the gallery, (G, D), float64.
@@ -136,53 +133,64 @@ def rank_points(points: Tensor, geometry: Geometry) -> Rank:
     """
     placed = geometry.place(points)
 
-    def rank(queries: np.ndarray, start: int) -> Ranked:
+    def search(queries: np.ndarray, start: int) -> np.ndarray:
         """Search the gallery from a row on."""
         among = bool(queries[0] >= start)
         exclude = queries - start if among else None
         count = len(points) - start - among
-        lists = nearest(points[queries], points[start:], geometry, count, exclude)
-        sides = [one[queries] for one in placed], [one[start:] for one in placed]
-        similarity = geometry.similarity(*sides).numpy()
-        return Ranked(lists, np.take_along_axis(similarity, lists, 1))
+        return nearest(points[queries], points[start:], geometry, count, exclude)
 
-    return rank
+    def compare(queries: np.ndarray) -> np.ndarray:
+        """Compare queries with the whole gallery."""
+        similarity: np.ndarray = geometry.similarity(
+            [one[queries] for one in placed], placed
+        ).numpy()
+        return similarity
+
+    return Ranking(search, compare)
 
 
-def rank_constant(scores: np.ndarray) -> Rank:
-    """Return the same ranking for each query: by scores of the gallery, (G,), the highest first."""
+def rank_constant(scores: np.ndarray) -> Ranking:
+    """Rank items alike for each query: by scores of the gallery, (G,), the highest first."""
 
-    def rank(queries: np.ndarray, start: int) -> Ranked:
+    def search(queries: np.ndarray, start: int) -> np.ndarray:
         """Return the one order for all queries, without themselves."""
         order = np.argsort(-scores[start:], kind="stable")
         lists = np.tile(order, (len(queries), 1))
         if queries[0] >= start:
             lists = lists[lists != (queries - start)[:, None]].reshape(len(queries), -1)
-        return Ranked(lists, scores[start:][lists].astype(np.float64))
+        return lists
 
-    return rank
+    def compare(queries: np.ndarray) -> np.ndarray:
+        """Return the scores for each query."""
+        return np.broadcast_to(scores.astype(np.float64), (len(queries), len(scores)))
+
+    return Ranking(search, compare)
 
 
-def score_held_out(ranked: Ranked, queries: Lineages, items: Lineages) -> Values:
+def score_held_out(
+    lists: np.ndarray, similarity: np.ndarray, queries: Lineages, items: Lineages
+) -> Values:
     """Return the metrics of queries that were ranked against all items.
 
     Args:
-        ranked: Rankings of items, (q, n).
+        lists: Rankings of all items but perhaps the query itself, (q, n).
+        similarity: Of queries to all items, float64 (q, N).
         queries: Lineages, q.
-        items: Lineages, of the same tree.
+        items: Lineages, N, of the same tree.
 
     Returns:
         Each (q,), NaN where it is not defined; see `score_lineages`.
     """
 
     def in_order(values: np.ndarray) -> np.ndarray:
-        """Put values of all items (q, n) in the order of the rankings."""
-        return np.take_along_axis(values, ranked.lists, 1)
+        """Put values of all items (q, N) in the order of the rankings, (q, n)."""
+        return np.take_along_axis(values, lists, 1)
 
     kin = related(queries, items)
     levels, distances = in_order(shared_levels(queries, items)), in_order(hops(queries, items))
-    similarity = _tie_rounded(ranked.similarity)
-    depths = items.depth[ranked.lists]
+    similarity = _tie_rounded(in_order(similarity))
+    depths = items.depth[lists]
     return {
         "leaf_ancestors": average_precision(in_order(kin.ancestor)),
         "same_node": average_precision(in_order(kin.same)),
@@ -195,7 +203,7 @@ def score_held_out(ranked: Ranked, queries: Lineages, items: Lineages) -> Values
     }
 
 
-def score_inner(rank: Rank, family: Family) -> np.ndarray:
+def score_inner(ranking: Ranking, family: Family) -> np.ndarray:
     """Return AP of train's samples, (T,): relevant is what is below them among the split's samples.
 
     The split's samples alone are ranked. NaN of those with nothing below them.
@@ -205,12 +213,12 @@ def score_inner(rank: Rank, family: Family) -> np.ndarray:
     inner = np.flatnonzero(family.above[: family.start])
     for block in split_rows(inner, len(held_out)):
         below = related(family.gallery[block], held_out).descendant
-        lists = rank(block, family.start).lists
+        lists = ranking.search(block, family.start)
         scores[block] = average_precision(np.take_along_axis(below, lists, 1))
     return scores
 
 
-def score_ranking(rank: Rank, family: Family) -> Values:
+def score_ranking(ranking: Ranking, family: Family) -> Values:
     """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5).
 
     Of more than 512 held-out samples 512, evenly spaced, are queries. The others have NaN,
@@ -220,10 +228,10 @@ def score_ranking(rank: Rank, family: Family) -> Values:
     queries = held_out[space_evenly(len(held_out), QUERIES)]
     blocks = []
     for block in split_rows(queries, len(family.gallery)):
-        ranked = rank(block, 0)
-        values = score_held_out(ranked, family.gallery[block], family.gallery)
-        blocks.append(values | {"neighbours": ranked.lists[:, :PICTURED]})
-    joined = {"inner_leaves": score_inner(rank, family)}
+        lists, similarity = ranking.search(block, 0), ranking.compare(block)
+        values = score_held_out(lists, similarity, family.gallery[block], family.gallery)
+        blocks.append(values | {"neighbours": lists[:, :PICTURED]})
+    joined = {"inner_leaves": score_inner(ranking, family)}
     for name in blocks[0]:
         found = np.concatenate([values[name] for values in blocks])
         missing = -1 if name == "neighbours" else np.nan

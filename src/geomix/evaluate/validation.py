@@ -16,7 +16,7 @@ from geomix.evaluate.cells import Cell, mean_known, read_cell, read_points, spli
 from geomix.evaluate.classes import build_protocol
 from geomix.evaluate.lineage import (
     Family,
-    Rank,
+    Ranking,
     any_ancestor,
     build_family,
     rank_points,
@@ -110,20 +110,20 @@ def score_val_lineages(cell: Cell, packed: Packed, metric: str = "lineage_score"
     assert cell.geometry
     family = build_family(packed, SPLIT)
     sides = [read_points(cell, packed, part, "head") for part in ("train", SPLIT)]
-    rank = rank_points(torch.cat(sides), cell.geometry)
+    ranking = rank_points(torch.cat(sides), cell.geometry)
     directions = [
-        _score(_score_ancestors(rank, family), family.held_out.node),
-        _score(score_inner(rank, family), family.train.node),
+        _score(_score_ancestors(ranking, family), family.held_out.node),
+        _score(score_inner(ranking, family), family.train.node),
     ]
     return average_folds([one for one in directions if not math.isnan(one.mean)])
 
 
-def _score_ancestors(rank: Rank, family: Family) -> np.ndarray:
+def _score_ancestors(ranking: Ranking, family: Family) -> np.ndarray:
     """Return AP of the split's samples, (S,): relevant are the items above them in the gallery."""
     blocks = []
     for block in split_rows(family.rows[family.start :], len(family.gallery)):
         above = related(family.gallery[block], family.gallery).ancestor
-        ranked = np.take_along_axis(above, rank(block, 0).lists, 1)
+        ranked = np.take_along_axis(above, ranking.search(block, 0), 1)
         blocks.append(average_precision(ranked))
     return np.concatenate(blocks)
 
