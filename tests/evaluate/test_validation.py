@@ -83,10 +83,12 @@ def test_a_cell_of_classes_scores_as_evaluate_scores_it_on_val(
     assert found.failure == ""
 
 
+@pytest.mark.parametrize("most", [4, 512])  # of 11 held-out samples
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_a_cell_of_lineages_scores_as_evaluate_scores_it_on_val(
-    tmp_path: Path, geometry: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, geometry: str, most: int
 ) -> None:
+    monkeypatch.setattr("geomix.evaluate.lineage.QUERIES", most)
     packed = build_tree()
     vectors = draw_vectors(packed, ("head",))
     write_trained(tmp_path / "00" / "0", vectors, "lineage", geometry)

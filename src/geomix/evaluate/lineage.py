@@ -92,6 +92,11 @@ class Family:
         """Lineages of the split's samples, S."""
         return self.gallery[self.rows[self.start :]]
 
+    @property
+    def queries(self) -> np.ndarray:
+        """Rows of the split's samples that ask the whole gallery: at most 512, evenly spaced."""
+        return self.rows[self.start :][space_evenly(len(self.gallery) - self.start, QUERIES)]
+
     @cached_property
     def above(self) -> np.ndarray:
         """Which items of the gallery have nodes above any of the split's samples, (G,)."""
@@ -221,13 +226,10 @@ def score_inner(ranking: Ranking, family: Family) -> np.ndarray:
 def score_ranking(ranking: Ranking, family: Family) -> Values:
     """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5).
 
-    Of more than 512 held-out samples 512, evenly spaced, are queries. The others have NaN,
-    and -1 for neighbours.
+    Those of the split's samples that are no queries have NaN, and -1 for neighbours.
     """
-    held_out = family.rows[family.start :]
-    queries = held_out[space_evenly(len(held_out), QUERIES)]
     blocks = []
-    for block in split_rows(queries, len(family.gallery)):
+    for block in split_rows(family.queries, len(family.gallery)):
         lists, similarity = ranking.search(block, 0), ranking.compare(block)
         values = score_held_out(lists, similarity, family.gallery[block], family.gallery)
         blocks.append(values | {"neighbours": lists[:, :PICTURED]})
@@ -235,8 +237,9 @@ def score_ranking(ranking: Ranking, family: Family) -> Values:
     for name in blocks[0]:
         found = np.concatenate([values[name] for values in blocks])
         missing = -1 if name == "neighbours" else np.nan
-        joined[name] = np.full((len(held_out), *found.shape[1:]), missing, found.dtype)
-        joined[name][queries - family.start] = found
+        shape = len(family.gallery) - family.start, *found.shape[1:]
+        joined[name] = np.full(shape, missing, found.dtype)
+        joined[name][family.queries - family.start] = found
     return joined
 
 

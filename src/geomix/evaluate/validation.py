@@ -105,23 +105,24 @@ def score_val_classes(cell: Cell, packed: Packed, metric: str) -> Score:
 def score_val_lineages(cell: Cell, packed: Packed, metric: str = "lineage_score") -> Score:
     """Score a cell of lineages by lineage_score of `score_lineages`, whatever the metric.
 
-    The two directions are averaged, each with the queries of a node kept together.
+    Its queries are the same ones. The two directions are averaged, each with the queries of a node
+    kept together.
     """
     assert cell.geometry
     family = build_family(packed, SPLIT)
     sides = [read_points(cell, packed, part, "head") for part in ("train", SPLIT)]
     ranking = rank_points(torch.cat(sides), cell.geometry)
     directions = [
-        _score(_score_ancestors(ranking, family), family.held_out.node),
+        _score(_score_ancestors(ranking, family), family.gallery[family.queries].node),
         _score(score_inner(ranking, family), family.train.node),
     ]
     return average_folds([one for one in directions if not math.isnan(one.mean)])
 
 
 def _score_ancestors(ranking: Ranking, family: Family) -> np.ndarray:
-    """Return AP of the split's samples, (S,): relevant are the items above them in the gallery."""
+    """Return AP of the family's queries, (Q,): relevant are the items above them."""
     blocks = []
-    for block in split_rows(family.rows[family.start :], len(family.gallery)):
+    for block in split_rows(family.queries, len(family.gallery)):
         above = related(family.gallery[block], family.gallery).ancestor
         ranked = np.take_along_axis(above, ranking.search(block, 0), 1)
         blocks.append(average_precision(ranked))
