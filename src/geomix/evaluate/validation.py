@@ -106,7 +106,8 @@ def score_val_lineages(cell: Cell, packed: Packed, metric: str = "lineage_score"
     """Score a cell of lineages by lineage_score of `score_lineages`, whatever the metric.
 
     Its queries are the same ones. The two directions are averaged, each with the queries of a node
-    kept together.
+    kept together. Both are of the same held-out samples, so errors are taken to move together: the
+    standard error is the mean of both, no less than the true one.
     """
     assert cell.geometry
     family = build_family(packed, SPLIT)
@@ -116,7 +117,8 @@ def score_val_lineages(cell: Cell, packed: Packed, metric: str = "lineage_score"
         _score(_score_ancestors(ranking, family), family.gallery[family.queries].node),
         _score(score_inner(ranking, family), family.train.node),
     ]
-    return average_folds([one for one in directions if not math.isnan(one.mean)])
+    numbers = np.array([(one.mean, one.standard_error) for one in directions])
+    return Score(*numbers[~np.isnan(numbers[:, 0])].mean(0).tolist())
 
 
 def _score_ancestors(ranking: Ranking, family: Family) -> np.ndarray:
