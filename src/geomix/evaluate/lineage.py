@@ -48,6 +48,7 @@ DIRECTIONS = ("leaf_ancestors", "inner_leaves")  # whose mean is lineage_score
 QUERIES = 512  # held-out samples, evenly spaced, that are ranked against the whole gallery
 DIGITS = 12  # of a similarity, relative to the largest: what differs in later ones is equal
 CONSTANTS = ("depth", "descendants")  # rankings that ignore the query
+ORDERS = 20  # random orders of their ties, whose scores are averaged: the table's order is chance
 Values = dict[str, np.ndarray]
 
 
@@ -155,12 +156,19 @@ def rank_points(points: Tensor, geometry: Geometry) -> Ranking:
     return Ranking(search, compare)
 
 
-def rank_constant(scores: np.ndarray) -> Ranking:
-    """Rank items alike for each query: by scores of the gallery, (G,), the highest first."""
+def rank_constant(scores: np.ndarray, seed: int) -> Ranking:
+    """Rank items alike for each query: by their scores, the highest first, ties in random order.
+
+    Args:
+        scores: Of the gallery, (G,).
+        seed: Of the order of ties.
+    """
+    ties = np.random.default_rng(seed).permutation(len(scores))
+    ranked = np.lexsort((ties, -scores))
 
     def search(queries: np.ndarray, start: int) -> np.ndarray:
         """Return the one order for all queries, without themselves."""
-        order = np.argsort(-scores[start:], kind="stable")
+        order = ranked[ranked >= start] - start
         lists = np.tile(order, (len(queries), 1))
         if queries[0] >= start:
             lists = lists[lists != (queries - start)[:, None]].reshape(len(queries), -1)
@@ -298,6 +306,9 @@ def score_lineages(cell: Cell, packed: Packed) -> Scored:
 def score_constant(name: str, packed: Packed) -> Scored:
     """Score a ranking that ignores the query, to be beaten: what it reaches is no knowledge of it.
 
+    Most items tie in it. Values are means over 20 random orders of ties, those of neighbours of the
+    first one.
+
     Args:
         name: `depth`, the shallower the higher; or `descendants`, by the number of train's samples
             below an item.
@@ -313,7 +324,9 @@ def score_constant(name: str, packed: Packed) -> Scored:
             scores = depth_scores(family.gallery)
         else:
             scores = descendant_scores(family.gallery, family.train)
-        values = score_ranking(rank_constant(scores), family)
+        draws = [score_ranking(rank_constant(scores, seed), family) for seed in range(ORDERS)]
+        values = {metric: np.mean([draw[metric] for draw in draws], 0) for metric in draws[0]}
+        values["neighbours"] = draws[0]["neighbours"]
         row = {"split": split, "vector": "tree", "similarity": "constant", **average(values)}
         yield row, keep(values, f"{split}/tree/constant")
 

@@ -209,7 +209,7 @@ def hop_correlation_by_depth(
 def depth_scores(items: Lineages) -> np.ndarray:
     """Score items without a query: the shallower, the higher. A baseline.
 
-    A stable sort by these scores, descending, leaves ties in order of rows.
+    Most items tie: what it reaches is a mean over orders of ties.
 
     Returns:
         Minus the depth, integers (N,).
@@ -220,8 +220,8 @@ def depth_scores(items: Lineages) -> np.ndarray:
 def descendant_scores(items: Lineages, training: Lineages) -> np.ndarray:
     """Score items without a query: the more training samples below their node, the higher.
 
-    A baseline: it is what a network can know of an item when it ignores the query. A stable sort by
-    these scores, descending, leaves ties in order of rows.
+    A baseline: it is what a network can know of an item when it ignores the query. Most items tie,
+    as for `depth_scores`.
 
     Args:
         items: N lineages.
