@@ -41,6 +41,7 @@ define RUN
 endef
 # Tuning: each geometry of a data set is a chain of stages, named set@geometry, and chains run side by side. A chain begins
 # where it was stopped. A data set has a folder with its name, its lock and a copy of the flow; OWN makes and renews them.
+# Winners are evaluated one data set after the other, because each takes all cores.
 CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
 NAMES = $(foreach set,$(SETS),$(addprefix $(set)@,$(call PARAM,*v['tune']['geometries'])))
 # Of its stages those that train.
@@ -58,13 +59,11 @@ define TUNE
 	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
-	@export cells=$$(python -m stages.plan --jobs $(JOBS) $(TRAINED)); \
-	printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
-		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do name=flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}; \
-			dvc --wait-for-lock repro -q -s "$$name" 2>&1; code=$$?; \
-			if grep -qxF "$$name" <<< "$$cells"; then echo "ended $$name $$code"; fi; \
-			[ $$code = 0 ] || exit; done' bash | python -m stages.count $$(grep -c . <<< "$$cells")
-	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
+	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
+		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do \
+			dvc --wait-for-lock repro -q -s "flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}" 2>&1 || exit; done' bash
+	printf '%s\n' $(call AT,evaluate_baselines) | $(EACH)
+	dvc repro -q -s $(call AT,evaluate)
 	dvc repro $(ALONE) $(call AT,page_search page verdict)
 	$(FRONT)
 endef

@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from geomix.evaluate.classes import score_classes
 from geomix.evaluate.distances import COLUMNS, score_distances
 from geomix.evaluate.lineage import CONSTANTS, any_ancestor, score_constant, score_lineages
 from geomix.evaluate.tree import score_tree
+from geomix.evaluate.workers import map_in_order
 from geomix.files import new_folder, read_json, write_json
 from geomix.progress import open_bar
+
+SHARE = 2**16  # samples of cells, at least, for each process: these are scored in about 10 s
 
 SCORERS: Mapping[str, Callable[[Cell, Packed], Scored]] = {
     "class": score_classes,
@@ -98,6 +102,14 @@ class Scores:
             purities = score_tree(folder, cell.vectors, packed)
             self.trees += [{"cell": cell.name, **cell.identity, **row} for row in purities]
 
+    def join(self, other: "Scores") -> None:
+        """Keep what was found of further cells."""
+        self.rows += other.rows
+        self.per_query |= other.per_query
+        self.machines += [one for one in other.machines if one not in self.machines]
+        self.trees += other.trees
+        self.history += other.history
+
     def write(self, out: Path, axes: Sequence[str], task: str) -> None:
         """Write all files of `score_study`, or none."""
         table = pd.DataFrame(self.rows, columns=None if self.rows else COLUMNS)
@@ -112,6 +124,15 @@ class Scores:
                     pd.DataFrame(rows).to_csv(path, index=False, float_format="%.9g")
 
 
+def score_cell(runs: Path, packed: Packed, task: str, given: str | Cell) -> Scores:
+    """Score a cell by itself: one that was trained, by its place, or one made of others."""
+    cell = read_cell(runs, given) if isinstance(given, str) else given
+    scores = Scores()
+    scores.add_training(runs / cell.name, cell, packed)
+    scores.add({"cell": cell.name, **cell.identity}, SCORERS[task](cell, packed))
+    return scores
+
+
 def score_study(
     runs: Path,
     cells: Sequence[str],
@@ -121,8 +142,9 @@ def score_study(
     ensembles: Sequence[Cell] = (),
     axes: Sequence[str] = (),
     baselines: bool = False,
+    processes: int = 1,
 ) -> None:
-    """Score all cells of a study in one process, by the task that they were trained for.
+    """Score all cells of a study, by the task that they were trained for.
 
     Lineages of which none begins with another are classes, and are scored as classes.
 
@@ -141,6 +163,8 @@ def score_study(
         baselines: Whether these are the baselines. Of lineages the rankings that ignore the query,
             depth and descendants, are then scored beside them, as cells and geometries of these
             names.
+        processes: At most so many score cells side by side, fewer where cells or samples are few.
+            Results are the same bytes.
 
     Raises:
         InputError: If a cell is missing or does not fit the data set, cells have different tasks,
@@ -149,12 +173,13 @@ def score_study(
     task = find_task(runs, cells)
     if task == "lineage" and not any_ancestor(packed):
         task = "class"
-    scores = Scores()
-    made = {cell.name: cell for cell in ensembles}
-    for place in open_bar([*cells, *made], desc=f"evaluate {name}", unit="cell"):
-        cell = made.get(place) or read_cell(runs, place)
-        scores.add_training(runs / place, cell, packed)
-        scores.add({"cell": place, **cell.identity}, SCORERS[task](cell, packed))
+    scores, everything = Scores(), [*cells, *ensembles]
+    table = replace(packed, images=np.empty(0))  # no score needs an image
+    count = min(processes, len(everything) * len(table.samples) // SHARE)
+    scored = map_in_order(partial(score_cell, runs, table, task), everything, count)
+    settings = {"desc": f"evaluate {name}", "unit": "cell"}
+    for one in open_bar(scored, total=len(everything), **settings):
+        scores.join(one)
     for constant in CONSTANTS if baselines and task == "lineage" else ():
         identity = {"cell": constant, "geometry": constant}
         scores.add(identity, score_constant(constant, packed))
