@@ -137,16 +137,19 @@ def test_the_description_says_what_the_geometry_became(
     assert len(pd.read_csv(tmp_path / "cell" / "history.csv")) == settings["epochs"]
 
 
+@pytest.mark.parametrize("regulariser", [{"name": "none"}, HIER])
 def test_a_trial_keeps_what_is_scored_and_nothing_more(
-    packed: Packed, settings: dict[str, Any], tmp_path: Path
+    packed: Packed, settings: dict[str, Any], tmp_path: Path, regulariser: dict[str, Any]
 ) -> None:
+    settings["regulariser"] = regulariser
     for name, whole in (("trial", False), ("run", True)):
         train_and_save(packed, settings, tmp_path / name, whole)
     assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == list(SCORED)
     with np.load(tmp_path / "trial" / "embeddings.npz") as arrays:
         scored = dict(arrays)
     with np.load(tmp_path / "run" / "embeddings.npz") as arrays:
-        assert {*arrays} - {*scored} == {"train_head", "test_head", "test_backbone"}
+        proxies = {"val_proxy", "test_proxy"} if regulariser == HIER else set()
+        assert {*arrays} - {*scored} == {"train_head", "test_head", "test_backbone"} | proxies
         assert all(np.array_equal(arrays[name], scored[name]) for name in scored)
 
 

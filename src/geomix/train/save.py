@@ -92,9 +92,9 @@ def save_run(
         geometry.json       the cell, the geometry with its numbers, and the machine
         history.csv         a row for each epoch
         embeddings.npz      <split>_head (n, outputs) and <split>_backbone (n, width), float32
-        tree.csv            where a tree was learned
         model.json          if whole: the settings of the network and of its input
         samples.parquet     if whole: id, label, levels and split of what was embedded, train first
+        tree.csv            if whole, where a tree was learned
 
     `geomix.load_run` reads a whole cell, without params.yaml, the data or the first weights.
 
@@ -106,7 +106,7 @@ def save_run(
         params: Of them backbone, head, crop and the task are read.
         out: The folder of the cell.
         whole: Whether the cell will be used. Then train's head is embedded too. A trial of tuning
-            is only scored, and does without.
+            is only scored, on val, and does without.
 
     Raises:
         InputError: If the embeddings of a split are spread over hardly more than precision.
@@ -135,7 +135,7 @@ def save_run(
         (folder / "model.safetensors").write_bytes(save(weights))
         write_json(folder / "geometry.json", description)
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
-        if run.objective.hierarchy:
+        if whole and run.objective.hierarchy:
             embeddings |= _save_tree(run, embeddings, folder)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
         if whole:
