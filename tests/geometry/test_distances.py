@@ -251,11 +251,34 @@ def test_the_explicit_gap_equals_high_precision_however_near_the_points(c: float
     x, y, distances, _ = grid(c)
     with mpmath.workdps(40):
         expected = [float(mpmath.cosh(mpmath.sqrt(c) * d) - 1) for d in distances]
-    found = HYPERBOLIC.gap(x, y, torch.tensor(2 * math.sqrt(c), dtype=torch.float64))
-    # At 0.9999 of the ball rounding of a direction, 1e-16, has a gap of 1e-25.
-    torch.testing.assert_close(
-        found, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-24
-    )
+    scale = torch.tensor(2 * math.sqrt(c), dtype=torch.float64)
+    for pair in ((x, y), (y, x)):
+        # At 0.9999 of the ball rounding of a direction, 1e-16, has a gap of 1e-25.
+        torch.testing.assert_close(
+            HYPERBOLIC.gap(*pair, scale),
+            torch.tensor(expected, dtype=torch.float64),
+            rtol=1e-6,
+            atol=1e-24,
+        )
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-200, 1e-140, 1e-30, 1e-9, 1e-3, 1.0, 15.0])
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+def test_points_side_by_side_keep_their_distance_however_near_one_is_to_the_origin(
+    c: float, length: float
+) -> None:
+    near = directions(6) * length / math.sqrt(c)
+    away = torch.tensor([[1e-9], [1e-3], [0.3], [1.0], [7.0], [15.0]], dtype=torch.float64)
+    far = directions(6, seed=1) * away / math.sqrt(c)
+    for x, y in ((near, far), (far, near)):
+        exact = [exact_distance(*pair, c) for pair in zip(x, y, strict=True)]
+        leaf = x.clone().requires_grad_()
+        found = paired_hyperbolic_distance(leaf, y, c)
+        np.testing.assert_allclose(found.detach().numpy(), exact, rtol=1e-14)
+        (slopes,) = torch.autograd.grad(found.sum(), leaf)
+        for slope, a, b in zip(slopes, x, y, strict=True):
+            expected = exact_gradient(a, b, c)
+            assert float((slope - expected).norm()) <= 1e-9 * float(expected.norm())
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

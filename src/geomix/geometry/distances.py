@@ -21,6 +21,7 @@ from torch import Tensor
 from geomix.errors import InputError
 from geomix.geometry.pairwise import Kernel, pairwise
 
+TINY_NORM = 1e-150  # float64 cannot hold squares of smaller norms
 # float32 holds the steps of a power distance if its strength is between these
 MODERATE = 1e-9, 1e9
 
@@ -267,12 +268,17 @@ def _hyperbolic_drop(
 
 def _hyperbolic_gap(x: Tensor, y: Tensor, scale: Tensor) -> Tensor:
     norm_x, norm_y = (
-        torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(1e-300) for v in (x, y)
+        torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp_min(TINY_NORM) for v in (x, y)
     )
     # The difference of near points is exact; those of their norms and of their directions are not.
     step = x - y
     longer = (step * ((x + y) / (norm_x + norm_y))).sum(-1, keepdim=True)  # |x| - |y|
-    turn = ((step - longer * (y / norm_y)) / norm_x).square().sum(-1) / 2  # 1 - cos
+    # step - (|x| - |y|) y / |y| is |x| times the difference of directions, and so with x for y.
+    # The direction of the shorter vector is taken: it may be the origin, which has none.
+    outer = norm_x < norm_y
+    shorter = torch.where(outer, x / norm_x, y / norm_y)
+    longest = torch.where(outer, norm_y, norm_x)
+    turn = ((step - longer * shorter) / longest).square().sum(-1) / 2  # 1 - cos
     a, b, rise = (scale * length.squeeze(-1) for length in (norm_x, norm_y, longer))
     return 2 * (rise / 2).sinh().square() + a.sinh() * b.sinh() * turn
 
