@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
 from geomix.regularisers.hier import Hierarchy
+from geomix.train import batches
 from geomix.train import fit as module
 from geomix.train.device import choose_device
 from geomix.train.fit import learning_rate
@@ -123,6 +125,32 @@ def test_every_loss_falls_in_a_sum_of_spaces(
 
 HIER = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets": 4, "margin": 0.1}
 HIER |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
+
+
+def without_relatives(packed: Packed, but: int = 0) -> Packed:
+    """Return the data set with each sample at a leaf of its own, but for the first of train."""
+    paths = [f"g{row // 10}/leaf{row}" for row in range(len(packed.samples))]
+    for row in packed.rows("train")[:but]:
+        paths[row] = "g/leaf"
+    return replace(packed, samples=packed.samples.assign(lineage=paths))
+
+
+def test_lineages_without_relatives_are_refused_before_training(
+    packed: Packed, settings: dict[str, Any]
+) -> None:
+    settings["relevance"] = "lineage"
+    with pytest.raises(InputError, match="relevance: found lineage, and in the train split no"):
+        fit(without_relatives(packed), hybrid(), settings, 0, "cell")
+    fit(without_relatives(packed), hybrid(), settings | {"loss": {"name": "distances"}}, 0, "cell")
+
+
+def test_a_batch_without_relatives_is_named(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "WHOLE", 4)
+    settings |= {"relevance": "lineage", "epochs": 30, "batch": {"classes": 2, "images": 2}}
+    with pytest.raises(InputError, match=r"cell: step \d+: loss: found no row with a positive"):
+        fit(without_relatives(packed, but=2), hybrid(), settings, 0, "cell")
 
 
 def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(

@@ -142,6 +142,8 @@ class TreeBatches:
         above[np.arange(len(above)), lineages.depth - 1] = -1
         inner = set(np.unique(above).tolist())
         self._leaves = [node for node in self._members if node not in inner]
+        several = len(self._members) < len(rows)  # samples of a node
+        self.has_relatives = several or not inner.isdisjoint(self._members)
         self._drawn, self._samples = leaves, samples
         self.per_epoch = 1 if self._whole else max(1, len(rows) // (leaves * samples))
         if not self._whole and len(self._leaves) < leaves:

@@ -88,7 +88,8 @@ def fit(
 
     Raises:
         InputError: On batches larger than the data set, a loss that learns something for each class
-            where labels are hidden, or a loss or gradient that is not finite (before the update).
+            where labels are hidden, lineages without relatives, or a loss or gradient that is not
+            finite (before the update).
     """
     machine, snapshots = machine or open_machine(params), snapshots or Snapshots()
     device, optim = machine.device, params.optim

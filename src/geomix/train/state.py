@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from geomix.config.sections import Optim
 from geomix.config.stages import TrainParams
 from geomix.data.packed import Packed
+from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
 from geomix.geometry.learned import RATE_FACTOR, split_ratios
 from geomix.network.encoder import Encoder, build_encoder
@@ -227,12 +228,21 @@ def build_optimizers(
 
 
 def build_batches(packed: Packed, params: TrainParams) -> Batches:
-    """Build what draws the batches: by class, by image where labels are hidden, or by tree."""
+    """Build what draws the batches: by class, by image where labels are hidden, or by tree.
+
+    Raises:
+        InputError: On batches larger than the data set, or relevance lineage without relatives.
+    """
     rows, batch = packed.rows("train"), params.batch
     if params.task != "class":
         places = packed.coordinates
         lineages, places = packed.lineages[rows], None if places is None else places[rows]
-        return TreeBatches(lineages, places, batch.classes, batch.images)
+        tree = TreeBatches(lineages, places, batch.classes, batch.images)
+        if params.task == "lineage" and not tree.has_relatives:
+            found = "lineage, and in the train split no sample with a relative"
+            expected = "two samples of one node, or samples at a node above others"
+            raise InputError(f"relevance: found {found}, expected {expected}")
+        return tree
     if params.labels == "hidden":
         return ImageBatches(len(rows), batch.classes * batch.images)
     return ClassBatches(packed.samples["label"].to_numpy()[rows], batch.classes, batch.images)
