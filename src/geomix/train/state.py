@@ -11,7 +11,7 @@ from geomix.config.stages import TrainParams
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.learned import RATE_FACTOR, split_ratios
+from geomix.geometry.learned import RATE_FACTOR
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.network.ranks import add_up, count_ranks, gather, own_rank
 from geomix.train.batches import Batches, ClassBatches, ImageBatches, TreeBatches
@@ -208,15 +208,14 @@ def build_optimizers(
     """Build AdamW, and what the objective optimises by itself.
 
     Weight decay acts on those weights of the encoder that have two or more dimensions. `factor` of
-    a group multiplies its rate. Learned curvatures are in the last group.
+    a group multiplies its rate. What the geometry learns is in the last group.
     """
     encoders = list(encoder.parameters())
-    ratios, others = split_ratios(geometry)
     groups = [
         ([weight for weight in encoders if weight.ndim > 1], optim.weight_decay, 1.0),
-        ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
+        ([weight for weight in encoders if weight.ndim <= 1], 0.0, 1.0),
         (objective.own_parameters(), 0.0, objective.rate_factor),
-        (ratios, 0.0, RATE_FACTOR),
+        (list(geometry.parameters()), 0.0, RATE_FACTOR),
     ]
     settings = [
         {"params": weights, "weight_decay": decay, "factor": factor}
