@@ -21,6 +21,7 @@ from geomix.errors import InputError
 from geomix.geometry.distances import (
     FLAT,
     HYPERBOLIC,
+    POWER,
     expmap0,
     flat_distance,
     hyperbolic_distance,
@@ -402,7 +403,7 @@ def test_curvature_must_be_positive(curvature: float) -> None:
 
 def test_kernels_agree_on_what_opposite_points_have() -> None:
     x, scale = features(5), torch.tensor(0.3, dtype=torch.float64)
-    for kernel in (FLAT, HYPERBOLIC):
+    for kernel in (FLAT, HYPERBOLIC, POWER):
         torch.testing.assert_close(
             kernel.gap(x, -x, scale), kernel.widest(2 * scale * x.norm(dim=-1)), rtol=1e-12, atol=0
         )
@@ -431,7 +432,11 @@ def power_by_definition(x: Tensor, y: Tensor, c: float, radius: float) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
-    ("c", "radius"), [(1e-3, 2.3), (0.1, 2.3), (1.0, 0.01), (10.0, 2.3), (1.0, 169.0), (1e-80, 2.0)]
+    ("c", "radius"),
+    [
+        *((1e-3, 2.3), (0.1, 2.3), (1.0, 0.01), (1.0, 1.0), (10.0, 2.3), (1.0, 8.0), (1.0, 30.0)),
+        *((1.0, 169.0), (1e-6, 0.1), (1e-8, 1e-3), (1e-12, 1e-6), (1e-80, 2.0)),
+    ],
 )
 def test_power_distance_and_its_gradient_are_as_accurate_as_stated(
     c: float, radius: float, dtype: torch.dtype
@@ -458,6 +463,22 @@ def test_power_distance_and_its_gradient_are_as_accurate_as_stated(
     pulls = 2 * z / (1 + z * z).sqrt() / chords.square() / math.sqrt(c)
     expected = (pulls[:, None] * (first - turned))[1:5].sum(0)
     assert (slope[0] - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("c", "radius"), [(1e-12, 1e-6), (0.1, 2.3), (1.0, 169.0)])
+def test_power_distance_of_a_zero_vector_is_that_of_a_chord_of_1(
+    c: float, radius: float, dtype: torch.dtype
+) -> None:
+    x = torch.cat([directions(3), torch.zeros(1, 7, dtype=torch.float64)]).requires_grad_()
+    found = power_distance(x, x, c, radius, dtype=dtype)
+    with mpmath.workdps(DIGITS):
+        gap = mpmath.sinh(2 * mpmath.sqrt(c) * radius) ** 2 / 2
+        exact = float(mpmath.acosh(1 + gap) / mpmath.sqrt(c))
+    assert found[3].tolist() == pytest.approx([exact] * 3 + [0], rel=2e-6)
+    (slopes,) = torch.autograd.grad(found.sum(), x)
+    assert torch.isfinite(slopes).all()
+    assert slopes.any(1).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
