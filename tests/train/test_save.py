@@ -16,9 +16,11 @@ from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.files import hash_file, read_json
+from geomix.network import embed as embed_module
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import build_encoder
 from geomix.train import fit as fit_module
+from geomix.train import save as save_module
 from geomix.train.save import save_baselines, save_run
 from tests.train.conftest import HIER, build, fit
 
@@ -84,6 +86,22 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
             found = encoder.eval()(floats(packed, packed.rows(split)))
         for part, vectors in zip(("backbone", "head"), found, strict=True):
             np.testing.assert_allclose(embeddings[f"{split}_{part}"], vectors, rtol=1e-5, atol=1e-5)
+
+
+def test_train_is_encoded_once_where_its_batch_norm_is_measured(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings["head"]["norm"] = "batch"
+    splits: list[str] = []
+
+    def note(*given: Any) -> dict[str, np.ndarray]:
+        splits.append(given[2])
+        return embed(*given)
+
+    for module in (save_module, embed_module):
+        monkeypatch.setattr(module, "embed", note)
+    train_and_save(packed, settings, tmp_path / "cell")
+    assert splits == ["train", "val", "test"]
 
 
 def test_saved_statistics_of_batch_norm_are_of_train_and_not_of_its_augmented_batches(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -33,7 +34,10 @@ from geomix.train.watch import describe_batch, list_worries, name_worst, refuse_
 
 @dataclass(frozen=True)
 class Run:
-    """What training leaves behind; the name is the cell's."""
+    """What training leaves behind; the name is the cell's.
+
+    Features are those of train, (n, width), where a batch norm was measured on them.
+    """
 
     name: str
     encoder: Encoder
@@ -41,6 +45,7 @@ class Run:
     objective: Objective
     history: list[dict[str, float]]
     device: torch.device
+    features: np.ndarray | None
 
 
 class Step(NamedTuple):
@@ -119,8 +124,8 @@ def fit(
             state.end_epoch(describe_epoch(state, rate, seen))
             warn(name, state)
             snapshots.keep(state, epoch_ended=True)
-    settle_norm(state.encoder, packed, params.crop, device)
-    return Run(name, state.encoder, geometry, state.objective, state.history, device)
+    features = settle_norm(state.encoder, packed, params.crop, device)
+    return Run(name, state.encoder, geometry, state.objective, state.history, device, features)
 
 
 def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_norm: float) -> Step:

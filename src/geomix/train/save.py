@@ -17,7 +17,7 @@ from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.images import read_raw
 from geomix.data.packed import SCORED, SPLITS, Packed
 from geomix.files import new_folder, write_json
-from geomix.network.embed import embed, settle_norm
+from geomix.network.embed import embed, project, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.network.ranks import own_rank
 from geomix.train.device import backbone_precision, choose_device
@@ -78,6 +78,13 @@ def embed_splits(
     }
 
 
+def embed_train(run: Run, packed: Packed, crop: Crop) -> np.ndarray:
+    """Return the head's embeddings of train, (n, outputs), from its features if there are any."""
+    if run.features is None:
+        return embed(run.encoder, packed, "train", crop, run.device)["train_head"]
+    return project(run.encoder, run.features, run.device)
+
+
 def save_run(
     run: Run,
     packed: Packed,
@@ -121,8 +128,7 @@ def save_run(
         )
     if whole and "train" not in splits:
         # No backbone of train: it would be the larger part of the file, and nothing reads it.
-        found = embed(run.encoder, packed, "train", crop, run.device)
-        embeddings["train_head"] = found["train_head"]
+        embeddings["train_head"] = embed_train(run, packed, crop)
     if own_rank():  # the first of several processes writes for all
         return
     origin = describe_origin(run.encoder, run.device)
