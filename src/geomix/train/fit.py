@@ -148,7 +148,7 @@ def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_no
     features = gather(backbone.forward(batch.views), len(batch.table)).requires_grad_()
     embeddings = state.encoder.project(features)
     points = state.geometry.place(embeddings)
-    loss = state.objective(embeddings, points, batch.table)
+    loss = state.objective(state.geometry, embeddings, points, batch.table)
     refuse_infinite(loss, "loss")
     loss.backward()
     if features.grad is not None:
