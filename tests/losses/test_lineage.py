@@ -35,6 +35,17 @@ def test_relations_and_hops_are_those_of_the_lineages() -> None:
     assert distances(tree(), tree()).tolist() == hops(lineages, lineages).tolist()
 
 
+def test_relations_of_any_rows_and_columns_are_those_of_their_paths() -> None:
+    paths = torch.randint(3, (200, 6), generator=torch.Generator().manual_seed(0))
+    depths = torch.randint(1, 7, (200,), generator=torch.Generator().manual_seed(1)).tolist()
+    names = ["/".join(map(str, row[:end])) for row, end in zip(paths.tolist(), depths, strict=True)]
+    rows, columns = tree(names)[torch.arange(0, 200, 3)], tree(names)[torch.arange(90)]
+    parts = [name.split("/") for name in names]
+    expected = [[a[: len(b)] == b or b[: len(a)] == a for b in parts[:90]] for a in parts[::3]]
+    assert 0.05 < sum(map(sum, expected)) / (67 * 90) < 0.5
+    assert related(rows, columns).tolist() == expected
+
+
 def test_distances_of_places_are_euclidean() -> None:
     place = torch.tensor([[0.0, 0], [3, 4], [0, 1]])
     table = tree(["a", "b", "c"], place)

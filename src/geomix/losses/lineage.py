@@ -22,8 +22,15 @@ def shared_levels(rows: Table, columns: Table) -> Tensor:
 
 def related(rows: Table, columns: Table) -> Tensor:
     """Tell which rows and columns are related: one path begins with the other, bool (N, M)."""
-    shared = shared_levels(rows, columns)
-    return (shared == depth(rows)[:, None]) | (shared == depth(columns))
+    return begin_with(rows, columns) | begin_with(columns, rows).T
+
+
+def begin_with(rows: Table, columns: Table) -> Tensor:
+    """Tell the paths of which columns begin with those of which rows, bool (N, M)."""
+    paths, last = require_paths(rows), depth(rows) - 1
+    node = paths.gather(1, last[:, None])
+    # equal numbers are equal paths, so the level of a row's own node tells all above it
+    return require_paths(columns).T.contiguous()[last] == node
 
 
 def distances(rows: Table, columns: Table) -> Tensor:
