@@ -17,6 +17,7 @@ from geomix.config.sections import Optim
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
+from geomix.progress import open_bar
 from geomix.regularisers.hier import Hierarchy
 from geomix.train import batches
 from geomix.train import fit as module
@@ -273,6 +274,28 @@ def test_the_two_views_of_an_image_differ(
         gaps = (first[:, None] - second[None]).abs().mean((2, 3, 4))
         assert (gaps.diag() > 0).all()
         assert gaps.argmin(1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("relevance", ["class", "lineage"])
+@pytest.mark.parametrize("whole", [4, 2048])
+def test_the_progress_bar_ends_where_training_does(
+    packed: Packed,
+    settings: dict[str, Any],
+    relevance: str,
+    whole: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars: list[Any] = []
+
+    def note(**given: Any) -> Any:
+        bars.append(open_bar(**given))
+        return bars[-1]
+
+    monkeypatch.setattr(batches, "WHOLE", whole)
+    monkeypatch.setattr(module, "open_bar", note)
+    fit(packed, hybrid(), settings | {"relevance": relevance}, 0, "cell")
+    assert [bar.n for bar in bars] == [bar.total for bar in bars]
+    assert bars[0].total > 0
 
 
 @pytest.mark.parametrize("labels", ["given", "hidden"])

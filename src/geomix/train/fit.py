@@ -105,7 +105,7 @@ def fit(
     chunks = Chunks(backbone, params.batch.chunk, machine.autocast)
     held = hold_images(packed, device)
     snapshots.restore(state)
-    with snapshots.listening(), count_images(state, params, name) as bar:
+    with snapshots.listening(), count_steps(state, name) as bar:
         while state.epoch < state.epochs:
             state.start_epoch()
             views = draw_views(packed, batches, params, state, held)
@@ -117,7 +117,7 @@ def fit(
                     state.note_step(step.loss.item(), geometry.radii(step.points))
                     epoch, loss = state.epoch + 1, f"{state.losses[-1]:.3f}"
                     bar.set_postfix(epoch=epoch, loss=loss, refresh=False)
-                    bar.update(len(batch.table))
+                    bar.update()
                     if len(state.losses) < state.per_epoch:
                         snapshots.keep(state)
             seen = describe_batch(geometry, step.embeddings, step.points, batch.table, params.task)
@@ -195,15 +195,13 @@ def describe_epoch(state: State, rate: float, seen: dict[str, float]) -> dict[st
     }
 
 
-def count_images(state: State, params: TrainParams, name: str) -> Any:
-    """Open the progress bar, in images; the first rank alone shows it."""
-    images = params.batch.classes * params.batch.images
+def count_steps(state: State, name: str) -> Any:
+    """Open the progress bar, in steps, as batches of a tree differ in size; the first rank's."""
     return open_bar(
         desc=name,
-        total=state.steps * images,
-        initial=state.step * images,
-        unit="img",
-        unit_scale=True,
+        total=state.steps,
+        initial=state.step,
+        unit="step",
         disable=own_rank() > 0,
     )
 
