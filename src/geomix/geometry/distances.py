@@ -78,7 +78,7 @@ def flat_distance(
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. Passing x itself saves a third of the work.
+        y: Points (M, D), float64. Passing x itself about halves the work.
         factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
 
@@ -121,7 +121,7 @@ def hyperbolic_distance(
     Args:
         x: Tangent vectors at the origin, (N, D), float64; `logmap0` returns that of a point of the
             ball.
-        y: Likewise, (M, D). Passing x itself saves a third of the work.
+        y: Likewise, (M, D). Passing x itself about halves the work.
         curvature: c > 0, or a float64 tensor of one such number, for its gradient.
         factor: Of the result; it costs nothing here.
         dtype: Of the result and of the steps after the product, float64 or float32.
@@ -190,7 +190,7 @@ def power_distance(
 
     Args:
         x: Unit vectors (N, D), float64: the directions of the points.
-        y: Likewise, (M, D). Passing x itself saves a third of the work.
+        y: Likewise, (M, D). Passing x itself about halves the work.
         curvature: c > 0.
         radius: Of all points, as tangent vectors at the origin; sqrt(c) radius is at most 170.
         factor: Of the result; it costs nothing here.
