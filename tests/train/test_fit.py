@@ -25,7 +25,7 @@ from geomix.train.device import choose_device
 from geomix.train.fit import learning_rate
 from geomix.train.objective import Objective, build_objective
 from geomix.train.state import build_optimizers
-from geomix.train.views import Drawn
+from geomix.train.views import Batch
 from tests.train.conftest import build, fit
 
 HYBRID = {
@@ -257,10 +257,10 @@ def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any],
 def test_the_two_views_of_an_image_differ(
     packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Drawn] = []
+    seen: list[Batch] = []
     draw = module.draw_views
 
-    def note(*given: Any) -> Iterator[Drawn]:
+    def note(*given: Any) -> Iterator[Batch]:
         for one in draw(*given):
             seen.append(one)
             yield one

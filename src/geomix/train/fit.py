@@ -28,7 +28,7 @@ from geomix.train.machine import open_machine
 from geomix.train.objective import Objective
 from geomix.train.snapshots import Snapshots
 from geomix.train.state import State, build_batches, build_state
-from geomix.train.views import Drawn, draw_views
+from geomix.train.views import Batch, draw_views
 from geomix.train.watch import describe_batch, list_worries, name_worst, refuse_infinite
 
 
@@ -109,8 +109,8 @@ def fit(
         while state.epoch < state.epochs:
             state.start_epoch()
             views = draw_views(packed, batches, params, state, held)
-            with prefetch(views, pays(packed, device)) as drawn:
-                for batch in drawn:
+            with prefetch(views, pays(packed, device)) as ready:
+                for batch in ready:
                     rate = learning_rate(state.step, state.steps, optim.learning_rate, optim.warmup)
                     with explained(name, state, rate, packed, batch, snapshots):
                         step = take_step(state, chunks, batch, rate, optim.clip_norm)
@@ -128,7 +128,7 @@ def fit(
     return Run(name, state.encoder, geometry, state.objective, state.history, device, features)
 
 
-def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_norm: float) -> Step:
+def take_step(state: State, backbone: Chunks, batch: Batch, rate: float, clip_norm: float) -> Step:
     """Take one step, in the order of this page.
 
     Each rank computes the features of its part of the batch, and from there on the whole batch.
@@ -166,7 +166,7 @@ def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_no
 
 @contextmanager
 def explained(
-    name: str, state: State, rate: float, packed: Packed, batch: Drawn, snapshots: Snapshots
+    name: str, state: State, rate: float, packed: Packed, batch: Batch, snapshots: Snapshots
 ) -> Iterator[None]:
     """Say at which step, rate and tensor numbers went bad, and keep the samples of the batch."""
     try:

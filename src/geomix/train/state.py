@@ -32,7 +32,7 @@ class State:
         epochs: In all.
         per_epoch: Steps of each.
         epoch: Under way or next, counted from 0.
-        drawn: State of the generator when the epoch began.
+        generator_state: Of the generator when the epoch began.
         losses: Of the steps of this epoch.
         radii: Of their points, where the geometry has radii.
         history: A row for each epoch that ended.
@@ -47,7 +47,7 @@ class State:
     epochs: int
     per_epoch: int
     epoch: int = 0
-    drawn: Tensor = field(default_factory=lambda: torch.empty(0))
+    generator_state: Tensor = field(default_factory=lambda: torch.empty(0))
     losses: list[float] = field(default_factory=list)
     radii: list[Tensor] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -86,7 +86,7 @@ class State:
     def start_epoch(self) -> None:
         """Begin an epoch, unless the training goes on within one."""
         if not self.losses:
-            self.drawn = self.generator.get_state()
+            self.generator_state = self.generator.get_state()
             self.objective.start_epoch(self.epoch, self.epochs)
 
     def note_step(self, loss: float, radii: Tensor | None) -> None:
@@ -102,7 +102,7 @@ class State:
         self.history.append(row)
         self.epoch += 1
         self.losses, self.radii = [], []
-        self.drawn = self.generator.get_state()
+        self.generator_state = self.generator.get_state()
 
     def share_gradients(self) -> None:
         """Make the gradients of this rank those of the whole batch.
@@ -128,7 +128,7 @@ class State:
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizers": [one.state_dict()["state"] for one in self.optimizers],
             "random": [gather(one, count_ranks()).cpu() for one in random],
-            "drawn": self.drawn,
+            "generator": self.generator_state,
             "epoch": self.epoch,
             "losses": self.losses,
             "radii": [torch.cat(self.radii)] if self.radii else [],
@@ -140,13 +140,13 @@ class State:
         """Go on from what `keep` returned."""
         self.epoch, self.losses, self.history = kept["epoch"], kept["losses"], kept["history"]
         self.radii = [radii.to(self.device) for radii in kept["radii"]]
-        self.drawn, self.first_loss = kept["drawn"], kept["first_loss"]
+        self.generator_state, self.first_loss = kept["generator"], kept["first_loss"]
         self.objective.start_epoch(self.epoch, self.epochs)
         for name, module in self.modules.items():
             load_weights(module, kept["modules"][name])
         for optimizer, moments in zip(self.optimizers, kept["optimizers"], strict=True):
             load_moments(optimizer, moments)
-        self.generator.set_state(self.drawn)
+        self.generator.set_state(self.generator_state)
         set_random_state(self.device, [one[own_rank()] for one in kept["random"]])
 
 
