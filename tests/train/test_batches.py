@@ -166,9 +166,3 @@ def test_a_tree_has_relatives_at_one_node_or_at_nodes_above(
     paths: list[str], expected: bool
 ) -> None:
     assert TreeBatches(parse_paths(paths), None, 2, 2).has_relatives == expected
-
-
-def test_the_mean_distance_is_that_of_pairs_that_are_apart() -> None:
-    places = np.array([[0.0, 0], [0, 2], [0, 2], [0, 6]])
-    batches = TreeBatches(parse_paths("abcd"), places, 2, 1)
-    assert batches.mean_distance() == pytest.approx((2 + 2 + 6 + 4 + 4) / 5)

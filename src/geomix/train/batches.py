@@ -8,7 +8,6 @@ from torch import Tensor
 
 from geomix.data.lineages import WHOLE, Lineages
 from geomix.errors import InputError
-from geomix.losses.lineage import distances
 from geomix.losses.table import Table
 
 
@@ -159,13 +158,6 @@ class TreeBatches:
         for _ in range(self.per_epoch):
             rows = self._table.sample if self._whole else self._draw_paths(generator)
             yield rows, self._table[rows]
-
-    def mean_distance(self) -> float:
-        """Return the mean known distance of two samples, among 2,048 evenly spaced ones."""
-        step = -(-len(self._table) // WHOLE)
-        some = self._table[torch.arange(0, len(self._table), step)]
-        known = distances(some, some)
-        return float(known[known > 0].mean())
 
     def _draw_paths(self, generator: torch.Generator) -> Tensor:
         """Draw leaves, samples of each, and one of each ancestor."""

@@ -94,18 +94,14 @@ def build_objective(
     )
 
 
-def build_tree_objective(
-    loss: sections.Loss, geometry: Geometry, mean_distance: float
-) -> Objective:
+def build_tree_objective(loss: sections.Loss) -> Objective:
     """Build the objective of samples in a tree or in a flat space.
 
     Args:
         loss: Section `loss`: `distances`, or else related pairs are told from unrelated ones.
-        geometry: Whose similarities or logits are trained.
-        mean_distance: Of two samples; what a similarity that is no distance is added to at first.
     """
     if isinstance(loss, sections.Distances):
-        return Objective(DistanceRegression(0 if geometry.is_distance else mean_distance))
+        return Objective(DistanceRegression())
     return Objective(OnLogits(related_pairs))
 
 

@@ -252,7 +252,7 @@ def build_objective_of(
 ) -> Objective:
     """Build what is minimised over such batches."""
     if isinstance(batches, TreeBatches):
-        return build_tree_objective(params.loss, geometry, batches.mean_distance())
+        return build_tree_objective(params.loss)
     outputs, classes = params.head.outputs, batches.classes
     return build_objective(
         params.loss, params.negatives, params.regulariser, geometry, classes, outputs, seed
