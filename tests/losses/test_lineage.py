@@ -8,8 +8,9 @@ from torch import Tensor
 
 from geomix.data.lineages import hops, parse_paths
 from geomix.data.lineages import related as related_lineages
+from geomix.geometry.distances import hyperbolic_distance
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Ball, Flat
+from geomix.geometry.spaces import Ball, Flat, Inner, Sphere
 from geomix.losses.lineage import (
     DistanceRegression,
     distances,
@@ -125,8 +126,10 @@ def test_the_regression_is_the_least_relative_stress_of_an_affine_map(geometry: 
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     # a minimum: no slope, and more stress on all sides
     (slope,) = torch.autograd.grad(expected, affine)
-    assert slope.abs().max() < 1e-5
-    for step in ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1)):
+    free = 1 if geometry.is_distance else 2
+    assert free == 2 or learned["factor"] == 1
+    assert slope[:free].abs().max() < 1e-5
+    for step in ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))[: 2 * free]:
         moved = affine.detach() + torch.tensor(step)
         assert stress(moved, similarity.detach(), known.double()) > expected
     # the gradient is that of the minimum, which moves along
@@ -148,6 +151,22 @@ def test_an_affine_map_is_found_again() -> None:
         fit_affine((3.5 - known.double()) / 0.7, known),
         torch.tensor([3.5, 0.7], dtype=torch.float64),
     )
+
+
+@pytest.mark.parametrize("factor", [0.3, 4.0])
+def test_a_factor_of_a_ball_is_a_change_of_its_curvature(factor: float) -> None:
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scaled = hyperbolic_distance(x, x, 0.7, factor)
+    bent = hyperbolic_distance(factor * x, factor * x, 0.7 / factor**2)
+    torch.testing.assert_close(scaled, bent)
+
+
+def test_only_a_cosine_and_an_inner_product_get_a_factor() -> None:
+    ball = Ball(1.0, 1.0, None)
+    assert Geometry([ball], [1], 1).is_distance
+    assert Geometry([Flat(1, None)], [1], 1).is_distance
+    assert not Geometry([Sphere(), ball], [1, 1], 1).is_distance
+    assert not Geometry([Inner(1, None)], [1], 1).is_distance
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 0.3, 1e6])

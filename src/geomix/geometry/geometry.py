@@ -183,6 +183,11 @@ class Geometry(nn.Module):
         return sum(weight for space, weight in self.parts if isinstance(space, Sphere))
 
     @property
+    def is_distance(self) -> bool:
+        """Return whether the similarity is minus a distance, or a sum of distances."""
+        return all(isinstance(space, (Flat, Ball, Power)) for space in self.spaces)
+
+    @property
     def is_cosine(self) -> bool:
         """Return whether this is the cosine alone."""
         return len(self.spaces) == 1 and isinstance(self.spaces[0], Sphere)

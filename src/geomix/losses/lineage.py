@@ -94,7 +94,7 @@ def related_pairs(logits: Tensor, rows: Table, columns: Table) -> Tensor:
     return softplus(unrelated[first] - logits[first, second]).mean()
 
 
-def fit_affine(similarity: Tensor, known: Tensor) -> Tensor:
+def fit_affine(similarity: Tensor, known: Tensor, scaled: bool = True) -> Tensor:
     r"""Return the a and b that minimise the relative stress of a - b * similarity.
 
         mean over pairs of ( a - b * similarity - t )^2 / t^2,    t > 0 the known distance
@@ -102,19 +102,21 @@ def fit_affine(similarity: Tensor, known: Tensor) -> Tensor:
     Args:
         similarity: Of the pairs, (P,).
         known: Their distances t, (P,).
+        scaled: Whether b is free; else it is 1, and a the best beside it.
 
     Returns:
-        a and b, float64 (2,). Where all similarities are equal, as far as float32 tells, b is 1 and
-        a the best beside it.
+        a and b, float64 (2,). Where all similarities are equal, as far as float32 tells, b is 1.
     """
     similarity, known = similarity.double(), known.double()
     weights = known.pow(-2)
     weights = weights / weights.sum()
     mean = (weights * similarity).sum()
-    apart = similarity - mean
-    spread = (weights * apart.square()).sum()
-    slope = (weights * apart * known).sum() / spread
-    factor = torch.where(spread > RESOLVED * mean.square(), -slope, 1)
+    factor = torch.ones_like(mean)
+    if scaled:
+        apart = similarity - mean
+        spread = (weights * apart.square()).sum()
+        slope = (weights * apart * known).sum() / spread
+        factor = torch.where(spread > RESOLVED * mean.square(), -slope, factor)
     return torch.stack([(weights * known).sum() + factor * mean, factor])
 
 
@@ -127,6 +129,9 @@ class DistanceRegression(BatchLoss):
     each batch, and the last ones are kept: no geometry has to learn a scale by gradient steps, for
     which those of a cosine, from 1 to several edges of a tree, would be too short. At the minimum
     the gradient of all else is that with a and b as constants.
+
+    Where the similarity is minus a distance, b is 1. Points have a scale of their own there, and
+    b d_c(x, y) = d_c'(b x, b y) with c' = c / b^2: with b free, every c > 0 would be every other.
 
     Source:
         Relative stress: Sala et al. 2018 (arXiv:1804.03329), as a squared error. Variable
@@ -152,6 +157,6 @@ class DistanceRegression(BatchLoss):
         apart = known > 0
         known = known[apart]
         similarity = geometry.similarity(points, points, torch.float32)[apart]
-        self.affine.copy_(fit_affine(similarity.detach(), known))
+        self.affine.copy_(fit_affine(similarity.detach(), known, not geometry.is_distance))
         offset, factor = self.affine.to(similarity.dtype)
         return ((offset - factor * similarity) / known - 1).square().mean()
