@@ -106,6 +106,16 @@ def refusals(raw: dict[str, Any]) -> list[str]:
         ),
         (
             "study.tau.pinned",
+            {"lam": 1},
+            "study.tau.pinned: found lam, expected curvature there or in over, for hyperbolic_free",
+        ),
+        (
+            "study.curvature",
+            {"run": {"geometries": ["euclidean"], "seeds": [0]}},
+            "study.curvature.pinned: found nothing, expected tau there or in over, for euclidean",
+        ),
+        (
+            "study.tau.pinned",
             {"tau": 0.1},
             "study.tau.pinned: found {'tau': 0.1}, expected tau here or in over, not in both",
         ),
@@ -158,7 +168,7 @@ def test_spaces_need_no_more_outputs_than_the_heads_of_their_studies_have(
     assert len(refusals(raw)) == 1
     set_key(raw, "head.outputs", 64)
     assert not refusals(raw)
-    set_key(raw, "further.mixed.over", {"head": {"outputs": [64, 16]}})
+    set_key(raw, "further.mixed.over.head", {"outputs": [64, 16]})
     assert "which is 16 in further.mixed" in refusals(raw)[0]
     raw["tune"]["geometries"].append("mixed")
     del raw["further"]["mixed"]

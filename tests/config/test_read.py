@@ -163,7 +163,11 @@ from tests.conftest import set_key
             {"batch": {"chunk": [64, None]}},
             "study.tau.over: .* values for batch.chunk, each once and none of them null$",
         ),
-        ("study.tau.over", {"optim": {"rate": [1]}}, "study.tau.over.optim.rate: found an unknown"),
+        (
+            "study.tau.over",
+            {"tau": [1], "optim": {"rate": [1]}},
+            "study.tau.over.optim.rate: found an unknown",
+        ),
         ("study.tau.pinned.lam", 0, "study.tau.pinned.lam: found 0, expected greater than 0"),
         ("study.tau.run.seeds", ["2-0"], "study.tau.run.seeds: .* expected rising groups"),
         ("study.tau.run.seeds", ["0-2", 1], "study.tau.run.seeds: .* hold each seed once"),

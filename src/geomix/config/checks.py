@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from geomix.config.base import ALONE, FOR_VECTORS, VECTORS
 from geomix.config.params import Params
-from geomix.config.sections import Augment, Backbone, Crop
+from geomix.config.sections import Augment, Backbone, Ball, Crop, Geometry, Power
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import Study, flatten
 from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
@@ -27,6 +27,7 @@ def list_mistakes(params: Params) -> dict[str, str]:
         _feature_mistakes(params),
         _loss_mistakes(params),
         _study_mistakes(params),
+        _knob_mistakes(params),
         _tuning_mistakes(params),
         _system_mistakes(params),
     )
@@ -144,6 +145,33 @@ def _study_mistakes(params: Params) -> Mistakes:
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"
+
+
+def _knob_mistakes(params: Params) -> Mistakes:
+    """Find studies whose cells would have no temperature, curvature or weight."""
+    for key, study in list_studies(params).items():
+        if isinstance(study, Tuning) or key == "study.compare":  # searched; at the top
+            continue
+        given = {*study.axes, *study.fixed}
+        for name in study.geometries:
+            missing = [
+                knob for knob in list_knobs(params.geometry.get(name, {})) if knob not in given
+            ]
+            if missing:
+                expected = f"{', '.join(missing)} there or in over, for {name}"
+                yield (
+                    f"{key}.pinned",
+                    f"found {', '.join(study.fixed) or 'nothing'}, expected {expected}",
+                )
+                break
+
+
+def list_knobs(geometry: Geometry) -> list[str]:
+    """List what a cell must say of a geometry: tau, and a curvature and lam where it has them."""
+    spaces = geometry.values()
+    curved = [one for one in spaces if isinstance(one, Ball | Power) and one.curvature is None]
+    weighted = [one for one in spaces if one.weight == "lam"]
+    return ["tau", *(["curvature"] if curved else []), *(["lam"] if weighted else [])]
 
 
 def list_short_heads(params: Params) -> dict[str, str]:
