@@ -123,6 +123,8 @@ systems: STUDIES = train|train_tuned
 systems: install
 	python -m stages.mend
 	dvc repro check evaluate_baselines $(SYSTEMS):settle
+	@{ printf '%s\n' $(addprefix $(SYSTEMS):trials@,$(call PARAM,*v['systems']['tuned']['names'])); $(CELLS); } | \
+		xargs python -m stages.plan --jobs $(JOBS) > /dev/null
 	{ printf '%s\n' $(call PARAM,*v['systems']['tuned']['names']) | \
 		sed 's|.*|$(SYSTEMS):trials@& $(SYSTEMS):choose@& $(SYSTEMS):winners@&|'; \
 		$(CELLS); } | xargs -L 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
