@@ -59,9 +59,12 @@ define TUNE
 	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
-	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
-		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do \
-			dvc --wait-for-lock repro -q -s "flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}" 2>&1 || exit; done' bash
+	@export cells=$$(python -m stages.plan --jobs $(JOBS) $(TRAINED)); \
+	printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
+		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do name=flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}; \
+			dvc --wait-for-lock repro -q -s "$$name" 2>&1; code=$$?; \
+			if grep -qxF "$$name" <<< "$$cells"; then echo "ended $$name $$code"; fi; \
+			[ $$code = 0 ] || exit; done' bash | python -m stages.count $$(grep -c . <<< "$$cells")
 	printf '%s\n' $(call AT,evaluate_baselines) | $(EACH)
 	dvc repro -q -s $(call AT,evaluate)
 	dvc repro $(ALONE) $(call AT,page_search page verdict)
