@@ -420,6 +420,18 @@ def test_points_side_by_side_have_the_distance_of_the_ball(c: float) -> None:
     torch.testing.assert_close(near, flat, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("norm", [0.0, 5e-324, 1e-300, 1e-200, 1e-160, 1e-100, 1e-30, 1e-16, 1e-10])
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+def test_points_side_by_side_are_as_far_from_the_origin_as_they_are(c: float, norm: float) -> None:
+    far = torch.cat([directions(6) * 3, torch.ones(1, 7).double()])
+    near = directions(7, seed=1) * norm
+    exact = [exact_distance(*pair, c) for pair in zip(near, far, strict=True)]
+    for x, y in ((near, far), (far, near)):
+        np.testing.assert_allclose(paired_hyperbolic_distance(x, y, c).numpy(), exact, rtol=4e-15)
+        found = hyperbolic_distance(x, y, c).diagonal()
+        torch.testing.assert_close(paired_hyperbolic_distance(x, y, c), found, rtol=1e-12, atol=0)
+
+
 def power_by_definition(x: Tensor, y: Tensor, c: float, radius: float) -> float:
     """Return arcosh(1 + S (1 - cos)) / sqrt(c) of unit vectors, in mpmath's numbers."""
     with mpmath.workdps(DIGITS):
