@@ -29,8 +29,7 @@ def kept_analysis(
     """Return the folder of the analysis of two studies, which all tests share."""
     runs = {name: kept_results.parent / "runs" / name for name in ("compare", "tau")}
     folder = tmp_path_factory.mktemp("analysis")
-    packed = open_packed(kept_packed)
-    analyze_shape(Trained(packed, STUDIES, runs, "tau", "compare", CHOSEN), folder)
+    analyze_shape(Trained(open_packed(kept_packed), STUDIES, runs, CHOSEN), folder)
     return folder
 
 

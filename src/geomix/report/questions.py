@@ -19,16 +19,14 @@ class Question:
         name: What it is called in a table.
         setting: The geometry that has it.
         controls: Those that do not.
-        needs: What has to act for an answer: a curvature that bends the loss, radii that differ, a
-            kernel that bends the loss, or nothing further.
-        limit: The control that is the setting at curvature 0; none where it has no curvature.
+        needs: What has to act for an answer: a curvature that bends the loss, radii that differ, or
+            nothing further.
     """
 
     name: str
     setting: str
     controls: tuple[str, ...]
-    needs: Literal["curvature", "radii", "kernel", "nothing"]
-    limit: str | None = None
+    needs: Literal["curvature", "radii", "nothing"]
 
     def list_missing(self, trained: Collection[str]) -> list[str]:
         """Return the geometries without which it cannot be asked, in order."""
@@ -36,9 +34,9 @@ class Question:
 
 
 QUESTIONS = (
-    Question("curvature", "hyperbolic_free", FLAT, "curvature", limit="flat_free"),
+    Question("curvature", "hyperbolic_free", FLAT, "curvature"),
     Question("kernel", "chord", ("euclidean",), "nothing"),
-    Question("ball's kernel", "power", ("chord",), "kernel"),
+    Question("ball's kernel", "power", ("chord",), "nothing"),
     Question("radius", "flat_free", ("chord",), "radii"),
     Question("norm", "dot", ("euclidean",), "radii"),
     Question(
@@ -46,6 +44,5 @@ QUESTIONS = (
         "hybrid_free",
         ("hybrid_flat", *FLAT, "hyperbolic_free"),
         "curvature",
-        limit="hybrid_flat",
     ),
 )

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from geomix.config.sections import Optim
 from geomix.config.stages import TrainParams
 from geomix.data.packed import Packed
-from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.learned import RATE_FACTOR
+from geomix.geometry.learned import RATE_FACTOR, split_ratios
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.network.ranks import add_up, count_ranks, gather, own_rank
 from geomix.train.batches import Batches, ClassBatches, ImageBatches, TreeBatches
@@ -32,7 +31,7 @@ class State:
         epochs: In all.
         per_epoch: Steps of each.
         epoch: Under way or next, counted from 0.
-        generator_state: Of the generator when the epoch began.
+        drawn: State of the generator when the epoch began.
         losses: Of the steps of this epoch.
         radii: Of their points, where the geometry has radii.
         history: A row for each epoch that ended.
@@ -47,7 +46,7 @@ class State:
     epochs: int
     per_epoch: int
     epoch: int = 0
-    generator_state: Tensor = field(default_factory=lambda: torch.empty(0))
+    drawn: Tensor = field(default_factory=lambda: torch.empty(0))
     losses: list[float] = field(default_factory=list)
     radii: list[Tensor] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -86,7 +85,7 @@ class State:
     def start_epoch(self) -> None:
         """Begin an epoch, unless the training goes on within one."""
         if not self.losses:
-            self.generator_state = self.generator.get_state()
+            self.drawn = self.generator.get_state()
             self.objective.start_epoch(self.epoch, self.epochs)
 
     def note_step(self, loss: float, radii: Tensor | None) -> None:
@@ -102,7 +101,7 @@ class State:
         self.history.append(row)
         self.epoch += 1
         self.losses, self.radii = [], []
-        self.generator_state = self.generator.get_state()
+        self.drawn = self.generator.get_state()
 
     def share_gradients(self) -> None:
         """Make the gradients of this rank those of the whole batch.
@@ -128,7 +127,7 @@ class State:
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizers": [one.state_dict()["state"] for one in self.optimizers],
             "random": [gather(one, count_ranks()).cpu() for one in random],
-            "generator": self.generator_state,
+            "drawn": self.drawn,
             "epoch": self.epoch,
             "losses": self.losses,
             "radii": [torch.cat(self.radii)] if self.radii else [],
@@ -140,13 +139,13 @@ class State:
         """Go on from what `keep` returned."""
         self.epoch, self.losses, self.history = kept["epoch"], kept["losses"], kept["history"]
         self.radii = [radii.to(self.device) for radii in kept["radii"]]
-        self.generator_state, self.first_loss = kept["generator"], kept["first_loss"]
+        self.drawn, self.first_loss = kept["drawn"], kept["first_loss"]
         self.objective.start_epoch(self.epoch, self.epochs)
         for name, module in self.modules.items():
             load_weights(module, kept["modules"][name])
         for optimizer, moments in zip(self.optimizers, kept["optimizers"], strict=True):
             load_moments(optimizer, moments)
-        self.generator.set_state(self.generator_state)
+        self.generator.set_state(self.drawn)
         set_random_state(self.device, [one[own_rank()] for one in kept["random"]])
 
 
@@ -208,14 +207,15 @@ def build_optimizers(
     """Build AdamW, and what the objective optimises by itself.
 
     Weight decay acts on those weights of the encoder that have two or more dimensions. `factor` of
-    a group multiplies its rate. What the geometry learns is in the last group.
+    a group multiplies its rate. Learned curvatures are in the last group.
     """
     encoders = list(encoder.parameters())
+    ratios, others = split_ratios(geometry)
     groups = [
         ([weight for weight in encoders if weight.ndim > 1], optim.weight_decay, 1.0),
-        ([weight for weight in encoders if weight.ndim <= 1], 0.0, 1.0),
+        ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
         (objective.own_parameters(), 0.0, objective.rate_factor),
-        (list(geometry.parameters()), 0.0, RATE_FACTOR),
+        (ratios, 0.0, RATE_FACTOR),
     ]
     settings = [
         {"params": weights, "weight_decay": decay, "factor": factor}
@@ -227,21 +227,12 @@ def build_optimizers(
 
 
 def build_batches(packed: Packed, params: TrainParams) -> Batches:
-    """Build what draws the batches: by class, by image where labels are hidden, or by tree.
-
-    Raises:
-        InputError: On batches larger than the data set, or relevance lineage without relatives.
-    """
+    """Build what draws the batches: by class, by image where labels are hidden, or by tree."""
     rows, batch = packed.rows("train"), params.batch
     if params.task != "class":
         places = packed.coordinates
         lineages, places = packed.lineages[rows], None if places is None else places[rows]
-        tree = TreeBatches(lineages, places, batch.classes, batch.images)
-        if params.task == "lineage" and not tree.has_relatives:
-            found = "lineage, and in the train split no sample with a relative"
-            expected = "two samples of one node, or samples at a node above others"
-            raise InputError(f"relevance: found {found}, expected {expected}")
-        return tree
+        return TreeBatches(lineages, places, batch.classes, batch.images)
     if params.labels == "hidden":
         return ImageBatches(len(rows), batch.classes * batch.images)
     return ClassBatches(packed.samples["label"].to_numpy()[rows], batch.classes, batch.images)
@@ -252,7 +243,7 @@ def build_objective_of(
 ) -> Objective:
     """Build what is minimised over such batches."""
     if isinstance(batches, TreeBatches):
-        return build_tree_objective(params.loss)
+        return build_tree_objective(params.loss, geometry, batches.mean_distance())
     outputs, classes = params.head.outputs, batches.classes
     return build_objective(
         params.loss, params.negatives, params.regulariser, geometry, classes, outputs, seed
