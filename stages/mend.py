@@ -41,7 +41,7 @@ def main() -> None:
     """Put the committed lock in place of a broken one, or none, and forget processes that ended.
 
     DVC writes its locks in place, and refuses to start with half of one. What was run is in the
-    run-cache. What such a process had half-written goes.
+    run-cache. Outputs that those processes left half-written are removed.
     """
     load(Section)
     Arguments().parse_args()
@@ -185,7 +185,7 @@ def remove_parts() -> Iterator[str]:
     for pattern in WRITTEN:
         for part in sorted(Path().glob(pattern)):
             found = PART.fullmatch(part.name)
-            if not found or not part.exists():  # it was in another that went
+            if not found or not part.exists():  # it lay in another, which is removed
                 continue
             if began_before(int(found[1]), part.stat().st_mtime):
                 continue

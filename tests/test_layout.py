@@ -320,9 +320,8 @@ def test_dvc_lock_is_of_this_code_and_these_params() -> None:
 def test_data_sets_are_tuned_by_one_flow() -> None:
     assert len(TUNED) >= 7
     for path in TUNED:
-        assert (
-            not path.is_symlink()
-        )  # DVC follows none in a Git revision, and shows no metrics of it
+        # DVC follows no link in a Git revision, and would show no metrics of it.
+        assert not path.is_symlink()
         assert path.read_bytes() == (ROOT / "flows/tune/flow.yaml").read_bytes()
         assert read_yaml(path.with_name("set.yaml")) == {"set": path.parent.name}
 
