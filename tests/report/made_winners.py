@@ -85,7 +85,14 @@ class Made:
             settings |= {"curvature": 0.7} if name in CURVED else {}
             write_json(folder / "winner.json", {"geometry": name, "settings": settings})
             best = self._score_val(name)
-            table = pd.DataFrame({"trial": [0, 1, 2], "score": [best - 0.1, best, math.nan]})
+            table = pd.DataFrame(
+                {
+                    "trial": [0, 1, 2],
+                    "head.norm": ["none", "layer", "batch"],
+                    "score": [best - 0.1, best, math.nan],
+                    "standard_error": [0.02, 0.03, math.nan],
+                }
+            )
             table.to_csv(folder / "history.csv", index=False)
 
     def _winners(self, groups: Mapping[str, np.ndarray], seed: int, split: str) -> tuple[Any, Any]:

@@ -101,6 +101,12 @@ def test_a_page_of_one_seed_has_no_interval_and_no_spread(build: Build, of: dict
     assert "One seed does not tell how far another would differ" in " ".join(one.split())
 
 
+def test_a_val_that_is_too_small_is_warned_of_where_it_chose(build: Build) -> None:
+    said = "**Warning:** Val has 20 classes, too few to choose settings by"
+    assert said in text_of(build())
+    assert "**Warning:**" not in text_of(build(**LINEAGES))
+
+
 @pytest.mark.parametrize("decisive", ["euclidean", "dot"])
 def test_sentences_of_lineages_are_short_whatever_was_found(build: Build, decisive: str) -> None:
     summary = build(**LINEAGES, gains=BALL).summary
@@ -135,6 +141,28 @@ def test_a_loss_is_one_to_the_control_that_val_chose(build: Build) -> None:
     assert (one["word"], one["controls"][0], one["decisive"]) == ("hurts", "chord", "chord")
     assert f"{100 * one['gain']['mean']:+.1f} [" in first_sentence(page)
     assert "from chord, val's choice of 5 controls." in first_sentence(page)
+
+
+def test_a_ball_that_could_not_act_stands_beside_its_best_trial_that_could(build: Build) -> None:
+    page = " ".join(text_of(build(**KINDS["could not act"])).split())
+    said = (
+        "the best trial whose radii can differ is 10.0 points lower on val, with a standard error"
+    )
+    assert f"Of hyperbolic_free, {said} of 3.0." in page
+    assert "whose radii can differ" not in text_of(build(**KINDS["not used"]))
+
+
+def test_a_ball_stands_beside_its_flat_limit_where_another_control_decides(build: Build) -> None:
+    page = build(gains={"dot": 9, "hyperbolic_free": 4}, val={"dot": 80})
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    assert (one["word"], one["decisive"], one["limit"]["control"]) == ("hurts", "dot", "flat_free")
+    gain = [f"{100 * one['limit']['gain'][key]:+.1f}" for key in ("mean", "low", "high")]
+    said = "The ball's difference from its flat limit, flat_free, is {} [{}, {}] points."
+    assert said.format(*gain) in " ".join(text_of(page).split())
+    assert float(gain[1]) > 0
+    assert first_sentence(page).startswith(
+        "On patterns, flat geometry wins: hyperbolic_free differs"
+    )
 
 
 @pytest.mark.parametrize("word", KINDS)

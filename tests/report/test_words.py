@@ -9,8 +9,8 @@ import pytest
 from jinja2.environment import TemplateModule
 
 from geomix.report.choices import Place
+from geomix.report.difference import Difference
 from geomix.report.findings import Findings
-from geomix.report.intervals import Difference
 from geomix.report.render import _environment
 
 HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))
@@ -217,6 +217,6 @@ def test_one_temperature_that_is_not_the_same_for_all_is_said(
     said = "effective negatives go from 3 in flat to 100 in euclidean"
     apart = replace(one, chosen=chosen)
     assert said in " ".join(words.explain(apart).split())
-    assert "one temperature" not in words.explain(apart, tuned=True)
+    assert "one temperature" not in words.acting(apart)
     chosen = {n: row | {"effective_negatives": 5.0} for n, row in one.chosen.items()}
     assert "one temperature" not in words.explain(replace(one, chosen=chosen))

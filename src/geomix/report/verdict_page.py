@@ -15,9 +15,9 @@ from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
 from geomix.config.tuning import PACKED, ROUNDS, Tuning
 from geomix.data.packed import open_packed
+from geomix.datasets.listing import list_warnings
 from geomix.report.contrasts import find_smallest
-from geomix.report.crossed import Gap
-from geomix.report.gaps import draw_gaps
+from geomix.report.gap import Gap
 from geomix.report.page import write_csv
 from geomix.report.recommend import recommend
 from geomix.report.render import describe_origin, render
@@ -25,6 +25,7 @@ from geomix.report.results import own, read_metrics, read_results, scored_lineag
 from geomix.report.speeds import Speed
 from geomix.report.tasks import Task, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
+from geomix.report.verdict_figure import draw_gaps
 from geomix.report.winners import Winners, read_winners
 
 Row = dict[str, Any]
@@ -97,6 +98,7 @@ def build_verdict(
         v=summary,
         recommended=recommend(summary, speeds),
         asked=asked,
+        warnings=list_warnings(packed.samples),
         rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),
@@ -125,6 +127,7 @@ def summarise(terms: Terms, dataset: str, winners: Winners, found: Sequence[Judg
                 name: {
                     "val": winners.val[name],
                     "use": row["use"],
+                    "free": winners.free[name],
                     "kind": row["kind"],
                     "settings": winners.settings[name],
                     "test": {
@@ -156,7 +159,7 @@ def summarise_task(found: Judgement) -> Row:
 
 def summarise_verdict(verdict: Verdict) -> Row:
     """Return what is said of a question; without evidence where it was not asked."""
-    contrast = verdict.contrast
+    contrast, limit = verdict.contrast, verdict.limit
     return {
         "word": verdict.word,
         "setting": verdict.question.setting,
@@ -165,6 +168,7 @@ def summarise_verdict(verdict: Verdict) -> Row:
         "remedy": verdict.remedy,
         "decisive": verdict.decisive,
         "gain": list_ends(contrast.decisive) if contrast else None,
+        "limit": {"control": verdict.question.limit, "gain": list_ends(limit)} if limit else None,
         "smallest": contrast.smallest if contrast else None,
     }
 
@@ -266,7 +270,7 @@ def list_gaps(task: Task, verdict: Verdict) -> list[Row]:
             "variance_of_classes": gap.of_classes,
             "variance_of_seeds": gap.of_seeds,
             "variance_of_both": gap.of_both,
-            "smallest": find_smallest(gap),
+            "smallest": find_smallest(gap, contrast.questions),
             "p_helps": contrast.p_helps,
             "p_hurts": contrast.p_hurts,
             "p_equal": contrast.p_equal,

@@ -29,6 +29,8 @@ class Winners:
         rows: Mean test rows by geometry, with `kind` and `use` of `add_kinds`.
         val: By geometry the val score that chose it.
         settings: By geometry what val chose, by dotted key.
+        free: By geometry the val score of its best trial whose radii can differ, and the standard
+            error of the score that was chosen; none where no such trial was scored.
     """
 
     results: Results
@@ -36,6 +38,7 @@ class Winners:
     rows: dict[str, Row]
     val: dict[str, float]
     settings: dict[str, dict[str, Any]]
+    free: dict[str, tuple[float, float] | None]
 
     @property
     def seeds(self) -> int:
@@ -68,15 +71,17 @@ def read_winners(
     """
     found = read_results(results)
     cells, rows = _describe(results, own(found.metrics, "test"), names, metrics, geometries)
+    searches = {name: _read_search(settings / name / "winner" / "history.csv") for name in names}
     return Winners(
         results=found,
         cells=cells,
         rows=rows,
-        val={name: _read_score(settings / name / "winner" / "history.csv") for name in names},
+        val={name: float(search["score"].max()) for name, search in searches.items()},
         settings={
             name: read_json(settings / name / "winner" / "winner.json")["settings"]
             for name in names
         },
+        free={name: find_free(search) for name, search in searches.items()},
     )
 
 
@@ -111,12 +116,33 @@ def _check_seeds(folder: Path, seeds: Mapping[str, pd.Series]) -> None:
             raise InputError(f"{folder}/metrics.csv: {words}: run evaluate again")
 
 
-def _read_score(path: Path) -> float:
-    """Read the highest val score of a search; a trial whose training failed has none."""
+def _read_search(path: Path) -> pd.DataFrame:
+    """Read the trials of a search; one whose training failed has no score."""
     try:
-        return float(pd.read_csv(path)["score"].max())
+        return pd.read_csv(path)
     except FileNotFoundError:
         raise InputError(f"{path}: {EARLIER}") from None
+
+
+def find_free(search: pd.DataFrame) -> tuple[float, float] | None:
+    """Find the best trial whose radii can differ: without a layer norm and a clip radius.
+
+    Args:
+        search: With score and standard_error; a setting that was not searched has no column.
+
+    Returns:
+        Its score, and the standard error of the highest score of all; none without such a trial.
+    """
+    kept = search["score"].notna()
+    for column in search:
+        if column == "head.norm":
+            kept &= search[column] != "layer"
+        elif column.endswith("clip_radius"):
+            kept &= search[column].isna()
+    if not kept.any():
+        return None
+    error = search.loc[search["score"].idxmax(), "standard_error"]
+    return float(search.loc[kept, "score"].max()), float(error)
 
 
 def average_below(baselines: Results, metrics: Sequence[str]) -> dict[str, Row]:
