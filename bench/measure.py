@@ -163,7 +163,7 @@ def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
     del calls
     memory = {}
     if case.memory:
-        for one in case.implementations:
+        for one in tqdm(case.implementations, desc=f"{case.name}, memory", leave=False):
             memory[one.name] = run_alone(bench, case, one, options)["extra_mib"]
     rows = []
     for ratio in case.ratios:
