@@ -96,13 +96,17 @@ def list_stale(names: list[str]) -> dict[str, str]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    # Each file is read once; Repo.status would read it for each name, Repo.index all there are.
+    files = dict.fromkeys(name.rpartition(":")[0] or None for name in names)
     with Repo() as repo:
-        commands = {stage.addressing: str(stage.cmd) for stage in repo.index.stages}
+        loaded = [stage for path in files for stage in repo.stage.load_all(path)]
+        stages = {stage.addressing: stage for stage in loaded}
         try:
-            changed = set(repo.status(targets=names)) if names else set()
+            with repo.lock:
+                changed = [name for name in names if stages[name].status()]
         except DvcException:
-            changed = set(names)
-    return {name: commands.get(name, "") for name in names if name in changed}
+            changed = names
+    return {name: str(stages[name].cmd) for name in changed}
 
 
 def estimate(commands: list[str], start: float) -> float:

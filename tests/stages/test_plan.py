@@ -1,6 +1,7 @@
 """Stages plan and count: which cells run, how long they take, and which have ended."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,15 @@ from geomix.config.tuning import TRIAL_SEED
 from geomix.data.packed import Packed
 from geomix.train.batches import ClassBatches
 from stages.count import count_cells
-from stages.plan import count_steps, describe_time, estimate, list_work, take_few, time_step
+from stages.plan import (
+    count_steps,
+    describe_time,
+    estimate,
+    list_stale,
+    list_work,
+    take_few,
+    time_step,
+)
 
 TRAIN = "python -m stages.train --geometry flat --seeds 0-2 --tau 0.1 --epochs 3 --data {} --out o"
 SMALL = (
@@ -125,3 +134,23 @@ def test_an_estimate_grows_with_the_steps_and_counts_a_kind_once(
 def test_a_step_takes_time(packed: Packed) -> None:
     work = list_work(f"{TRAIN.format('d')} {SMALL}")[0]
     assert time_step(packed, work) >= 0
+
+
+def test_stale_are_the_stages_that_dvc_would_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.repo import Repo
+
+    (tmp_path / "flow").mkdir()
+    for folder in (tmp_path, tmp_path / "flow"):
+        stage = {"matrix": {"of": [1, 2]}, "cmd": "echo ${key} > ${key}", "outs": ["${key}"]}
+        (folder / "dvc.yaml").write_text(json.dumps({"stages": {"make": stage}}))
+    for arguments in ("init -q --no-scm", "repro -q -s make@1 flow/dvc.yaml:make@2"):
+        subprocess.run(["dvc", *arguments.split()], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    names = ["make@1", "make@2", "flow/dvc.yaml:make@1", "flow/dvc.yaml:make@2"]
+    stale = {"make@2": "echo 2 > 2", "flow/dvc.yaml:make@1": "echo 1 > 1"}
+    assert list_stale(names) == stale
+    assert list_stale(["make@1"]) == list_stale([]) == {}
+    with Repo() as repo, repo.lock:  # as another process would hold it
+        assert list(list_stale(names)) == names
