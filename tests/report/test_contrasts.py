@@ -163,6 +163,7 @@ def test_the_need_at_the_ends() -> None:
         (Need(7, 0), "about 7 more seeds"),
         (Need(0, 1), "about 1 more test class; no number of seeds is enough"),
         (Need(3, 12), "about 3 more seeds together with about 12 more test classes"),
+        (Need(1001, 0), "more than 1,000 more seeds"),
     ],
 )
 def test_words_of_a_need(need: Need, words: str) -> None:

@@ -17,6 +17,7 @@ from geomix.report.gap import ALPHA, Gap
 CHANCE = 0.8  # of finding a difference, where the smallest one is named
 # Each of two one-sided tests must succeed, so that both do with at least that chance.
 BOTH = (1 + CHANCE) / 2
+MANY = 1000  # seeds or classes
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,18 @@ class Need:
             unit: What one class is called.
             units: What several are called.
         """
-        seeds = f"about {self.seeds:,} more seed{'s' if self.seeds > 1 else ''}"
-        classes = f"about {self.classes:,} more {units if self.classes > 1 else unit}"
+        seeds = f"{_about(self.seeds)} more seed{'s' if self.seeds > 1 else ''}"
+        classes = f"{_about(self.classes)} more {units if self.classes > 1 else unit}"
         if self.classes == 0:
             return seeds if self.seeds else f"no more seeds or {units}"
         if self.seeds == 0:
             return f"{classes}; no number of seeds is enough"
         return f"{seeds} together with {classes}"
+
+
+def _about(count: int) -> str:
+    """Write a number that is estimated; beyond what anyone would add, its bound."""
+    return f"about {count}" if count <= MANY else f"more than {MANY:,}"
 
 
 @dataclass(frozen=True)

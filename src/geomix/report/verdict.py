@@ -28,7 +28,8 @@ MEANINGS = {
     "hurts": "worse than the control that val chose: the gain is surely below 0",
     "equal within the margin": "the gain is surely within the margin, whether it is 0 or not",
     "not decidable": "none of these: a difference as large as the ends of the interval may be true",
-    "not credited": "better than each control, but not than a ranking that ignores the query",
+    "not credited": "better than each control, but not surely than a ranking that ignores"
+    " the query",
     "could not act": "a clip radius or a norm puts all points at one radius, where neither"
     " curvature nor a free norm changes a ranking",
     "not used": f"curvature is free to act, but bends the loss by less than {UNUSED} nats",
@@ -57,7 +58,7 @@ class Verdict:
         question: Named beforehand.
         word: What may be said, a key of `MEANINGS`.
         contrast: The evidence; none where it was not asked.
-        controls: In the order of its gaps: the one that val chose first.
+        controls: In the order of its gaps: the one that scores highest on val first.
         missing: The geometries without which it was not asked.
         unit: What one class is called, and several.
     """
@@ -141,17 +142,18 @@ def judge(
     groups = count_groups(task, values)
     below = average_below(baselines, [task.metric])
     failed = has_failed(task, winners, below)
-    contrasts = contrast_all(task, values, winners.val, margin)
+    val = winners.score_val(task.metric)
+    contrasts = contrast_all(task, values, val, margin)
     verdicts = []
     for question in QUESTIONS:
         if question not in contrasts:
             missing = tuple(question.list_missing(values))
             verdicts.append(Verdict(question, "not asked", missing=missing))
             continue
-        contrast, controls = contrasts[question], order_controls(question, winners.val)
+        contrast, controls = contrasts[question], order_controls(question, val)
         row = winners.rows[question.setting]
         word = find_guard(question, row, failed, calibrated) or contrast.verdict
-        doubtful = word == "helps" and question.needs in RADII and task.ignores_queries
+        doubtful = word == "helps" and task.ignores_queries
         if doubtful and not beats_constants(task, values[question.setting], baselines):
             word = "not credited"
         verdicts.append(Verdict(question, word, contrast, controls, unit=task.unit))

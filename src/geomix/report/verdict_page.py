@@ -102,6 +102,7 @@ def build_verdict(
         rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),
+        pooled=count_pooled(found),
         splits=read_splits(results / "winners", terms.study.budget.splits, found) if asked else {},
         meanings=MEANINGS,
         origin=describe_origin(packed, [winners.results, baselines], **describe(terms)),
@@ -195,6 +196,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def count_pooled(found: Sequence[Judgement]) -> dict[str, int]:
+    """Count the gaps whose variance over seeds is the pooled one: `done`, and `all`."""
+    contrasts = [one.contrast for task in found for one in task.verdicts if one.contrast]
+    gaps = [gap for contrast in contrasts for gap in contrast.gaps]
+    done = [gap for gap in gaps if gap.seed_freedom > gap.seeds - 1]
+    return {"done": len(done), "all": len(gaps)}
+
+
 def join_below(found: Sequence[Judgement]) -> dict[str, Row]:
     """Return the rows of raw input and the like, with the metrics of all tasks."""
     rows: dict[str, Row] = {}
@@ -216,7 +225,7 @@ def read_splits(
 
     Returns:
         By metric and split the gain of each question that was asked: the mean of the setting minus
-        that of the control which is highest there.
+        that of the control which decides.
     """
     if not splits:
         return {}
@@ -234,9 +243,9 @@ def gain_of_each(found: Judgement, metrics: pd.DataFrame) -> Row:
     """Return the gain of each question that was asked, from the rows of a split."""
     means = metrics.groupby("geometry")[found.task.metric].mean()
     return {
-        one.question.name: means[one.question.setting] - means[list(one.question.controls)].max()
+        one.question.name: means[one.question.setting] - means[one.decisive]
         for one in found.verdicts
-        if one.contrast
+        if one.decisive
     }
 
 

@@ -1,6 +1,6 @@
 """What val chose for each geometry, as a verdict needs it: cells, val scores, settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from geomix.data.packed import EARLIER
 from geomix.errors import InputError
 from geomix.files import read_json
 from geomix.report.kinds import add_kinds, mark_curved
-from geomix.report.lineage import CONSTANTS, SEARCHED
+from geomix.report.lineage import CONSTANTS, DIRECTIONS, SEARCHED
 from geomix.report.results import BASELINES, Results, over_seeds, own, read_results, stack_queries
 
 Row = dict[str, Any]
@@ -28,6 +28,8 @@ class Winners:
         cells: By geometry, in order of the seeds, which are the same for all.
         rows: Mean test rows by geometry, with `kind` and `use` of `add_kinds`.
         val: By geometry the val score that chose it.
+        others: By direction of a lineage and geometry the mean val score of the cells; a search
+            chooses by both.
         settings: By geometry what val chose, by dotted key.
         free: By geometry the val score of its best trial whose radii can differ, and the standard
             error of the score that was chosen; none where no such trial was scored.
@@ -37,6 +39,7 @@ class Winners:
     cells: dict[str, list[str]]
     rows: dict[str, Row]
     val: dict[str, float]
+    others: dict[str, dict[str, float]]
     settings: dict[str, dict[str, Any]]
     free: dict[str, tuple[float, float] | None]
 
@@ -44,6 +47,10 @@ class Winners:
     def seeds(self) -> int:
         """The number of seeds."""
         return len(next(iter(self.cells.values())))
+
+    def score_val(self, metric: str) -> dict[str, float]:
+        """Return the val scores that name a control: of a direction, or else the search's."""
+        return self.others.get(metric, self.val)
 
     def stack(self, geometry: str, metric: str) -> np.ndarray:
         """Return the metric of each test query by seed, float64 (S, Q)."""
@@ -77,6 +84,7 @@ def read_winners(
         cells=cells,
         rows=rows,
         val={name: float(search["score"].max()) for name, search in searches.items()},
+        others=_average_val(own(found.metrics, "val"), set(metrics) & set(DIRECTIONS)),
         settings={
             name: read_json(settings / name / "winner" / "winner.json")["settings"]
             for name in names
@@ -104,6 +112,12 @@ def _describe(
     rows = add_kinds(mark_curved(means), geometries).to_dict("records")
     cells = {name: of["cell"].tolist() for name, of in by_name.items()}
     return cells, {row["geometry"]: row for row in rows}
+
+
+def _average_val(rows: pd.DataFrame, metrics: Collection[str]) -> dict[str, dict[str, float]]:
+    """Average val rows over seeds: by metric and geometry; none of a metric that one has not."""
+    means = rows.groupby("geometry")[[*metrics]].mean()
+    return {metric: means[metric].to_dict() for metric in means if means[metric].notna().all()}
 
 
 def _check_seeds(folder: Path, seeds: Mapping[str, pd.Series]) -> None:
