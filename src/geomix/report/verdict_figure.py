@@ -80,7 +80,8 @@ def _draw_question(panel: Axes, verdict: Verdict, height: float, ticks: dict[flo
     assert contrast
     title = f"{verdict.question.name}: {verdict.word}"
     place: dict[str, Any] = {"transform": panel.get_yaxis_transform(), "va": "center"}
-    panel.text(0.01, -height, title, weight="bold", fontsize=9, **place)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the line at 0 lies behind it
+    panel.text(0.01, -height, title, weight="bold", fontsize=9, bbox=box, **place)
     shade = GREY if verdict.word in UNREAD else {}
     for row, (control, gap) in enumerate(zip(verdict.controls, contrast.gaps, strict=True), 1):
         at = -height - row
