@@ -20,6 +20,7 @@ from geomix.report.lineage import (
     LineageFindings,
     build_lineage,
     find_lineages,
+    list_beaten,
     write_summary,
 )
 from tests.conftest import ROOT
@@ -233,6 +234,15 @@ def test_a_direction_without_queries_is_said_to_have_none(
     assert "Not everything could be computed, and a dash stands where" in page
     assert f"- From {words}: no query of test has anything to find, and the mean of both" in page
     assert "nan" not in page
+
+
+def test_a_metric_in_which_what_was_not_taught_leads_is_named(find: Find) -> None:
+    found = find()
+    rows = {row["geometry"]: row | {"h_ap": -1.0, "ndcg": -1.0} for row in found.untaught}
+    next(iter(rows.values()))["h_ap"] = 2.0  # one is enough
+    high = replace(found, baselines=found.baselines | rows)
+    assert "H-AP" in list_beaten(high)
+    assert "nDCG" not in list_beaten(high)
 
 
 def test_a_study_without_a_ball_has_an_answer_too(

@@ -33,7 +33,7 @@ HEADINGS = {
     "loss": "loss",
     "spread": "spread of embeddings, degrees",
     "radius_mean": "mean radius of points",
-    "effective_negatives": "effective negatives of a term",
+    "effective_negatives": "effective negatives in the batch",
 }
 LOGARITHMIC = {"effective_negatives"}  # so that geometries which have few do not fall together
 Row = dict[str, Any]
