@@ -41,20 +41,32 @@ define RUN
 endef
 # Tuning: each geometry of a data set is a chain of stages, named set@geometry, and chains run side by side. A chain begins
 # where it was stopped. A data set has a folder with its name, its lock and a copy of the flow; OWN makes and renews them.
+# Winners are evaluated one data set after the other, because each takes all cores.
 CHAIN = propose_1@ trials@-1 propose_2@ trials@-2 propose_3@ trials@-3 choose@ winners@
 NAMES = $(foreach set,$(SETS),$(addprefix $(set)@,$(call PARAM,*v['tune']['geometries'])))
+# Of its stages those that train.
+TRAINED = $(foreach set,$(SETS),$(foreach one,$(call PARAM,*v['tune']['geometries']),\
+	$(addprefix flows/tune/$(set)/dvc.yaml:,trials@$(one)-1 trials@$(one)-2 trials@$(one)-3 winners@$(one))))
 AT = $(foreach set,$(SETS),$(addprefix flows/tune/$(set)/dvc.yaml:,$(1)))
 OWN = for set in $(SETS); do at=flows/tune/$$set; mkdir -p $$at; \
 	echo "set: $$set" > $$at/set.yaml; cp flows/tune/flow.yaml $$at/dvc.yaml; done
+# Nothing is made of a data set without a budget; without any, DVC would run the default flow.
+KNOWN = for set in $(filter-out $(call PARAM,*v['tune']['of']['sets']),$(or $(SETS),nothing)); do \
+	echo "make $@: found $$set, expected data sets of tune.of.sets" >&2; exit 1; done
 define TUNE
 	python -m stages.mend
+	@$(KNOWN)
 	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
-	@printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
-		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do \
-			dvc --wait-for-lock repro -q -s "flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}" 2>&1 || exit; done' bash
-	printf '%s\n' $(call AT,evaluate evaluate_baselines) | $(EACH)
+	@export cells=$$(python -m stages.plan --jobs $(JOBS) $(TRAINED)); \
+	printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
+		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do name=flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}; \
+			dvc --wait-for-lock repro -q -s "$$name" 2>&1; code=$$?; \
+			if grep -qxF "$$name" <<< "$$cells"; then echo "ended $$name $$code"; fi; \
+			[ $$code = 0 ] || exit; done' bash | python -m stages.count $$(grep -c . <<< "$$cells")
+	printf '%s\n' $(call AT,evaluate_baselines) | $(EACH)
+	dvc repro -q -s $(call AT,evaluate)
 	dvc repro $(ALONE) $(call AT,page_search page verdict)
 	$(FRONT)
 endef
@@ -114,6 +126,8 @@ systems: STUDIES = train|train_tuned
 systems: install
 	python -m stages.mend
 	dvc repro check evaluate_baselines $(SYSTEMS):settle
+	@{ printf '%s\n' $(addprefix $(SYSTEMS):trials@,$(call PARAM,*v['systems']['tuned']['names'])); $(CELLS); } | \
+		xargs python -m stages.plan --jobs $(JOBS) > /dev/null
 	{ printf '%s\n' $(call PARAM,*v['systems']['tuned']['names']) | \
 		sed 's|.*|$(SYSTEMS):trials@& $(SYSTEMS):choose@& $(SYSTEMS):winners@&|'; \
 		$(CELLS); } | xargs -L 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \

@@ -3,7 +3,8 @@
 Time: after one call of each, the implementations run in turn, round by round (A B C A B C ...), so
 that what else the machine does meets all of them alike. A ratio is the median over rounds of the
 ratio within a round. Rounds are run until a budget of seconds is spent. A call of less than 2 ms is
-repeated within its round.
+repeated within its round; one of less than 0.1 s is called once more before, untimed, as it would
+else wait for memory that a long one before it gave back.
 
 Memory: one call in a fresh process, after a call on tiny inputs that loads libraries and starts
 threads. Extra memory is the highest resident size during the call less the resident size before it
@@ -43,7 +44,7 @@ Row = dict[str, Any]
 
 SHORTEST = 0.002  # seconds of a call that is timed alone
 LEAST, MOST = 5, 201  # rounds
-BRIEF = 0.1  # seconds of a call that is warmed up twice
+BRIEF = 0.1  # seconds of a call that is warmed up twice, and again in each round
 LARGE = 2**17  # bytes of a block that is mapped alone
 # Names of implementations.
 DEFINITION = "float64 definition"
@@ -162,7 +163,7 @@ def measure_case(bench: str, case: Case, options: Options) -> list[Row]:
     del calls
     memory = {}
     if case.memory:
-        for one in case.implementations:
+        for one in tqdm(case.implementations, desc=f"{case.name}, memory", leave=False):
             memory[one.name] = run_alone(bench, case, one, options)["extra_mib"]
     rows = []
     for ratio in case.ratios:
@@ -190,12 +191,13 @@ def time_rounds(
     Returns:
         By name the seconds of each round, (rounds,), and the result of the first call.
     """
-    results, repeats = {}, {}
+    results, repeats, brief = {}, {}, set()
     for name, call in calls.items():
         start = time.perf_counter()
         results[name] = call()
         spent = time.perf_counter() - start
         if spent < BRIEF:  # much of it is the start
+            brief.add(name)
             start = time.perf_counter()
             call()
             spent = time.perf_counter() - start
@@ -209,6 +211,8 @@ def time_rounds(
             if count >= LEAST and time.perf_counter() > end:
                 break
             for name, call in calls.items():
+                if name in brief:
+                    call()
                 start = time.perf_counter()
                 for _ in range(repeats[name]):
                     call()

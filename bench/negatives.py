@@ -66,7 +66,7 @@ def loss_of(
         objective = build_rule(negatives, space, DIMENSIONS)
 
         def compute() -> Tensor:
-            loss: Tensor = objective(embeddings, space.place(embeddings), table)
+            loss: Tensor = objective(space, embeddings, space.place(embeddings), table)
             return loss
 
         return with_gradient(compute, embeddings, *objective.parameters())
@@ -98,7 +98,7 @@ def step_of(
 
         def call() -> float:
             embeddings = encoder(images)[1] + shift
-            loss = objective(embeddings, space.place(embeddings), table)
+            loss = objective(space, embeddings, space.place(embeddings), table)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             loss.backward()

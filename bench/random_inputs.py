@@ -112,7 +112,10 @@ def picture_files() -> tuple[tuple[str, bytes], ...]:
         file = io.BytesIO()
         pixels = random.integers(0, 255, (*shape, 3)).astype(np.uint8)
         image = Image.fromarray(pixels)
-        image = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
+        if mode == "I;16":
+            image = Image.fromarray(pixels[:, :, 0].astype(np.uint16) << 8)  # their full range
+        else:
+            image = image.convert(mode)
         image.save(file, kind)
         files.append((suffix, file.getvalue()))
     whole = files[0][1]

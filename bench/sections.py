@@ -167,7 +167,8 @@ On a GPU the clock waits for it at the end of each phase.""",
             """\
 `make repro` in a clone in which nothing was run. Seconds are those of all processes of a stage
 together, and cells run side by side; start-up seconds, Python's own start and all imports, are part
-of them. Memory is that of the largest process.""",
+of them. Memory is that of the largest process. `count` reads what cells print, and its seconds, in
+the sum of all stages too, are those for which it waits.""",
         ),
     },
 }

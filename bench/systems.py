@@ -88,7 +88,7 @@ def build_call(system: System) -> Callable[[Size], Call]:
         objective.start_epoch(1, 2)  # some rules rest in the first
 
         def compute() -> Tensor:
-            loss: Tensor = objective(embeddings, geometry.place(embeddings), table)
+            loss: Tensor = objective(geometry, embeddings, geometry.place(embeddings), table)
             return loss
 
         return with_gradient(compute, embeddings, *geometry.parameters(), *objective.parameters())

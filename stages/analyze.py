@@ -13,12 +13,12 @@ from stages import Arguments, run
 
 
 def main() -> None:
-    """Analyze the cells of studies compare and tau."""
+    """Analyze the cells of two studies, which the folders name."""
     params = load(AnalyzeParams)
     arguments = Arguments()
-    arguments.add_argument("--compare", type=Path, required=True, help="cells of study compare")
-    arguments.add_argument("--tau", type=Path, required=True, help="cells of study tau")
-    arguments.add_argument("--chosen", type=Path, required=True, help="results of study tau")
+    arguments.add_argument("--tuned", type=Path, required=True, help="cells, of which val chose")
+    arguments.add_argument("--chosen", type=Path, required=True, help="their results")
+    arguments.add_argument("--beside", type=Path, required=True, help="cells, which all count")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
@@ -35,8 +35,10 @@ def main() -> None:
     trained = Trained(
         open_packed(given.data),
         params.study,
-        {"compare": given.compare, "tau": given.tau},
-        read_json(given.chosen / "chosen.json"),
+        {folder.name: folder for folder in (given.tuned, given.beside)},
+        tuned=given.tuned.name,
+        beside=given.beside.name,
+        chosen=read_json(given.chosen / "chosen.json"),
     )
     with new_folder(given.out) as folder:
         analyze_negatives(trained, params.batch, folder)

@@ -55,8 +55,24 @@ def refuse_backbone(key: str, name: str) -> None:
         raise InputError(f"params.yaml: {key}: found {found}, expected {expected}") from None
 
 
+def refuse_without_block(params: Params) -> None:
+    """Refuse a study that no block of its flow runs: its page would look for cells in vain.
+
+    Raises:
+        InputError: With the key of the study, and the file.
+    """
+    flows = {"study": Path("dvc.yaml"), "further": Path("flows/further/dvc.yaml")}
+    for section, path in flows.items():
+        blocks = read_yaml(path)["stages"] if path.is_file() else getattr(params, section)
+        for name in getattr(params, section):
+            if name not in blocks:
+                where = f"params.yaml: {section}.{name}"
+                expected = f"one of this name under stages in {path} (docs/studies.md)"
+                raise InputError(f"{where}: found no block, expected {expected}")
+
+
 def main() -> None:
-    """Validate the file, then the names of backbones in it, and note what is behind its paths."""
+    """Validate the file, backbones and blocks that it names, and note what is behind its paths."""
     params = load(Params)
     arguments = Arguments()
     arguments.add_argument("--out", type=Path, help="what cells depend on in place of their paths")
@@ -64,6 +80,7 @@ def main() -> None:
     for key, name in list_backbones(params):
         if name not in (*COMMON, *FOR_VECTORS):
             refuse_backbone(key, name)
+    refuse_without_block(params)
     if given.out:
         from geomix.files import new_folder
 

@@ -21,7 +21,8 @@ from stages.plan import describe_time
 
 ENDED = re.compile(r"ended (\S+) (\d+)\s*$")
 LAST = 6  # cells by which the pace is told: the run-cache gives some at once, others train
-SAID = re.compile(r"(\S+): .*\bloss \S")  # the last line of a cell, which begins with its key
+# The last line of a cell, which begins with its key, and that of a round of trials.
+SAID = re.compile(r"(\S+): .*\b(loss \S|could not be trained)")
 
 
 def main() -> None:

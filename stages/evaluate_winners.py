@@ -27,18 +27,19 @@ def main() -> None:
     study, splits = tuned.winners(dataset), map(str, tuned.budget[dataset].splits)
     places = {PACKED: given.data} | {split: given.splits / split for split in splits}
 
-    import torch
-
     from geomix.data.packed import open_packed
     from geomix.evaluate.score import remove_strays, score_study
+    from geomix.evaluate.workers import count_processes, use_one_thread
     from geomix.files import new_folder
 
-    torch.set_num_threads(1)  # sums of floats depend on their number
+    use_one_thread()
+    processes = count_processes()
     remove_strays(given.runs, study.geometries)
     with new_folder(given.out) as folder:
         for split, data in places.items():
             cells = [f"{name}/{split}/{seed}" for name in study.geometries for seed in study.seeds]
-            score_study(given.runs, cells, open_packed(data), folder / split, f"split {split}")
+            packed, name = open_packed(data), f"split {split}"
+            score_study(given.runs, cells, packed, folder / split, name, processes=processes)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ def main() -> None:
     params = load(GeometryPageParams)
     arguments = Arguments()
     arguments.add_argument("--analysis", type=Path, required=True, help="what analyze wrote")
-    arguments.add_argument("--compare", type=Path, required=True, help="results of study compare")
-    arguments.add_argument("--tau", type=Path, required=True, help="results of study tau")
+    arguments.add_argument("--beside", type=Path, required=True, help="results of that study")
+    arguments.add_argument("--tuned", type=Path, required=True, help="results of that study")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
@@ -26,7 +26,7 @@ def main() -> None:
     from geomix.report.render import write_folder
     from geomix.report.shape import build_shape
 
-    studies = {"compare": given.compare, "tau": given.tau}
+    studies = {folder.name: folder for folder in (given.beside, given.tuned)}
     write_folder(build_shape(given.analysis, studies, given.data, params.geometry), given.out)
 
 

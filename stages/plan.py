@@ -12,17 +12,21 @@ if __package__ != "stages":
 import shlex
 import sys
 import time
+from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomix.config.base import Section
 from geomix.config.read import load
+from geomix.config.settings import Cell, read_cells
+from geomix.config.stages import TrialParams, find_dataset
+from geomix.config.studies import expand_group
+from geomix.config.tuning import TRIAL_SEED
 from geomix.errors import InputError
 from stages import Arguments, run
 
 if TYPE_CHECKING:
-    from geomix.config.settings import Cell
     from geomix.data.packed import Packed
 
 SMALLER = (
@@ -45,7 +49,7 @@ class Work:
     """
 
     data: Path
-    cell: "Cell"
+    cell: Cell
     seed: int
 
     @property
@@ -92,20 +96,24 @@ def list_stale(names: list[str]) -> dict[str, str]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    # Each file is read once; Repo.status would read it for each name, Repo.index all there are.
+    files = dict.fromkeys(name.rpartition(":")[0] or None for name in names)
     with Repo() as repo:
-        commands = {stage.addressing: str(stage.cmd) for stage in repo.index.stages}
+        loaded = [stage for path in files for stage in repo.stage.load_all(path)]
+        stages = {stage.addressing: stage for stage in loaded}
         try:
-            changed = set(repo.status(targets=names)) if names else set()
+            with repo.lock:
+                changed = [name for name in names if stages[name].status()]
         except DvcException:
-            changed = set(names)
-    return {name: commands.get(name, "") for name in names if name in changed}
+            changed = names
+    return {name: str(stages[name].cmd) for name in changed}
 
 
 def estimate(commands: list[str], start: float) -> float:
     """Estimate the seconds of some commands, one after the other.
 
     Args:
-        commands: Those of stages; others than stages.train count as their start alone.
+        commands: Those of stages; those that train nothing count as their start alone.
         start: Seconds in which DVC starts.
 
     Raises:
@@ -121,7 +129,9 @@ def estimate(commands: list[str], start: float) -> float:
     trials: dict[tuple[str, str, str], float] = {}
     total = 0.0
     for work in (one for command in commands for one in list_work(command)):
-        data = packed.setdefault(work.data, open_packed(work.data))
+        if work.data not in packed:
+            packed[work.data] = open_packed(work.data)
+        data = packed[work.data]
         if work.kind not in trials:
             known = trials.values()
             trials[work.kind] = (
@@ -136,16 +146,45 @@ def list_work(command: str) -> list[Work]:
     from stages.train import list_asked
 
     words = shlex.split(command)
-    if words[:3] != ["python", "-m", "stages.train"]:
-        return []
     arguments = Arguments()
-    for name in ("--geometry", "--study", "--own", "--out"):
+    for name in ("--geometry", "--study", "--own"):
         arguments.add_argument(name)
-    arguments.add_argument("--settings", type=Path)
-    arguments.add_argument("--data", type=Path)
+    for name in ("--settings", "--data", "--splits", "--out"):
+        arguments.add_argument(name, type=Path)
     arguments.add_argument("--seeds", nargs="+")
     given, others = arguments.parse_known_args(words[3:])
-    return [Work(given.data, cell, seed) for cell, seed, _ in list_asked(given, others)]
+    stage = words[2] if words[:2] == ["python", "-m"] else ""
+    if stage == "stages.train":
+        return [Work(given.data, cell, seed) for cell, seed, _ in list_asked(given, others)]
+    if stage == "stages.system_trials":
+        return list_trials(given)
+    return list_tuned(given) if stage in ("stages.trials", "stages.winners") else []
+
+
+def list_trials(given: Namespace) -> list[Work]:
+    """List the trials of a system, one seed of each."""
+    folders = sorted(path for path in given.settings.glob("*") if path.is_dir())
+    cells = [cell for path in folders for cell in read_cells(None, path, {}, None)]
+    return [Work(given.data, cell, TRIAL_SEED) for cell in cells]
+
+
+def list_tuned(given: Namespace) -> list[Work]:
+    """List as many cells as trials of a round, or a winner, of a geometry train.
+
+    Their settings are not known before, and steps hardly depend on them: so those of a start.
+    """
+    tuned = load(TrialParams, own=given.own).tune
+    budget = tuned.budget[find_dataset(tuned, given.own.removeprefix("tune."))]
+    start = dict.fromkeys(("tau", "curvature", "lam"), 1.0)
+    if given.splits is None:
+        data = [given.data / str(fold) for fold in range(budget.folds)] * budget.trials
+        seeds = [TRIAL_SEED]
+    else:
+        data = [given.data, *(given.splits / str(split) for split in budget.splits)]
+        seeds = [seed for group in budget.seeds for seed in expand_group(group)]
+    geometry = given.out.name.rpartition("-")[0] or given.out.name
+    [cell] = read_cells(geometry, None, start, given.own)
+    return [Work(place, cell, seed) for place in data for seed in seeds]
 
 
 def count_steps(packed: "Packed", work: Work) -> int:

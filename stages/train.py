@@ -27,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--settings", type=Path, help="in its place: a folder that settle wrote")
     arguments.add_argument("--study", help="in their place: all cells of a study, in one process")
     arguments.add_argument("--seeds", nargs="+", help="groups, such as 0-2; a study has its own")
-    arguments.add_argument("--own", help="datasets.omniglot: what is laid over params.yaml")
+    arguments.add_argument("--own", help="tune.omniglot: what is laid over params.yaml")
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
     given, others = arguments.parse_known_args()

@@ -1,4 +1,4 @@
-"""What several tests use: a small packed data set, and the root of the repository."""
+"""What several tests use: small packed data sets, raw folders, the root of the repository."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from geomix.config.read import read_yaml
+from geomix.config.sections import Download, Embeddings, Folder
+from geomix.config.stages import DownloadParams
 from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.datasets import load_dataset
+from geomix.download.obtain import obtain
 from geomix.files import hash_file, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,3 +121,22 @@ def floats() -> Callable[[Packed, np.ndarray], torch.Tensor]:
 def packed(packed_folder: Path) -> Packed:
     """Return a small packed data set."""
     return open_packed(packed_folder)
+
+
+Obtain = Callable[[str, Path], Path]
+
+
+@pytest.fixture(scope="session")
+def obtain_raw() -> Obtain:
+    """Return the function that writes the raw folder of a data set that needs no network."""
+    params = DownloadParams(
+        download=Download(mirror=None),
+        folder=Folder(path=None, table=None),
+        embeddings=Embeddings(path=None, table=None),
+    )
+
+    def write(name: str, folder: Path) -> Path:
+        obtain(name, load_dataset(name).SOURCE, params, folder)
+        return folder
+
+    return write

@@ -18,7 +18,7 @@ from dvc.utils.hydra import apply_overrides
 from bench.page import PAGE, RESULTS, TABLES, write_page
 from geomix.config import stages as parts
 from geomix.config.base import Dataset
-from geomix.config.read import load, read_yaml
+from geomix.config.read import KIND, load, read_yaml
 from geomix.config.stages import StudyParams
 from geomix.config.tuning import ROUNDS
 
@@ -32,7 +32,7 @@ FLOWS = {
 }
 TUNED = set(ROOT.glob("flows/tune/*/dvc.yaml"))  # a data set each, copies of one flow
 STAGES: dict[str, dict[str, Any]] = {
-    f"{flow}: {name}".removeprefix(": "): stage.get("do", stage)
+    f"{flow}: {name}".removeprefix(": "): {**stage, **stage.get("do", {})}
     for flow, path in [*FLOWS.items(), ("tune", ROOT / "flows/tune/flow.yaml")]
     if path not in TUNED
     for name, stage in read_yaml(ROOT / path)["stages"].items()
@@ -46,7 +46,8 @@ FREE = (
     "stages/__init__.py",
 )
 PLACES = {"download", "machine"}  # where files are looked for, and what computes: no result changes
-LAZY = re.compile(r"src/geomix/(datasets|negatives|regularisers)/\$\{.*\}\.py")  # found by name
+# Found by name: that of params.yaml, or where all data sets of a stage have the same, this one.
+LAZY = re.compile(r"src/geomix/(datasets|negatives|regularisers)/(\$\{.*\}|uniform|none)\.py")
 ROOMS = (  # from below; a room imports itself and those in rows below its own
     {"errors", "progress"},
     {"files"},
@@ -156,9 +157,49 @@ def parts_read(stage: dict[str, Any]) -> set[str]:
     return {key for name in names for key in getattr(parts, name).model_fields}
 
 
+def given_by_all(section: str) -> set[str]:
+    """Return the keys of params.yaml that all data sets of a section set as a whole.
+
+    A section is set as a whole by its kind, or by all of its fields.
+    """
+
+    def whole(key: str, value: Any) -> bool:
+        """Say whether nothing of what stands at the top is left under a key."""
+        if not isinstance(value, dict):
+            return True
+        fields = getattr(parts.CellParams.model_fields[key].annotation, "model_fields", {})
+        return {*value} == {*fields} or (key != "backbone" and bool(KIND & value.keys()))
+
+    sets = read_yaml(ROOT / "params.yaml")[section]["own"].values()
+    given = [{key for key, value in own.items() if whole(key, value)} for own in sets]
+    return set.intersection(*given)
+
+
+def test_what_all_data_sets_of_the_calibration_set_is_no_param_of_it() -> None:
+    assert given_by_all("control") >= {"epochs", "loss", "relevance", "labels", "crop"}
+    own = read_yaml(ROOT / "params.yaml")["control"]["own"]
+    for section, kind in (("negatives", "rule"), ("regulariser", "name")):
+        names = {one[section][kind] for one in own.values()}
+        folder = f"src/geomix/{section.removesuffix('s')}s"
+        assert [f"{folder}/{name}.py" for name in names] == [
+            dep for dep in STAGES["control"]["deps"] if dep.startswith(f"{folder}/")
+        ]
+
+
+def asked_of(dataset: str) -> set[str]:
+    """Return the keys that the module of a data set asks for when its raw files are written."""
+    source = (ROOT / f"src/geomix/datasets/{dataset}.py").read_text(encoding="utf-8")
+    return {key for key in parts.DownloadParams.model_fields if f"params.{key}" in source}
+
+
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "check"])
 def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
     stage = STAGES[name]
+    if module_of(stage) == "stages.download":
+        listed_of = {"${item}"} & {*stage.get("params", [])}
+        for dataset in stage["foreach"]:
+            assert asked_of(dataset) == {key.replace("${item}", dataset) for key in listed_of}
+        return
     listed = {str(key) for key in stage.get("params", [])}
     study = re.search(r"--study (\S+)", stage["cmd"])
     read = parts_read(stage) - PLACES
@@ -167,6 +208,7 @@ def test_a_stage_lists_exactly_the_params_it_reads(name: str) -> None:
     if study:  # of what is run it reads one entry
         read -= set(StudyParams.model_fields)
         listed = {key for key in listed if key.split(".")[0] != study[1].split(".")[0]}
+        read -= given_by_all("control") if name == "control" else set()
     own = {key for key in listed if ".own." in key or key.endswith(".pinned")}
     assert {key.split(".")[0] for key in listed - own} == read
     source = ROOT / f"{module_of(stage).replace('.', '/')}.py"

@@ -16,7 +16,7 @@ COUNT = int(os.environ.get("GEOMIX_INPUTS", "200"))
 @pytest.mark.parametrize("kind", KINDS)
 def test_odd_inputs_are_refused_or_run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "fix_bytes", lambda _: None)
-    ends = run_inputs(kind, COUNT // len(KINDS))
+    ends = run_inputs(kind, COUNT // len(KINDS), pages=4)
     assert ends["refused"]
     assert ends.total() > ends["refused"]
     assert ends["trained"] or kind == "params"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,22 @@ def test_make_trial_leaves_the_default_flow_and_other_sets_alone() -> None:
         assert "features" not in run(ROOT, "make", "-n", "-o", "install", target).stdout
 
 
+@pytest.mark.parametrize(
+    ("sets", "found"),
+    [("", "nothing"), ("cub200", "cub200"), ("glyphs cub200", "cub200"), ("glyphs omniglot", "")],
+)
+def test_make_refuses_what_is_not_tuned_before_it_makes_anything(sets: str, found: str) -> None:
+    command = ("make", "-n", "-o", "install", "lineage", f"SETS={sets}", f"VENV={sys.prefix}")
+    lines = run(ROOT, *command).stdout.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["python", "for", "for", "dvc"]
+    refused = run(ROOT, "bash", "-c", lines[1])
+    line = f"make lineage: found {found}, expected data sets of tune.of.sets\n" if found else ""
+    assert (refused.stderr, refused.returncode) == (line, bool(found))
+
+
 def test_a_data_set_of_ones_own_gets_a_copy_of_the_flow_and_its_name(tmp_path: Path) -> None:
     listed = run(ROOT, "make", "-n", "-o", "install", "tune", "SETS=folder").stdout
-    [made] = [line for line in listed.splitlines() if line.startswith("for set in folder")]
+    [made] = [line for line in listed.splitlines() if line.startswith("for set in folder; do at=")]
     (tmp_path / "flows/tune").mkdir(parents=True)
     for flow in ("first", "edited"):
         (tmp_path / "flows/tune/flow.yaml").write_text(flow)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # relative: an absolute import counts as code that every stage runs
     from .data.packed import open_packed as open_packed
+    from .geometry.distances import expmap0 as expmap0
     from .geometry.distances import flat_distance as flat_distance
     from .geometry.distances import hyperbolic_distance as hyperbolic_distance
+    from .geometry.distances import logmap0 as logmap0
     from .geometry.geometry import Geometry as Geometry
     from .geometry.spaces import Ball as Ball
     from .geometry.spaces import Flat as Flat
@@ -43,9 +45,11 @@ _HOMES = {
     "Power": "geometry.spaces",
     "Sphere": "geometry.spaces",
     "Table": "losses.table",
+    "expmap0": "geometry.distances",
     "flat_distance": "geometry.distances",
     "hyperbolic_distance": "geometry.distances",
     "load_run": "library.model",
+    "logmap0": "geometry.distances",
     "nearest": "retrieval.search",
     "open_packed": "data.packed",
     "pairwise_cross_entropy": "losses.pairwise",

@@ -24,7 +24,8 @@ def write_trained(root: Path, packed_folder: Path, seeds: str = "0-2") -> Traine
             noise = 2 + cell["tau"]
             write_cell(root / name / place, packed, cell, SPACES[cell["geometry"]], noise)
     chosen = {name: {"tau": 0.1} for name in studies["tau"].geometries}
-    return Trained(packed, studies, {name: root / name for name in studies}, chosen)
+    runs = {name: root / name for name in studies}
+    return Trained(packed, studies, runs, "tau", "compare", chosen)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,8 @@ def test_lineages_have_no_negatives_by_class(
     for path in tmp_path.glob("runs/**/geometry.json"):
         write_json(path, read_json(path) | {"task": "distances"})
     analyze_negatives(trained, BATCH, tmp_path)
-    assert json.loads((tmp_path / "negatives/facts.json").read_text()) == {"task": "distances"}
+    told = json.loads((tmp_path / "negatives/facts.json").read_text())
+    assert told == {"task": "distances", "tuned": "tau", "beside": "compare"}
 
 
 def test_a_split_without_positives_is_refused(trained: Trained, tmp_path: Path) -> None:

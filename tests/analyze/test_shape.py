@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from geomix.analyze.delta import four_point_delta
 from geomix.analyze.metric import own_distances
 from geomix.analyze.shape import analyze_shape, choose_samples, correlate, list_splits
 from geomix.analyze.trained import Trained
@@ -28,7 +29,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> Trai
     for name, study in studies.items():
         for place, cell in list_cells(study):
             write_cell(root / name / place, packed, cell, choose_spaces(cell), 20 * cell["tau"])
-    return Trained(packed, studies, {name: root / name for name in studies}, CHOSEN)
+    runs = {name: root / name for name in studies}
+    return Trained(packed, studies, runs, "tau", "compare", CHOSEN)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +96,12 @@ def test_the_disk_shows_the_ball_that_is_the_most_curved(out: Path, packed: Pack
     assert (np.hypot(disk["x"], disk["y"]) < 1).all()
 
 
-def test_the_tree_itself_has_no_delta(out: Path) -> None:
+def test_the_tree_itself_has_no_delta(out: Path, trained: Trained) -> None:
     described = read_json(out / "shape.json")
-    assert described["tree"]["relative_delta"] == 0
+    assert list(described["tree"]) == ["star", "distortion_of_equal", "same"]
+    tree = choose_samples(trained.packed).tree
+    assert tree is not None
+    assert four_point_delta(tree).relative == 0
     assert 0 < described["tree"]["distortion_of_equal"] < 1
     assert not described["tree"]["star"]
     assert described["clusters"] == 4

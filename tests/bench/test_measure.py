@@ -14,9 +14,13 @@ from bench import ROOT, measure
 from bench.measure import Case, Implementation, Options, Ratio, measure_case, time_rounds
 
 
-def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("brief", "turn"), [(0.0, "abc"), (10.0, "aabbcc")])
+def test_calls_run_in_turn_after_a_warm_up(
+    monkeypatch: pytest.MonkeyPatch, brief: float, turn: str
+) -> None:
     order: list[str] = []
     monkeypatch.setattr(measure, "SHORTEST", 0.0)  # no repeats
+    monkeypatch.setattr(measure, "BRIEF", brief)  # those below it are called once more, untimed
 
     def call(name: str) -> str:
         order.append(name)
@@ -25,7 +29,7 @@ def test_calls_run_in_turn_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> N
     seconds, results = time_rounds({name: partial(call, name) for name in "abc"}, 0.0, "")
     rounds = len(seconds["a"])
     assert rounds == measure.LEAST
-    assert order[-3 * rounds :] == list("abc") * rounds
+    assert order[-len(turn) * rounds :] == list(turn) * rounds
     assert results == {"a": "a", "b": "b", "c": "c"}
 
 

@@ -95,6 +95,44 @@ def refusals(raw: dict[str, Any]) -> list[str]:
         ),
         ("tune.starts", {"a": {"rate": 5}}, "tune.starts.a.rate: found an unknown key"),
         (
+            "tune.starts.normed.optim.weight_decay",
+            0,
+            "tune.starts.normed.optim.weight_decay: found a key that is not searched, expected it",
+        ),
+        (
+            "study.compare.pinned",
+            {"tau": 0.1},
+            "study.compare.pinned: found tau, expected nothing, as these cells have the settings",
+        ),
+        (
+            "study.tau.pinned",
+            {"lam": 1},
+            "study.tau.pinned: found lam, expected curvature there or in over, for hyperbolic_free",
+        ),
+        (
+            "study.curvature",
+            {"run": {"geometries": ["euclidean"], "seeds": [0]}},
+            "study.curvature.pinned: found nothing, expected tau there or in over, for euclidean",
+        ),
+        (
+            "study.tau.pinned",
+            {"tau": 0.1},
+            "study.tau.pinned: found {'tau': 0.1}, expected tau here or in over, not in both",
+        ),
+        (
+            "further.negatives_count.over",
+            {"negatives": [{"rule": "uniform"}]},
+            "further.negatives_count.pinned: .*, expected negatives.rule here or in over, not in",
+        ),
+        ("tune.own.omniglot.split", {"seed": 3}, "tune.own.omniglot.split: found a key that no ce"),
+        ("tune.own.omniglot.images", {"side": 16}, "tune.own.omniglot.images: found a key that no"),
+        ("kernel.own", {"grocerystore": {"classes": {}}}, "kernel.own.grocerystore.classes: found"),
+        ("tune.own.omniglot.dataset", "cub200", "tune.own.omniglot.dataset: found a key that no c"),
+        ("study.aa.over", {"split": {"seed": [0, 1]}}, "study.aa.over.split: found a key that no"),
+        ("control.parts.flat.pinned", {"tau": 1, "report": {}}, "control.flat.pinned.report: foun"),
+        ("kernel.pinned.verdict", {"margin": 2}, "kernel.pinned.verdict: found a key that no cell"),
+        ("tune.starts.normed.split", {"seed": 1}, "tune.starts.normed.split.seed: found a key th"),
+        (
             "tune.search",
             {"tau": TAU, "geometry": {"round": {"distance": {"scale": {"among": [1, 2]}}}}},
             "tune.search.geometry: found round, expected names under geometry: euclidean",
@@ -116,6 +154,40 @@ def test_what_does_not_go_together_is_one_line(
     with pytest.raises(InputError, match=message) as caught:
         validate(raw)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_spaces_need_no_more_outputs_than_the_heads_of_their_studies_have(
+    raw: dict[str, Any],
+) -> None:
+    stop = "params.yaml: geometry.mixed.second.outputs.stop: found 64, expected at most"
+    set_key(raw, "head.outputs", 32)
+    assert not refusals(raw)  # mixed has a head of its own
+    set_key(raw, "further.mixed.pinned.head.outputs", 48)
+    assert refusals(raw) == [f"{stop} head.outputs, which is 48 in further.mixed"]
+    del raw["further"]["mixed"]["pinned"]["head"]
+    assert len(refusals(raw)) == 1
+    set_key(raw, "head.outputs", 64)
+    assert not refusals(raw)
+    set_key(raw, "further.mixed.over.head", {"outputs": [64, 16]})
+    assert "which is 16 in further.mixed" in refusals(raw)[0]
+    raw["tune"]["geometries"].append("mixed")
+    del raw["further"]["mixed"]
+    assert "which is 16 in tune." in refusals(raw)[0]
+
+
+def test_outputs_of_a_space_rise(raw: dict[str, Any]) -> None:
+    set_key(raw, "geometry.mixed.first.outputs", {"start": 40, "stop": 10})
+    (line,) = refusals(raw)
+    assert line.endswith("expected start below stop, not 40 and 10")
+
+
+def test_small_classes_are_not_found_outside_their_branches(raw: dict[str, Any]) -> None:
+    set_key(raw, "split.unit", "branch")
+    set_key(raw, "classes.below", "drop")
+    assert not refusals(raw)
+    set_key(raw, "classes.below", "gallery")
+    [line] = refusals(raw)
+    assert "classes.below: found gallery, expected refuse or drop, as split.unit is branch" in line
 
 
 def test_each_data_set_that_is_tuned_needs_a_budget(raw: dict[str, Any]) -> None:
@@ -231,8 +303,25 @@ def test_known_distances_go_with_either_relevance(raw: dict[str, Any]) -> None:
     assert "labels: found hidden, expected given with loss distances" in line
 
 
+@pytest.mark.parametrize("dataset", ["tree", "wordnet", "grid"])
+def test_samples_that_are_no_classes_need_another_task(raw: dict[str, Any], dataset: str) -> None:
+    raw["backbone"]["name"] = "mlp"
+    raw["dataset"] = dataset
+    (line,) = refusals(raw)
+    if dataset == "grid":
+        expected = "distances, as points of grid are neither classes nor lineages"
+        assert line.endswith(f": loss.name: found pairwise_cross_entropy, expected {expected}")
+        assert refusals(raw | {"relevance": "lineage"}) == [line]
+    else:
+        expected = f"lineage, as each sample of {dataset} is a class"
+        assert line == f"params.yaml: relevance: found class, expected {expected}"
+        assert not refusals(raw | {"relevance": "lineage"})
+    assert not refusals(raw | {"loss": {"name": "distances"}})
+
+
 @pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
 def test_vectors_that_ship_with_the_package_need_an_mlp(raw: dict[str, Any], dataset: str) -> None:
+    raw["loss"] = {"name": "distances"}
     (line,) = refusals(raw | {"dataset": dataset})
     assert line.endswith(
         f"found vit_tiny_patch16_224, expected mlp or linear, as dataset is {dataset}"

@@ -13,7 +13,7 @@ import pytest
 from dvc.utils.serialize import load_yaml
 
 from geomix.config.read import load, read_yaml, validate
-from geomix.config.stages import CellParams, PreprocessParams
+from geomix.config.stages import BaselineParams, CellParams, PageParams, PreprocessParams
 from geomix.errors import InputError
 from tests.conftest import set_key
 
@@ -158,7 +158,16 @@ from tests.conftest import set_key
         ("study.tau.over.tau", [0.1, 0], "study.tau.over.tau: found 0, expected greater than 0"),
         ("study.tau.over.tau", [], "study.tau.over: found .*, expected a list of values for tau"),
         ("study.tau.over.tau", [0.1, 0.1], "study.tau.over: .* for tau, each once"),
-        ("study.tau.over", {"optim": {"rate": [1]}}, "study.tau.over.optim.rate: found an unknown"),
+        (
+            "study.tau.over",
+            {"batch": {"chunk": [64, None]}},
+            "study.tau.over: .* values for batch.chunk, each once and none of them null$",
+        ),
+        (
+            "study.tau.over",
+            {"tau": [1], "optim": {"rate": [1]}},
+            "study.tau.over.optim.rate: found an unknown",
+        ),
         ("study.tau.pinned.lam", 0, "study.tau.pinned.lam: found 0, expected greater than 0"),
         ("study.tau.run.seeds", ["2-0"], "study.tau.run.seeds: .* expected rising groups"),
         ("study.tau.run.seeds", ["0-2", 1], "study.tau.run.seeds: .* hold each seed once"),
@@ -223,6 +232,17 @@ def test_settings_of_a_data_set_are_laid_over_those_at_the_top(root: Path) -> No
     assert (own.head, own.optim) == (top.head, top.optim)
     wordnet = load(CellParams, own="tune.wordnet", path=path)
     assert (wordnet.relevance, wordnet.head.outputs) == ("lineage", 16)
+
+
+def test_what_a_study_pins_wins_over_its_data_set_in_every_stage(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    set_key(raw, "kernel.pinned.head", {"outputs": 16})
+    set_key(raw, "kernel.own.grocerystore.head", {"outputs": 8})
+    (tmp_path / "params.yaml").write_text(json.dumps(raw))
+    where: dict[str, Any] = {"own": "kernel.grocerystore", "path": tmp_path / "params.yaml"}
+    assert load(BaselineParams, **where).head.outputs == 16
+    assert load(PageParams, **where).head.outputs == 16
 
 
 def test_a_data_set_without_settings_is_refused_with_those_there_are(root: Path) -> None:
@@ -374,7 +394,7 @@ def test_a_rule_may_be_pinned_while_its_number_varies(raw: dict[str, Any]) -> No
     counted["over"] = {"negatives": {"count": [1, 0]}}
     with pytest.raises(InputError, match="negatives_count.over.negatives.count: found 0, expected"):
         validate(raw)
-    counted["over"] = {"tau": [1]}
+    counted["over"] = {"optim": {"warmup": [0.1]}}
     with pytest.raises(
         InputError, match=r"pinned\.negatives\.rule: found nothing, expected a valu"
     ):

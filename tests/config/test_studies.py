@@ -69,6 +69,12 @@ def test_a_value_without_a_key_is_refused() -> None:
         read_overrides(["0.1"])
 
 
+@pytest.mark.parametrize("line", ["--tau 1 --x 2 --tau 1", "--x --no-x", "--x 1 --x"])
+def test_a_key_that_is_there_twice_is_refused(line: str) -> None:
+    with pytest.raises(InputError, match="command line: found --(tau|x) twice, expected it once"):
+        read_overrides(line.split())
+
+
 def test_the_settings_of_a_study_are_its_cells_without_seeds() -> None:
     found = list(study(over={"tau": [0.1, 1], "optim": {"learning_rate": [0.001]}}).settings())
     assert found[1] == ("flat", {"tau": 1, "optim.learning_rate": 0.001}, "flat-1-0.001")

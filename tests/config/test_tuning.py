@@ -15,9 +15,10 @@ SEARCH = {
     "curvature": {"low": 0.1, "high": 10},
     "lam": {"low": 0.1, "high": 10},
     "head": {"norm": {"among": ["none", "batch"]}},
+    "optim": {"learning_rate": {"low": 0.001, "high": 0.01}},
     "geometry": {"hyperbolic_free": {"distance": {"clip_radius": {"among": [None, 2.3]}}}},
 }
-SHARED = ["tau", "head.norm"]
+SHARED = ["tau", "head.norm", "optim.learning_rate"]
 CLIP = "geometry.hyperbolic_free.distance.clip_radius"
 
 
@@ -28,10 +29,10 @@ CLIP = "geometry.hyperbolic_free.distance.clip_radius"
         ("chord", SHARED),
         ("dot", SHARED),
         ("flat_free", SHARED),
-        ("power", ["tau", "curvature", "head.norm"]),
-        ("hyperbolic_free", ["tau", "curvature", "head.norm", CLIP]),
-        ("hybrid_flat", ["tau", "lam", "head.norm"]),
-        ("hybrid_free", ["tau", "curvature", "lam", "head.norm"]),
+        ("power", ["tau", "curvature", "head.norm", "optim.learning_rate"]),
+        ("hyperbolic_free", ["tau", "curvature", "head.norm", "optim.learning_rate", CLIP]),
+        ("hybrid_flat", ["tau", "lam", "head.norm", "optim.learning_rate"]),
+        ("hybrid_free", ["tau", "curvature", "lam", "head.norm", "optim.learning_rate"]),
     ],
 )
 def test_a_geometry_tunes_the_keys_that_it_has(
@@ -57,7 +58,7 @@ def test_what_is_searched_is_typed_and_keeps_its_order_and_its_numbers(raw: dict
     assert isinstance(searched["tau"], Range)
     assert type(searched["tau"].high) is int
     assert searched[CLIP] == Among(among=[None, 2.3])
-    assert list(searched) == ["tau", "curvature", "lam", "head.norm", CLIP]
+    assert list(searched) == ["tau", "curvature", "lam", "head.norm", "optim.learning_rate", CLIP]
 
 
 def test_the_winners_of_each_data_set_are_a_study_with_a_budget_of_its_own(

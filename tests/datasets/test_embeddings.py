@@ -186,6 +186,14 @@ def test_an_array_that_is_no_good_is_refused_in_one_line(
             "found int64 in vector, expected float16 or float32 or float64, in lists",
         ),
         ({"vector": VECTORS[:, 0]}, "found double in vector"),
+        (
+            {"vector": pa.array([None, *VECTORS[1:].tolist()])},
+            r"found no numbers in row 0 \(the first\) of vector, expected a vector in each row",
+        ),
+        (
+            {"vector": pa.array([[], *VECTORS[1:].tolist()])},
+            r"found no numbers in row 0 \(the first\) of vector, expected a vector in each row",
+        ),
         ({"v0": pa.array([1.0, 2.0, None, 4.0, 5.0, 6.0])}, "found nan in row 2, column 0"),
         ({"v0": VECTORS[:, 0], "v1": ["a"] * 6}, "found string in v0, v1, ..., expected"),
         (
@@ -303,6 +311,22 @@ def test_a_parquet_with_damaged_pages_is_refused_in_one_line(
         save_embeddings(path, None, tmp_path / "raw")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("name", ["vector", "v0"])
+def test_columns_of_vectors_that_are_there_twice_are_refused(tmp_path: Path, name: str) -> None:
+    arrays = [pa.array(["a", "b"]), *[pa.array([[1.0], [2.0]])] * 2]
+    table = pa.Table.from_arrays(arrays, ["label", name, name])
+    parquet.write_table(table, tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=f"found column {name} twice, expected each once$"):
+        save_embeddings(tmp_path / "own.parquet", None, tmp_path / "raw")
+
+
+def test_columns_of_vectors_are_numbered_without_a_gap() -> None:
+    names = ["label", *(f"v{number}" for number in (3, 0, 1, 2, 5, 10_000))]
+    assert module.vector_columns(pa.schema([(name, pa.float32()) for name in names])) == [
+        *("v0", "v1", "v2", "v3")
+    ]
 
 
 def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:

@@ -347,6 +347,20 @@ def test_folders_at_different_depths_are_lineages(tmp_path: Path) -> None:
     assert (listing.levels, list(listing.samples)) == ((), ["id", "label", "lineage"])
 
 
+def test_one_deeper_image_is_told_as_it_makes_lineages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("a/1.png", "a/x/2.png", "b/3.png", "b/4.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    assert "lineage" in module.list_classes(tmp_path)[0]
+    line = "folder: 1 image at another depth, so folders became lineages\n"
+    assert capsys.readouterr().err == line
+    (tmp_path / "a/x/2.png").unlink()
+    assert "lineage" not in module.list_classes(tmp_path)[0]
+    assert capsys.readouterr().err == ""
+
+
 def test_folders_of_one_depth_are_no_lineages(tmp_path: Path) -> None:
     save_folder(write(tmp_path / "own", ["cat/a/1.jpg", "dog/b/1.jpg"]), None, tmp_path / "raw")
     assert list(pd.read_csv(tmp_path / "raw" / "table.csv")) == ["path", "label"]
@@ -451,6 +465,7 @@ def test_links_are_followed_but_not_in_circles(
         *("dog/deep/back", "dog/gone.jpg", "owl/deep/back", "owl/gone.jpg"),
     ]
     assert capsys.readouterr().err == (
+        "folder: 4 images at another depth, so folders became lineages\n"
         "folder: 8 images of 3 classes read; not read: 2 broken link, 2 link that leads back "
         "(dog/deep/back, dog/gone.jpg, owl/deep/back, owl/gone.jpg)\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.listing import (
     ancestors,
     archive_images,

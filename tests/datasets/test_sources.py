@@ -16,7 +16,7 @@ from geomix.datasets.sources import File, describe_files
 from geomix.errors import InputError
 from geomix.files import hash_file
 
-SHARED = {"__init__", "letters", "listing", "sources", "table"}
+SHARED = {"__init__", "archives", "letters", "listing", "sources", "table"}
 SOURCES = {name: load_dataset(name).SOURCE for name in get_args(Dataset)}
 FILES = [(dataset, file) for dataset, source in SOURCES.items() for file in source.files]
 

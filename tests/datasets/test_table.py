@@ -85,6 +85,28 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     assert table.place(1, "kind") == "line 5, column kind"
 
 
+def test_what_makes_lineages_of_classes_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settle(tmp_path, "id,label,kind\n1,a,x\n2,b,y\n")
+    assert capsys.readouterr().err == ""
+    settle(tmp_path, "id,label,kind\n1,a,x\n2,,y\n3,b,y\n")
+    assert capsys.readouterr().err == ("table: 1 row without a label, so levels became lineages\n")
+    settle(tmp_path, "id,label,levels\n1,a,x/y\n2,b,y\n3,c,y\n4,d,u/v/w\n")
+    assert capsys.readouterr().err == "table: 2 rows of another depth, so levels became lineages\n"
+
+
+def test_rows_with_fewer_fields_than_the_header_are_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(tmp_path, "label,split,\na,train\nb,test,\n")
+    assert capsys.readouterr().err == ""
+    columns = read(tmp_path, "label,split\na,train\nb\n\nc\n")
+    assert columns["split"] == ["train", "", ""]
+    found = "table: 2 rows have fewer fields than the header (the first in line 3)"
+    assert capsys.readouterr().err == f"{found}, which count as blank\n"
+
+
 def test_a_row_may_be_shorter_than_the_header(tmp_path: Path) -> None:
     assert read(tmp_path, "label,kind,x\na\nb,c\n")["kind"] == ["", "c"]
 

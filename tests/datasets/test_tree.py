@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from geomix.config.sections import Split
 from geomix.data.lineages import hops, parse_paths
 from geomix.datasets import tree
 from geomix.errors import InputError
+from geomix.preprocess.split import split_listing
 
 
 def test_all_nodes_of_the_tree_are_samples() -> None:
@@ -42,13 +45,21 @@ def test_a_child_is_its_parent_and_a_term_of_its_own() -> None:
     assert added.std() == pytest.approx(np.sqrt(1 + 2 * tree.NOISE**2), rel=0.02)
 
 
+def test_half_of_the_leaves_is_held_out_as_the_default_shares_do() -> None:
+    nodes, _ = tree.draw_tree()
+    table = pd.DataFrame({"label": nodes, "lineage": nodes})
+    shares = Split(seed=0, train=0.5, val=0.125, test=0.375, unit="leaf")
+    assert tree.draw_splits(nodes) == split_listing(table, shares)
+
+
 def test_the_raw_folder_is_listed_with_lineages(
     tmp_path: Path, obtain_raw: Callable[[str, Path], Path]
 ) -> None:
     listing = tree.read(obtain_raw("tree", tmp_path / "raw"))
     nodes, vectors = tree.draw_tree()
-    assert listing.samples.to_dict("list") == {"id": nodes, "label": nodes, "lineage": nodes}
-    assert (listing.form, listing.channels, listing.unit) == ("vectors", 64, "leaf")
+    columns = {"id": nodes, "label": nodes, "lineage": nodes, "split": tree.draw_splits(nodes)}
+    assert listing.samples.to_dict("list") == columns
+    assert (listing.form, listing.channels, listing.unit) == ("vectors", 64, "class")
     assert listing.levels == ()
     assert np.array_equal(np.stack([vector for _, vector in listing.images()]), vectors)
     np.save(tmp_path / "raw" / "vectors.npy", vectors[:-1])

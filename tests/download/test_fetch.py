@@ -16,7 +16,7 @@ import pytest
 
 from geomix.config.sections import Download, Embeddings, Folder
 from geomix.config.stages import DownloadParams
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.sources import File, Source
 from geomix.download import http
 from geomix.download.fetch import digest_content

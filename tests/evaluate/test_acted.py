@@ -9,9 +9,11 @@ from scipy.optimize import nnls
 
 from geomix.evaluate.acted import (
     ANCHORS,
+    CORRELATED,
     NEGATIVES,
-    compare_balls,
+    compare_curved,
     describe_acted,
+    describe_points,
     effective_number,
     other_class,
     radius_in_curvature,
@@ -19,7 +21,8 @@ from geomix.evaluate.acted import (
     weigh_negatives,
 )
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Ball, Flat, Sphere
+from geomix.geometry.spaces import Ball, Flat, Power, Sphere
+from geomix.retrieval.metrics import rank_correlation
 
 LABELS = np.repeat(np.arange(7), [3, 5, 2, 4, 3, 6, 2])
 ALL = np.arange(len(LABELS))
@@ -146,6 +149,17 @@ def test_at_a_common_radius_the_bend_is_all_of_the_kernel() -> None:
         assert found["bend_beyond_kernel"] < 1e-6
 
 
+def test_a_kernel_at_one_radius_bends_as_the_ball_with_all_points_there() -> None:
+    ball, kernel = (
+        Geometry([space], [1.3], 0.5) for space in (Ball(0.8, 100, 1.5), Power(0.8, 1.5))
+    )
+    expected, found = (describe(geometry, embeddings()) for geometry in (ball, kernel))
+    assert found["bend"] > 0.1
+    assert found["bend"] == pytest.approx(expected["bend"], rel=1e-9)
+    assert found["bend_beyond_kernel"] < 1e-6
+    assert math.isnan(found["radius_relative"])
+
+
 def test_with_free_radii_some_of_the_bend_is_beyond_the_kernel() -> None:
     found = describe(Geometry([Ball(1.0, 1, None)], [1], 0.5), embeddings())
     assert found["bend_beyond_kernel"] > 0.1
@@ -247,11 +261,45 @@ def test_of_many_items_an_even_part_is_weighed() -> None:
     rows, labels = np.arange(count), np.arange(count)
     vectors, differs = torch.rand(count, 2).double(), other_class(labels)
     found = describe_acted(cosine(), vectors, differs, rows[-1:], rows)
-    assert found["negatives"] == NEGATIVES // 2  # every second item and the anchor itself
+    assert found["negatives"] == NEGATIVES - 1  # all that are taken but the anchor itself
     queries = rows[: ANCHORS + 1]
-    labels[::2][: ANCHORS // 2 + 1] = -1  # every second query has fewer negatives
+    labels[: ANCHORS + 1] = -1
     found = describe_acted(cosine(), vectors, differs, queries, rows)
-    assert found["negatives"] == NEGATIVES // 2 - ANCHORS // 2
+    assert found["negatives"] == NEGATIVES - ANCHORS - 1
+
+
+def test_of_classes_whose_images_have_one_order_all_kinds_are_anchors_and_negatives() -> None:
+    """As of glyphs: letter by letter, each in 12 faces."""
+    rows = np.arange(12 * 456)
+    asked: list[np.ndarray] = []
+
+    def differs(anchors: np.ndarray, items: np.ndarray) -> np.ndarray:
+        asked.append(anchors)
+        asked.append(items)
+        return anchors[:, None] // 12 != items // 12
+
+    vectors = torch.rand(len(rows), 2).double()
+    describe_acted(cosine(), vectors, differs, rows, rows)
+    for chosen in asked:
+        assert np.bincount(chosen % 12).min() > 0.6 * len(chosen) / 12
+    anchors = asked[0]
+    assert (anchors[0], anchors[-1], len(anchors)) == (0, len(rows) - 1, ANCHORS)
+
+
+def test_the_rank_correlation_is_of_the_whole_table() -> None:
+    """The second half of the samples alone has an order that is not the cosine's."""
+    random = np.random.default_rng(0)
+    vectors = torch.from_numpy(random.normal(size=(2 * CORRELATED - 1, 3)))
+    vectors[:CORRELATED] = vectors[0]
+    vectors[:CORRELATED, 0] += torch.arange(CORRELATED) / 1e6
+    found = describe_points(Geometry([Flat(1.0, None)], [1], 1.0), vectors)
+    whole = [
+        space.similarity(space.place(vectors), space.place(vectors)).numpy()
+        for space in (Geometry([Flat(1.0, None)], [1], 1.0), cosine())
+    ]
+    expected = rank_correlation(*whole)
+    front = rank_correlation(*(one[:CORRELATED] for one in whole))
+    assert abs(found["rank_correlation"] - expected) < 0.01 < abs(front - expected)
 
 
 def test_without_negatives_nothing_is_measured() -> None:
@@ -276,7 +324,7 @@ def test_points_that_coincide_have_neither_bend_nor_preference() -> None:
 def test_balls_are_compared_with_the_flat_space_of_the_same_points() -> None:
     geometry, vectors = GEOMETRIES["weighted"], embeddings()
     points = geometry.place(vectors)
-    ((curved, flat),) = compare_balls(geometry, points, points)
+    ((curved, flat),) = compare_curved(geometry, points, points)
     assert float(geometry.radii(points).max()) == pytest.approx(2.3)  # type: ignore[union-attr]
     similarity = geometry.similarity(points, points) / geometry.tau
     torch.testing.assert_close(curved, -similarity)

@@ -15,7 +15,7 @@ from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.evaluate import cells
 from geomix.evaluate.acted import describe_acted, describe_points, spread_degrees
-from geomix.evaluate.lineage import build_family
+from geomix.evaluate.lineage import ORDERS, build_family, score_constant
 from geomix.evaluate.score import score_study
 from geomix.geometry.geometry import Geometry, geometry_from
 from tests.evaluate.conftest import GEOMETRIES, build_tree, draw_vectors, write_raw, write_trained
@@ -152,9 +152,28 @@ def compare_points(space: Geometry, vectors: list[np.ndarray]) -> Similarity:
     return similarity
 
 
-def by_item(score: Sequence[int]) -> Similarity:
+def by_item(score: Sequence[float]) -> Similarity:
     """Return what compares an item with any query by the item's score alone."""
     return lambda query, item: score[item]
+
+
+def precision_in_expectation(scores: Sequence[int], hits: Sequence[bool]) -> float:
+    """Return AP in expectation over the orders of items of equal scores.
+
+    At place i of n that tie, r of them relevant, below N items with R relevant ones, is a relevant
+    item with probability r / n. Of the i - 1 before it (i - 1) (r - 1) / (n - 1) are then relevant.
+    McSherry and Najork 2008, Computing information retrieval performance measures efficiently in
+    the presence of tied scores.
+    """
+    total, above, relevant = 0.0, 0, 0
+    for score in sorted(set(scores), reverse=True):
+        tied = [hit for own, hit in zip(scores, hits, strict=True) if own == score]
+        n, r = len(tied), sum(tied)
+        for i in range(1, n + 1):
+            before = (i - 1) * (r - 1) / (n - 1) if n > 1 else 0
+            total += r / n * (relevant + before + 1) / (above + i)
+        above, relevant = above + n, relevant + r
+    return total / relevant if relevant else math.nan
 
 
 def known_mean(values: Sequence[float]) -> float:
@@ -211,10 +230,9 @@ def test_of_many_samples_some_evenly_spaced_are_queries(
     score_study(tmp_path / "runs", ["cell"], packed, tmp_path / "some", "study")
     every, some = (np.load(tmp_path / name / "per_query.npz") for name in ("all", "some"))
     key = "cell/test/head/own/map_lineage"
-    step = -(-len(every[key]) // 4)
-    assert step > 1
-    assert some[key][::step] == pytest.approx(every[key][::step], nan_ok=True)
-    assert np.isnan(np.delete(some[key], np.arange(0, len(some[key]), step))).all()
+    rows = [0, 1, 3, 5]  # of 6
+    assert some[key][rows] == pytest.approx(every[key][rows], nan_ok=True)
+    assert np.isnan(np.delete(some[key], rows)).all()
     row = read_metrics(tmp_path / "some").loc["cell", "test", "head", "own"]
     assert row["map_lineage"] == pytest.approx(np.nanmean(some[key]))
     inner = "cell/test/head/own/inner_leaves"
@@ -268,12 +286,61 @@ def test_rankings_that_ignore_the_query_are_rows_of_the_baselines(tmp_path: Path
             "descendants": [sum(is_above(path, other) for other in train) for path in gallery],
         }
         for name, score in scores.items():
-            expected = scores_by_definition(train, paths_of(packed, split), by_item(score))
+            expected = average_orders(train, paths_of(packed, split), score)
             compare(tmp_path / "out", (name, split, "tree", "constant"), expected)
     by_depth = metrics[metrics["geometry"] == "depth"]["hop_correlation_by_depth"]
     assert (by_depth == 0).all()
     score_study(tmp_path / "runs", ["pixels"], packed, tmp_path / "without", "s")
     assert set(read_metrics(tmp_path / "without").index.get_level_values("cell")) == {"pixels"}
+
+
+def average_orders(
+    train: list[Names], held_out: list[Names], score: Sequence[int]
+) -> dict[str, list[float]]:
+    """Score the order of the scores, mean over orders of ties; these tie where hops correlate."""
+    tied = scores_by_definition(train, held_out, by_item(score))
+    drawn = []
+    for seed in range(ORDERS):
+        ties = np.random.default_rng(seed).permutation(len(score)) / len(score)
+        ordered = [one - tie for one, tie in zip(score, ties, strict=True)]
+        drawn.append(scores_by_definition(train, held_out, by_item(ordered)))
+    return {
+        name: tied[name] if "hop" in name else np.mean([one[name] for one in drawn], 0).tolist()
+        for name in SCORES
+    }
+
+
+@pytest.mark.parametrize("name", ["depth", "descendants"])
+def test_rankings_that_ignore_the_query_ignore_the_order_of_the_table(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sorted by lineage, where ancestors stand beside what is below them, and shuffled."""
+    monkeypatch.setattr("geomix.evaluate.lineage.ORDERS", 400)
+    packed = build_tree()
+    table = packed.samples.sort_values("lineage", ignore_index=True)
+    packed = Packed(table, packed.images, packed.card)
+    train, test = paths_of(packed, "train"), paths_of(packed, "test")
+    gallery = [*train, *test]
+    below = [sum(is_above(path, other) for other in train) for path in gallery]
+    score = [-len(path) for path in gallery] if name == "depth" else below
+    row, values = list(score_constant(name, packed))[1]
+    expected = [
+        precision_in_expectation(
+            [one for item, one in enumerate(score) if item != query],
+            [is_above(path, gallery[query]) for item, path in enumerate(gallery) if item != query],
+        )
+        for query in range(len(train), len(gallery))
+    ]
+    found = values["test/tree/constant/leaf_ancestors"]
+    assert found == pytest.approx(np.array(expected), abs=0.03, nan_ok=True)
+    assert row["leaf_ancestors"] == pytest.approx(known_mean(expected), abs=0.01)
+    inner = [
+        precision_in_expectation(score[len(train) :], [is_above(path, one) for one in test])
+        for path in train
+    ]
+    found = values["test/tree/constant/inner_leaves"]
+    assert found == pytest.approx(np.array(inner), abs=0.03, nan_ok=True)
+    assert row["inner_leaves"] == pytest.approx(known_mean(inner), abs=0.01)
 
 
 def test_what_acted_is_measured_on_the_gallery_against_unrelated_items(tmp_path: Path) -> None:

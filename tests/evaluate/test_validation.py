@@ -83,10 +83,12 @@ def test_a_cell_of_classes_scores_as_evaluate_scores_it_on_val(
     assert found.failure == ""
 
 
+@pytest.mark.parametrize("most", [4, 512])  # of 11 held-out samples
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_a_cell_of_lineages_scores_as_evaluate_scores_it_on_val(
-    tmp_path: Path, geometry: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, geometry: str, most: int
 ) -> None:
+    monkeypatch.setattr("geomix.evaluate.lineage.QUERIES", most)
     packed = build_tree()
     vectors = draw_vectors(packed, ("head",))
     write_trained(tmp_path / "00" / "0", vectors, "lineage", geometry)
@@ -95,6 +97,26 @@ def test_a_cell_of_lineages_scores_as_evaluate_scores_it_on_val(
     found = score_trial(tmp_path / "00", packed, "map_at_r")
     assert found.mean == pytest.approx(expected["lineage_score"], rel=1e-12)
     assert found.standard_error > 0
+
+
+def test_directions_of_lineages_err_together(tmp_path: Path) -> None:
+    """Two directions of one score each have the error of one, not of two that are drawn apart."""
+    packed, vectors = build_tree(), draw_vectors(build_tree(), ("head",))
+    write_trained(tmp_path / "00" / "0", vectors, "lineage")
+    cell = read_cell(tmp_path / "00", "0")
+    kept = {
+        key.rpartition("/")[2]: values
+        for _, arrays in score_lineages(cell, packed)
+        for key, values in arrays.items()
+        if key.startswith("val/")
+    }
+    nodes = {split: packed.lineages.node[packed.rows(split)] for split in ("train", "val")}
+    errors = []
+    for name, split in (("leaf_ancestors", "val"), ("inner_leaves", "train")):
+        known = ~np.isnan(kept[name])
+        errors.append(cluster_error(kept[name][known].astype(float), nodes[split][known]))
+    found = score_trial(tmp_path / "00", packed, "lineage_score")
+    assert found.standard_error == pytest.approx(sum(errors) / 2, rel=1e-6)
 
 
 def test_lineages_without_ancestors_score_as_classes(tmp_path: Path, kept_packed: Path) -> None:

@@ -21,6 +21,7 @@ from geomix.errors import InputError
 from geomix.geometry.distances import (
     FLAT,
     HYPERBOLIC,
+    POWER,
     expmap0,
     flat_distance,
     hyperbolic_distance,
@@ -251,11 +252,34 @@ def test_the_explicit_gap_equals_high_precision_however_near_the_points(c: float
     x, y, distances, _ = grid(c)
     with mpmath.workdps(40):
         expected = [float(mpmath.cosh(mpmath.sqrt(c) * d) - 1) for d in distances]
-    found = HYPERBOLIC.gap(x, y, torch.tensor(2 * math.sqrt(c), dtype=torch.float64))
-    # At 0.9999 of the ball rounding of a direction, 1e-16, has a gap of 1e-25.
-    torch.testing.assert_close(
-        found, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-24
-    )
+    scale = torch.tensor(2 * math.sqrt(c), dtype=torch.float64)
+    for pair in ((x, y), (y, x)):
+        # At 0.9999 of the ball rounding of a direction, 1e-16, has a gap of 1e-25.
+        torch.testing.assert_close(
+            HYPERBOLIC.gap(*pair, scale),
+            torch.tensor(expected, dtype=torch.float64),
+            rtol=1e-6,
+            atol=1e-24,
+        )
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-200, 1e-140, 1e-30, 1e-9, 1e-3, 1.0, 15.0])
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+def test_points_side_by_side_keep_their_distance_however_near_one_is_to_the_origin(
+    c: float, length: float
+) -> None:
+    near = directions(6) * length / math.sqrt(c)
+    away = torch.tensor([[1e-9], [1e-3], [0.3], [1.0], [7.0], [15.0]], dtype=torch.float64)
+    far = directions(6, seed=1) * away / math.sqrt(c)
+    for x, y in ((near, far), (far, near)):
+        exact = [exact_distance(*pair, c) for pair in zip(x, y, strict=True)]
+        leaf = x.clone().requires_grad_()
+        found = paired_hyperbolic_distance(leaf, y, c)
+        np.testing.assert_allclose(found.detach().numpy(), exact, rtol=1e-14)
+        (slopes,) = torch.autograd.grad(found.sum(), leaf)
+        for slope, a, b in zip(slopes, x, y, strict=True):
+            expected = exact_gradient(a, b, c)
+            assert float((slope - expected).norm()) <= 1e-9 * float(expected.norm())
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -379,7 +403,7 @@ def test_curvature_must_be_positive(curvature: float) -> None:
 
 def test_kernels_agree_on_what_opposite_points_have() -> None:
     x, scale = features(5), torch.tensor(0.3, dtype=torch.float64)
-    for kernel in (FLAT, HYPERBOLIC):
+    for kernel in (FLAT, HYPERBOLIC, POWER):
         torch.testing.assert_close(
             kernel.gap(x, -x, scale), kernel.widest(2 * scale * x.norm(dim=-1)), rtol=1e-12, atol=0
         )
@@ -396,6 +420,18 @@ def test_points_side_by_side_have_the_distance_of_the_ball(c: float) -> None:
     torch.testing.assert_close(near, flat, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("norm", [0.0, 5e-324, 1e-300, 1e-200, 1e-160, 1e-100, 1e-30, 1e-16, 1e-10])
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+def test_points_side_by_side_are_as_far_from_the_origin_as_they_are(c: float, norm: float) -> None:
+    far = torch.cat([directions(6) * 3, torch.ones(1, 7).double()])
+    near = directions(7, seed=1) * norm
+    exact = [exact_distance(*pair, c) for pair in zip(near, far, strict=True)]
+    for x, y in ((near, far), (far, near)):
+        np.testing.assert_allclose(paired_hyperbolic_distance(x, y, c).numpy(), exact, rtol=4e-15)
+        found = hyperbolic_distance(x, y, c).diagonal()
+        torch.testing.assert_close(paired_hyperbolic_distance(x, y, c), found, rtol=1e-12, atol=0)
+
+
 def power_by_definition(x: Tensor, y: Tensor, c: float, radius: float) -> float:
     """Return arcosh(1 + S (1 - cos)) / sqrt(c) of unit vectors, in mpmath's numbers."""
     with mpmath.workdps(DIGITS):
@@ -408,7 +444,11 @@ def power_by_definition(x: Tensor, y: Tensor, c: float, radius: float) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
-    ("c", "radius"), [(1e-3, 2.3), (0.1, 2.3), (1.0, 0.01), (10.0, 2.3), (1.0, 169.0), (1e-80, 2.0)]
+    ("c", "radius"),
+    [
+        *((1e-3, 2.3), (0.1, 2.3), (1.0, 0.01), (1.0, 1.0), (10.0, 2.3), (1.0, 8.0), (1.0, 30.0)),
+        *((1.0, 169.0), (1e-6, 0.1), (1e-8, 1e-3), (1e-12, 1e-6), (1e-80, 2.0)),
+    ],
 )
 def test_power_distance_and_its_gradient_are_as_accurate_as_stated(
     c: float, radius: float, dtype: torch.dtype
@@ -435,6 +475,22 @@ def test_power_distance_and_its_gradient_are_as_accurate_as_stated(
     pulls = 2 * z / (1 + z * z).sqrt() / chords.square() / math.sqrt(c)
     expected = (pulls[:, None] * (first - turned))[1:5].sum(0)
     assert (slope[0] - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("c", "radius"), [(1e-12, 1e-6), (0.1, 2.3), (1.0, 169.0)])
+def test_power_distance_of_a_zero_vector_is_that_of_a_chord_of_1(
+    c: float, radius: float, dtype: torch.dtype
+) -> None:
+    x = torch.cat([directions(3), torch.zeros(1, 7, dtype=torch.float64)]).requires_grad_()
+    found = power_distance(x, x, c, radius, dtype=dtype)
+    with mpmath.workdps(DIGITS):
+        gap = mpmath.sinh(2 * mpmath.sqrt(c) * radius) ** 2 / 2
+        exact = float(mpmath.acosh(1 + gap) / mpmath.sqrt(c))
+    assert found[3].tolist() == pytest.approx([exact] * 3 + [0], rel=2e-6)
+    (slopes,) = torch.autograd.grad(found.sum(), x)
+    assert torch.isfinite(slopes).all()
+    assert slopes.any(1).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

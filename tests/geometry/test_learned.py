@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from geomix.geometry.distances import expmap0, logmap0
-from geomix.geometry.learned import RANGE, Weight, limited_ratio, split_ratios
+from geomix.geometry.learned import RANGE, Weight, limited_ratio
 from geomix.geometry.spaces import Ball
 
 
@@ -112,11 +112,3 @@ def test_a_new_curvature_takes_points_along_at_their_distance_from_the_origin(
     torch.testing.assert_close(expmap0(after, ball.curvature), moved, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(ball.paired_similarity(after, origin), radii)
     assert torch.allclose(ball.similarity(after, after), pairs) == (ratio == 1)
-
-
-def test_ratios_are_told_from_other_parameters() -> None:
-    ball = Ball(0.7, 0.4, None, learned=True, learn_curvature=True)
-    module = torch.nn.ModuleList([ball, Weight(1.0, learn=True), Weight(2.0)])
-    ratios, others = split_ratios(module)
-    assert [id(one) for one in ratios] == [id(module[0].log_ratio), id(module[1].log_ratio)]
-    assert [id(one) for one in others] == [id(ball.log_scale)]

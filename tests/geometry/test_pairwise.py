@@ -10,14 +10,24 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from geomix.geometry import pairwise as products
-from geomix.geometry.distances import FLAT, HYPERBOLIC, expmap0, flat_distance, hyperbolic_distance
+from geomix.geometry.distances import (
+    FLAT,
+    HYPERBOLIC,
+    POWER,
+    expmap0,
+    flat_distance,
+    hyperbolic_distance,
+    power_distance,
+)
 from geomix.geometry.pairwise import Kernel
 
 C = 0.7
+RADIUS = math.asinh(2 * math.sqrt(C)) / (2 * math.sqrt(C))  # near points are 2 |x - y| apart
 Distance = Callable[..., Tensor]  # of points and points, times a factor, of a dtype
 DISTANCES: dict[str, Distance] = {
     "flat": flat_distance,
     "hyperbolic": lambda x, y, factor, dtype: hyperbolic_distance(x, y, C, factor, dtype),
+    "power": lambda x, y, factor, dtype: power_distance(x, y, C, RADIUS, factor, dtype),
 }
 BLOCKS = [
     1,
@@ -46,6 +56,8 @@ def crowd() -> Tensor:
 def distance_by_definition(x: Tensor, y: Tensor, name: str) -> Tensor:
     if name == "flat":
         return 2 * (x - y).square().sum().sqrt()
+    if name == "power":
+        return 2 * (math.sqrt(C) * (x - y).square().sum().sqrt()).asinh() / math.sqrt(C)
     a, b = expmap0(x, C), expmap0(y, C)
     gap = 2 * C * (a - b).square().sum() / ((1 - C * a.square().sum()) * (1 - C * b.square().sum()))
     return torch.log1p(gap + (gap * (gap + 2)).sqrt()) / math.sqrt(C)
@@ -158,7 +170,7 @@ def test_a_batch_collapsed_to_a_trillionth_has_the_right_distances_and_gradients
     found, slope, _ = value_and_gradients(x, None, DISTANCES[name], upstream, dtype)
     steps = x.unsqueeze(1) - x  # exact
     along = normalize(x[0], dim=0)
-    if name == "flat":
+    if name != "hyperbolic":
         lengths, stretch = 2 * steps.norm(dim=-1), torch.tensor(1.0, dtype=torch.float64)
     else:
         # At radius r the metric is 2 along the radius and 2 sinh(a) / a across it, a = 2 sqrt(c) r.
@@ -308,7 +320,7 @@ def test_points_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ..
             distance(torch.zeros(x, dtype=torch.float64), torch.zeros(y, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("kernel", [FLAT, HYPERBOLIC], ids=["flat", "hyperbolic"])
+@pytest.mark.parametrize("kernel", [FLAT, HYPERBOLIC, POWER], ids=["flat", "hyperbolic", "power"])
 def test_a_lifted_product_is_the_explicit_gap(kernel: Kernel) -> None:
     x, y, scale = features(6), features(5, seed=1), torch.tensor(1.3, dtype=torch.float64)
     lifted = [kernel.lift(points.norm(dim=1, keepdim=True), scale) for points in (x, y)]

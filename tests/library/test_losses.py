@@ -1,16 +1,19 @@
 """Losses of embeddings and labels: those of the pipeline, with views counted within classes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 import geomix
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.spaces import Ball, Sphere
+from geomix.geometry.spaces import Ball, Flat, Sphere
 from geomix.library.losses import label_views, pairwise_loss, proxy_loss, supervised_loss
 from geomix.losses.pairwise import pairwise_cross_entropy
 from geomix.losses.supervised import supervised_contrastive
 from geomix.losses.table import Table
 
+Loss = Callable[[torch.Tensor, torch.Tensor, Geometry], torch.Tensor]
 LABELS = torch.tensor([7, 2, 7, 5, 2, 7, 5])
 
 
@@ -83,3 +86,19 @@ def test_a_loop_of_ones_own_learns_in_a_geometry_with_parameters() -> None:
 def test_labels_that_are_not_one_integer_for_each_row_are_refused(labels: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"labels: found .*, expected one integer for each row"):
         pairwise_loss(draw(), labels, Geometry([Sphere()]))
+
+
+@pytest.mark.parametrize("loss", [pairwise_loss, supervised_loss])
+def test_a_batch_of_one_class_is_refused_as_it_teaches_nothing(loss: Loss) -> None:
+    with pytest.raises(ValueError, match="found one class, expected two or more"):
+        loss(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), Geometry([Flat()]))
+
+
+def test_what_is_no_tensor_or_no_geometry_is_named() -> None:
+    points, labels = torch.randn(4, 3), torch.tensor([0, 0, 1, 1])
+    with pytest.raises(TypeError, match="embeddings: found ndarray, expected a tensor"):
+        pairwise_loss(points.numpy(), labels, Geometry([Flat()]))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="labels: found list, expected a tensor"):
+        supervised_loss(points, labels.tolist(), Geometry([Flat()]))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"geometry: found Flat, expected .*Geometry\(\[space\]"):
+        pairwise_loss(points, labels, Flat())  # type: ignore[arg-type]

@@ -8,9 +8,16 @@ from torch import Tensor
 
 from geomix.data.lineages import hops, parse_paths
 from geomix.data.lineages import related as related_lineages
+from geomix.geometry.distances import hyperbolic_distance
 from geomix.geometry.geometry import Geometry, cosine
-from geomix.geometry.spaces import Ball, Flat, Sphere
-from geomix.losses.lineage import DistanceRegression, distances, related, related_pairs
+from geomix.geometry.spaces import Ball, Flat, Inner, Sphere
+from geomix.losses.lineage import (
+    DistanceRegression,
+    distances,
+    fit_affine,
+    related,
+    related_pairs,
+)
 from geomix.losses.table import Table
 
 # Two roots, several samples of a node, nodes of the same name below different parents.
@@ -33,6 +40,17 @@ def test_relations_and_hops_are_those_of_the_lineages() -> None:
     lineages = parse_paths(PATHS)
     assert related(tree(), tree()).tolist() == related_lineages(lineages, lineages).related.tolist()
     assert distances(tree(), tree()).tolist() == hops(lineages, lineages).tolist()
+
+
+def test_relations_of_any_rows_and_columns_are_those_of_their_paths() -> None:
+    paths = torch.randint(3, (200, 6), generator=torch.Generator().manual_seed(0))
+    depths = torch.randint(1, 7, (200,), generator=torch.Generator().manual_seed(1)).tolist()
+    names = ["/".join(map(str, row[:end])) for row, end in zip(paths.tolist(), depths, strict=True)]
+    rows, columns = tree(names)[torch.arange(0, 200, 3)], tree(names)[torch.arange(90)]
+    parts = [name.split("/") for name in names]
+    expected = [[a[: len(b)] == b or b[: len(a)] == a for b in parts[:90]] for a in parts[::3]]
+    assert 0.05 < sum(map(sum, expected)) / (67 * 90) < 0.5
+    assert related(rows, columns).tolist() == expected
 
 
 def test_distances_of_places_are_euclidean() -> None:
@@ -81,28 +99,89 @@ def test_tables_without_paths_are_refused() -> None:
         related(Table(rows, rows, rows), tree())
 
 
-@pytest.mark.parametrize("geometry", [cosine(), Geometry([Flat(1, None)], [1], 0.5)])
-def test_the_regression_is_the_relative_stress_of_an_affine_map(geometry: Geometry) -> None:
-    random = torch.Generator().manual_seed(1)
-    features = torch.randn(len(PATHS), 3, generator=random)
-    loss = DistanceRegression(2.5)
-    loss.factor.data.fill_(0.7)
-    points = geometry.place(features)
-    found = loss(geometry, features, points, tree())
-    similarity, known = geometry.similarity(points, points), distances(tree(), tree())
-    errors = [
-        (float(2.5 - 0.7 * similarity[i, j] - known[i, j]) / float(known[i, j])) ** 2
-        for i in range(len(PATHS))
-        for j in range(len(PATHS))
+SPACES = [cosine(), Geometry([Flat(1, None)], [1], 0.5), Geometry([Ball(1.0, 1.0, None)], [1], 1)]
+
+
+def stress(affine: Tensor, similarity: Tensor, known: Tensor) -> Tensor:
+    """Return the relative stress of all pairs that are apart, one by one."""
+    terms = [
+        ((affine[0] - affine[1] * similarity[i, j] - known[i, j]) / known[i, j]) ** 2
+        for i in range(len(known))
+        for j in range(len(known))
         if known[i, j] > 0
     ]
-    assert found.item() == pytest.approx(sum(errors) / len(errors), rel=1e-5)
-    assert loss.learned() == pytest.approx({"offset": 2.5, "factor": 0.7})
+    return torch.stack(terms).mean()
 
 
-def test_only_distances_start_without_an_offset() -> None:
+@pytest.mark.parametrize("geometry", SPACES, ids=["cosine", "flat", "ball"])
+def test_the_regression_is_the_least_relative_stress_of_an_affine_map(geometry: Geometry) -> None:
+    features = torch.randn(len(PATHS), 3, generator=torch.Generator().manual_seed(1))
+    features = features.double().requires_grad_()
+    loss, points, known = DistanceRegression(), geometry.place(features), distances(tree(), tree())
+    found = loss(geometry, features, points, tree())
+    similarity = geometry.similarity(points, points)
+    learned = loss.learned()
+    affine = torch.tensor([learned["offset"], learned["factor"]], dtype=torch.float64)
+    expected = stress(affine.requires_grad_(), similarity, known.double())
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    # a minimum: no slope, and more stress on all sides
+    (slope,) = torch.autograd.grad(expected, affine)
+    free = 1 if geometry.is_distance else 2
+    assert free == 2 or learned["factor"] == 1
+    assert slope[:free].abs().max() < 1e-5
+    for step in ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))[: 2 * free]:
+        moved = affine.detach() + torch.tensor(step)
+        assert stress(moved, similarity.detach(), known.double()) > expected
+    # the gradient is that of the minimum, which moves along
+    (slope,) = torch.autograd.grad(found, features)
+    for row, column in ((0, 0), (4, 2), (9, 1)):
+        ends = []
+        for sign in (1e-3, -1e-3):
+            nudged = features.detach().clone()
+            nudged[row, column] += sign
+            points = geometry.place(nudged)
+            ends.append(loss(geometry, nudged, points, tree()).item())
+        assert slope[row, column].item() == pytest.approx((ends[0] - ends[1]) / 2e-3, abs=2e-4)
+
+
+def test_an_affine_map_is_found_again() -> None:
+    known = distances(tree(), tree())
+    known = known[known > 0]
+    torch.testing.assert_close(
+        fit_affine((3.5 - known.double()) / 0.7, known),
+        torch.tensor([3.5, 0.7], dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("factor", [0.3, 4.0])
+def test_a_factor_of_a_ball_is_a_change_of_its_curvature(factor: float) -> None:
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scaled = hyperbolic_distance(x, x, 0.7, factor)
+    bent = hyperbolic_distance(factor * x, factor * x, 0.7 / factor**2)
+    torch.testing.assert_close(scaled, bent)
+
+
+def test_only_a_cosine_and_an_inner_product_get_a_factor() -> None:
     ball = Ball(1.0, 1.0, None)
     assert Geometry([ball], [1], 1).is_distance
     assert Geometry([Flat(1, None)], [1], 1).is_distance
     assert not Geometry([Sphere(), ball], [1, 1], 1).is_distance
-    assert not cosine().is_distance
+    assert not Geometry([Inner(1, None)], [1], 1).is_distance
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.3, 1e6])
+def test_equal_similarities_leave_the_factor_at_1(value: float) -> None:
+    known = torch.tensor([1.0, 2.0, 4.0, 4.0])
+    offset, factor = fit_affine(torch.full((4,), value), known).tolist()
+    assert factor == 1
+    # sum of 1 / t over sum of 1 / t^2
+    assert offset - value == pytest.approx((1 + 0.5 + 0.5) / (1 + 0.25 + 0.125))
+
+
+@pytest.mark.parametrize("geometry", SPACES, ids=["cosine", "flat", "ball"])
+def test_embeddings_that_coincide_have_a_finite_stress_and_gradient(geometry: Geometry) -> None:
+    features = torch.ones(len(PATHS), 3, requires_grad=True)
+    loss = DistanceRegression()(geometry, features, geometry.place(features), tree())
+    (slope,) = torch.autograd.grad(loss, features)
+    assert torch.isfinite(loss)
+    assert torch.isfinite(slope).all()

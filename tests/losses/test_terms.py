@@ -29,7 +29,7 @@ def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Tabl
     weights *= rows.label.unsqueeze(1) != columns.label
     random, drawn = generator(), torch.zeros(len(pairs[0]), len(columns))
     for _ in range(1000):
-        chosen, there = draw_negatives(weights, rows, columns, 1, random)
+        chosen, there = draw_negatives(weights.log(), rows, columns, 1, random)
         chosen = chosen.squeeze(1)
         assert is_negative(rows, columns, pairs, chosen)[there].all()
         drawn[torch.arange(len(chosen)), chosen] += 1
@@ -45,7 +45,7 @@ def test_negatives_are_drawn_by_weight_from_the_views_of_a_term(pair: tuple[Tabl
 def test_several_negatives_of_a_term_are_drawn_alike(pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     row, positive = positive_pairs(rows, columns)
-    alike = torch.ones(len(rows), len(columns))
+    alike = torch.zeros(len(rows), len(columns))
     chosen, there = draw_negatives(alike, rows, columns, 4000, generator())
     for n, (r, p) in enumerate(zip(row.tolist(), positive.tolist(), strict=True)):
         views = (rows.view[r], columns.view[p])
@@ -64,6 +64,16 @@ def test_several_negatives_of_a_term_are_drawn_alike(pair: tuple[Table, Table]) 
 
 def test_where_all_weights_are_0_none_is_found() -> None:
     batch = five_classes()
-    chosen, there = draw_negatives(torch.zeros(15, 15), batch, batch, 3, generator())
+    chosen, there = draw_negatives(torch.zeros(15, 15).log(), batch, batch, 3, generator())
     assert not there.any()
     assert chosen.shape == (len(positive_pairs(batch, batch)[0]), 3)
+
+
+def test_only_differences_of_log_weights_count_however_low_they_are() -> None:
+    batch = five_classes()
+    log_weights = torch.randn(15, 15, generator=generator())
+    expected = draw_negatives(log_weights, batch, batch, 50, generator())
+    found = draw_negatives(log_weights - 1000, batch, batch, 50, generator())
+    assert expected[1].all()
+    assert torch.equal(found[1], expected[1])
+    assert (found[0] == expected[0]).double().mean() > 0.99  # but for rounding

@@ -53,17 +53,25 @@ def test_the_loss_equals_its_definition(batch: Table) -> None:
     expected = (
         by_rows + 0.7 * by_columns + math.log(3) + sum(share * math.log(share) for share in mean)
     )
-    assert float(contrasting().loss(assignments, batch).detach()) == pytest.approx(
+    assert float(contrasting().loss(assignments.log(), batch).detach()) == pytest.approx(
         expected, rel=1e-9
     )
 
 
-def test_a_prototype_of_few_assignments_is_compared_like_others(batch: Table) -> None:
-    assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0))
-    few = assignments * torch.tensor([1.0, 1.0, 1e-25])
+@pytest.mark.parametrize("far", [60.0, 200.0, 1000.0])
+def test_a_prototype_far_from_all_is_compared_like_others(batch: Table, far: float) -> None:
+    drawn = torch.randn(15, 3, generator=torch.Generator().manual_seed(0))
     rule = contrasting(weight=1000.0)  # that of columns
-    expected = rule.loss(assignments * torch.tensor([1.0, 1.0, 1e-5]), batch)
-    torch.testing.assert_close(rule.loss(few, batch), expected, rtol=1e-5, atol=0)
+    losses: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for shift in (20.0, far):
+        logits = (drawn - torch.tensor([0.0, 0.0, shift])).requires_grad_()
+        loss = rule.loss(logits, batch)
+        losses.append(loss)
+        gradients += torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-3)
+    assert gradients[0].abs().max() > 1
 
 
 def test_prototypes_and_embeddings_get_gradients(
@@ -78,11 +86,11 @@ def test_prototypes_and_embeddings_get_gradients(
 
 
 def test_order_of_the_batch_does_not_matter(batch: Table) -> None:
-    assignments = torch.rand(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits = torch.randn(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     order = torch.randperm(15, generator=torch.Generator().manual_seed(1))
     moved = batch[order]
     torch.testing.assert_close(
-        contrasting().loss(assignments[order], moved), contrasting().loss(assignments, batch)
+        contrasting().loss(logits[order], moved), contrasting().loss(logits, batch)
     )
 
 

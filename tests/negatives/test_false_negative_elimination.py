@@ -39,7 +39,7 @@ def test_elimination_equals_its_definition_before_and_after_the_statistics_are_u
         rule.start_epoch(epoch, 2)
         for _ in range(8):  # 240 positives
             rule.loss(logits, batch, batch)
-        weights = rule.weights(logits, batch, batch)
+        weights = rule.log_weights(logits, batch, batch).exp()
         assert (weights[~unlike] == 0).all()
         for r in range(15):
             positives = [p for p in range(15) if not unlike[r, p] and p != r]
@@ -76,7 +76,7 @@ def test_elimination_draws_by_its_weights(epoch: int, batch: Table) -> None:
     seen = (batch.view == batch.view[row].unsqueeze(1)) | (
         batch.view == batch.view[positive].unsqueeze(1)
     )
-    weights = rule.weights(logits, batch, batch)[row] * seen
+    weights = rule.log_weights(logits, batch, batch).exp()[row] * seen
     drawn = torch.zeros(len(row), 15)
     for _ in range(1000):
         chosen, there = rule.draw(logits, batch, batch)
@@ -84,6 +84,18 @@ def test_elimination_draws_by_its_weights(epoch: int, batch: Table) -> None:
     mass = weights.sum(1, keepdim=True)
     assert torch.equal(there, mass.squeeze(1) > 0)
     assert ((drawn / 1000 - weights / mass)[there].abs() < 0.08).all()
+
+
+def test_negatives_far_from_the_positives_are_drawn_too(batch: Table) -> None:
+    unlike = batch.label.unsqueeze(1) != batch.label
+    logits = torch.randn(15, 15, generator=generator()) + 200 * unlike  # 100 of scores
+    rule = elimination()
+    assert not rule.log_weights(logits, batch, batch).exp().any()  # as float32 has them
+    drawn, found = rule.draw(logits, batch, batch)
+    assert found.all()
+    row, _ = positive_pairs(batch, batch)
+    assert unlike[row, drawn].all()
+    assert rule.loss(logits, batch, batch) > 90
 
 
 def test_statistics_are_those_of_all_numbers_and_forgotten_each_epoch(batch: Table) -> None:
@@ -104,8 +116,9 @@ def test_order_of_rows_and_columns_moves_the_weights_along(batch: Table) -> None
     logits = torch.randn(15, 15, generator=generator(), dtype=torch.float64)
     order = torch.randperm(15, generator=generator())
     moved = batch[order]
-    found = elimination().weights(logits[order][:, order], moved, moved)
-    torch.testing.assert_close(found, elimination().weights(logits, batch, batch)[order][:, order])
+    found = elimination().log_weights(logits[order][:, order], moved, moved)
+    expected = elimination().log_weights(logits, batch, batch)[order][:, order]
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e4])
@@ -115,9 +128,8 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(scale: float, batch: Tab
     rule.start_epoch(1, 2)
     for _ in range(8):
         loss = rule.loss(logits, batch, batch)
-    weights = rule.weights(logits.detach(), batch, batch)
-    assert torch.isfinite(weights).all()
-    assert (weights >= 0).all()
+    log_weights = rule.log_weights(logits.detach(), batch, batch)
+    assert (log_weights <= 0).all()  # nor NaN
     (gradient,) = torch.autograd.grad(loss, logits)
     assert torch.isfinite(loss)
     assert torch.isfinite(gradient).all()

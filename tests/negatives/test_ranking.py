@@ -17,7 +17,7 @@ from tests.negatives.conftest import generator
 def test_ranking_equals_its_definition(logits: Tensor, pair: tuple[Table, Table]) -> None:
     rows, columns = pair
     pairs = positive_pairs(rows, columns)
-    alike = torch.ones_like(logits)
+    alike = torch.zeros_like(logits)
     chosen, there = draw_negatives(alike, rows, columns, 4, generator())
     terms = []
     for n, (r, p) in enumerate(zip(*(part.tolist() for part in pairs), strict=True)):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from geomix.geometry.geometry import Geometry
+from geomix.geometry.geometry import Geometry, Points
 from geomix.losses.pairwise import pairwise_cross_entropy
 from geomix.losses.table import Table
 from geomix.negatives.synthetic import SyntheticNegatives
@@ -58,6 +58,21 @@ def test_mixtures_lie_between_two_samples_of_the_classes_named(
     assert min(shares) < 0.2
     assert max(shares) > 0.8
     assert len(set(map(tuple, classes.tolist()))) > 15
+
+
+def test_mixtures_are_not_compared_with_each_other(
+    geometry: Geometry, embeddings: Tensor, batch: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes, logits = [], Geometry.logits
+
+    def note(self: Geometry, x: Points, y: Points) -> Tensor:
+        found = logits(self, x, y)
+        shapes.append(tuple(found.shape))
+        return found
+
+    monkeypatch.setattr(Geometry, "logits", note)
+    SyntheticNegatives(7, seed=1)(geometry, embeddings, geometry.place(embeddings), batch)
+    assert shapes == [(15, 15), (15, 7)]
 
 
 def test_no_mixture_is_uniform(geometry: Geometry, embeddings: Tensor, batch: Table) -> None:

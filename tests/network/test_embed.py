@@ -96,6 +96,21 @@ def test_embeddings_of_train_have_mean_0_and_variance_1(packed: Packed) -> None:
     np.testing.assert_allclose(heads.var(0), 1, rtol=0.05)
 
 
+@pytest.mark.parametrize("limit", [512, 7])
+def test_features_of_train_are_projected_to_its_embeddings_to_the_bit(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(module, "BATCH", limit)
+    encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
+    features = module.settle_norm(encoder, packed, WHOLE, CPU)
+    expected = module.embed(encoder, packed, "train", WHOLE, CPU)
+    assert features is not None
+    assert np.array_equal(features, expected["train_backbone"])
+    found = module.project(encoder, features, CPU)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, expected["train_head"])
+
+
 def test_an_output_that_never_varies_stays_finite(packed: Packed) -> None:
     encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm="batch")
     torch.nn.init.zeros_(encoder.head.weight)
@@ -110,4 +125,4 @@ def test_other_norms_have_nothing_to_measure(
 ) -> None:
     encoder = build(SETTINGS, 8, (16, 16, 1), seed=0, norm=norm)
     monkeypatch.delattr(module, "embed")
-    module.settle_norm(encoder, packed, WHOLE, CPU)
+    assert module.settle_norm(encoder, packed, WHOLE, CPU) is None

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from geomix.data.pixels import EXIF_ORIENTATION
 from geomix.errors import InputError
-from geomix.preprocess.decode import decode, prepare, prepare_all, squeeze
+from geomix.preprocess.decode import decode, prepare, prepare_all, read_file, squeeze
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 SMOOTH = np.mgrid[0:160:2, 0:240:2].sum(0).astype(np.uint8)  # (80, 120)
@@ -80,10 +80,36 @@ def test_every_mode_becomes_colour_on_white(content: bytes, expected: tuple[int,
 
 @pytest.mark.parametrize(
     "content",
-    [plain("RGB", (10, 10, 10)), plain("RGBA", (10, 10, 10, 255)), plain("I;16", 10 << 8)],
+    [plain("RGB", (20, 20, 20)), plain("RGBA", (20, 20, 20, 255)), plain("I;16", 20 << 8)],
 )
 def test_grey_has_one_channel(content: bytes) -> None:
-    assert decode(content, 1).tolist() == [[[10]] * 4] * 3
+    assert decode(content, 1).tolist() == [[[20]] * 4] * 3
+
+
+@pytest.mark.parametrize("most", [200, 4095])
+def test_few_bits_in_sixteen_are_refused_and_not_black(most: int) -> None:
+    expected = "expected the full range, or 8 bits"
+    for content in (plain("I;16", most), plain("I;16", most, kind="TIFF")):
+        with pytest.raises(
+            InputError, match=f"^image: found 16 bits with .* to {most}, {expected}$"
+        ):
+            read_file(content, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "found"),
+    [
+        ("I", 255, "16 bits with values up to 255, expected the full range, or 8 bits"),
+        ("I", 0x10000, "16 bits with values up to 65536, expected the full range"),
+        ("I", -1, "a value of -1, expected the full range"),
+        ("F", 0.5, "pixels with fractions .float., expected 8 or 16 bits"),
+    ],
+)
+def test_a_tiff_whose_values_have_another_range_is_refused(
+    mode: str, value: float, found: str
+) -> None:
+    with pytest.raises(InputError, match=f"^image: found {found}"):
+        read_file(plain(mode, value, kind="TIFF"), 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -116,7 +142,8 @@ def test_a_truncated_file_is_refused(kind: str, share: float) -> None:
 )
 def test_another_kind_of_file_is_refused(content: bytes) -> None:
     with pytest.raises(
-        InputError, match=f"image: found {len(content)} bytes of another kind, expected a JPEG, PNG"
+        InputError,
+        match=f"image: found {len(content)} bytes of another kind or broken, expected a ",
     ):
         decode(content, 3)
 

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from PIL import Image
 
 from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS, Packed, open_packed
+from geomix.datasets import load_dataset
 from geomix.datasets.listing import Listing
 from geomix.errors import InputError
 from geomix.preprocess.limits import cap_classes, find_small, limit_train
-from geomix.preprocess.pack import pack
+from geomix.preprocess.pack import pack, split_samples
 from geomix.report.dataset import build_dataset
 
 IMAGES = Images(form="decoded", side=4, broken=0)
@@ -198,6 +199,48 @@ def test_nodes_of_a_tree_and_points_of_a_plane_are_no_classes_to_train_on(tmp_pa
     grid = listing_of(sizes, x="1")
     plane = Listing(grid.samples, (), grid.images, coordinates=("x",))
     assert open_packed_of(tmp_path / "grid", plane).card.get("limits") is None
+
+
+def lineages_of(labels: list[str], lineages: list[str]) -> pd.DataFrame:
+    """Return a table of train."""
+    return pd.DataFrame({"label": labels, "lineage": lineages, "split": "train"})
+
+
+def test_classes_that_became_lineages_are_limited_as_others_are() -> None:
+    table = lineages_of([*"aabk"], ["k/a", "k/a", "k/b", "k"])
+    found = "found 1 sample of class 'b' in train, expected at least 2"
+    with pytest.raises(InputError, match=f"{found}.* smallest_class: 1 keeps them, for relevance"):
+        limit_train(table, Classes())
+    dropped = limit_train(table, Classes(below="drop"))["split"].tolist()
+    assert dropped == ["train", "train", "", "train"]
+    assert limit_train(table, Classes(smallest_class=1)).equals(table)
+
+
+@pytest.mark.parametrize(
+    ("labels", "lineages"),
+    [
+        (["a", "b", "c"], ["k/a", "k/b", "k"]),  # one by one
+        (["k/a", "k/a", "k/b", "k"], ["k/a", "k/a", "k/b", "k"]),  # by their paths
+    ],
+)
+def test_nodes_are_no_classes(labels: list[str], lineages: list[str]) -> None:
+    table = lineages_of(labels, lineages)
+    assert limit_train(table, Classes()).equals(table)
+
+
+@pytest.mark.parametrize("dataset", ["tree", "grid", "wordnet"])
+def test_settings_for_own_data_leave_trees_and_planes_as_they_are(
+    tmp_path: Path, dataset: str, obtain_raw: Callable[[str, Path], Path]
+) -> None:
+    listing = load_dataset(dataset).read(obtain_raw(dataset, tmp_path / "raw"))
+    shares = Split(seed=0, train=0.5, val=0.125, test=0.375)
+    expected = split_samples(listing, shares, Classes())[0]
+    for below in ("drop", "gallery"):
+        limits = Classes(smallest_class=3, below=below, largest_class=3)
+        assert split_samples(listing, shares, limits)[0].equals(expected)
+    if "split" in listing.samples:
+        other = Split(seed=3, train=0.6, val=0.2, test=0.2, unit="branch")
+        assert split_samples(listing, other, Classes())[0].equals(expected)
 
 
 def open_packed_of(folder: Path, listing: Listing) -> Packed:

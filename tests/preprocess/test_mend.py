@@ -179,7 +179,7 @@ def test_every_mode_of_a_tiff_becomes_colour_on_white(
 def test_a_broken_or_too_large_tiff_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = save(Image.fromarray(PIXELS), "TIFF", compression="tiff_lzw")
     for length in (4, 10, len(content) // 2):
-        with pytest.raises(InputError, match="^image: found a broken TIFF file, expected a whole"):
+        with pytest.raises(InputError, match="^image: found .*broken"):
             read_file(content[:length], 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     with pytest.raises(InputError, match="found 20 x 30 pixels, expected at most 500"):

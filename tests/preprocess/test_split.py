@@ -69,7 +69,10 @@ def test_folds_take_turns_at_val_and_leave_test_alone() -> None:
 
 
 def test_a_fold_that_would_repeat_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="fold: found 3, expected at most 2"):
+    message = (
+        "^tune.budget.<data set>.folds: found 4 or more, expected at most 3, as each has 8 oth"
+    )
+    with pytest.raises(InputError, match=message):
         split_classes(LABELS, SHARES, 0, fold=3)
 
 
@@ -81,7 +84,9 @@ def test_folds_divide_train_where_test_is_official_and_not_where_val_is() -> Non
     assert not found[0]["val"] & found[1]["val"]
     rows["split"] = rows["label"].map(lambda label: "val" if int(label[6:]) > 30 else "train")
     rows.loc[rows["label"].isin(["class 0", "class 1"]), "split"] = "test"
-    with pytest.raises(InputError, match="fold: found 1, expected 0, as the data set has a val"):
+    with pytest.raises(
+        InputError, match="folds: found 2 or more, expected 1, as the data set has a val"
+    ):
         split_listing(rows, SPLIT, fold=1)
 
 

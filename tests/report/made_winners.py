@@ -53,6 +53,7 @@ class Made:
         forced: Geometries whose points lie at one radius.
         unused: Geometries whose curvature bends nothing.
         val: By geometry its val score in points; else as its gain says.
+        directions: By direction what the val scores of its networks are in it; else as `val` says.
     """
 
     gains: Mapping[str, float] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Made:
     forced: Collection[str] = ()
     unused: Collection[str] = ()
     val: Mapping[str, float] = field(default_factory=dict)
+    directions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def lineages(self) -> bool:
@@ -85,7 +87,14 @@ class Made:
             settings |= {"curvature": 0.7} if name in CURVED else {}
             write_json(folder / "winner.json", {"geometry": name, "settings": settings})
             best = self._score_val(name)
-            table = pd.DataFrame({"trial": [0, 1, 2], "score": [best - 0.1, best, math.nan]})
+            table = pd.DataFrame(
+                {
+                    "trial": [0, 1, 2],
+                    "head.norm": ["none", "layer", "batch"],
+                    "score": [best - 0.1, best, math.nan],
+                    "standard_error": [0.02, 0.03, math.nan],
+                }
+            )
             table.to_csv(folder / "history.csv", index=False)
 
     def _winners(self, groups: Mapping[str, np.ndarray], seed: int, split: str) -> tuple[Any, Any]:
@@ -103,9 +112,9 @@ class Made:
                     means[LINEAGE_SCORE] = np.mean(list(means.values()))
                 rows.append(row | {"split": "test"} | means)
                 rows.append(row | {"split": "test", "similarity": "cosine"} | means)
-                val = self._score_val(name)
                 scored = [*groups, LINEAGE_SCORE] if self.lineages else [*groups]
-                rows.append(row | {"split": "val"} | dict.fromkeys(scored, val))
+                val = {metric: self._score_direction(name, metric) for metric in scored}
+                rows.append(row | {"split": "val"} | val)
                 for metric, of in scores.items():
                     arrays[f"{cell}/test/head/own/{metric}"] = of.astype(np.float32)
         return rows, arrays
@@ -113,6 +122,11 @@ class Made:
     def _score_val(self, name: str) -> float:
         """Return the highest val score of a geometry."""
         return self.val.get(name, 100 * SCORE + self.gains.get(name, 0)) / 100
+
+    def _score_direction(self, name: str, metric: str) -> float:
+        """Return the val score of the networks of a geometry."""
+        own = self.directions.get(metric, {}).get(name)
+        return self._score_val(name) if own is None else own / 100
 
     def _draw(self, name: str, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw the values of each query, (S, Q), with an effect for each class and each seed."""

@@ -18,7 +18,7 @@ from geomix.report.contrasts import (
     find_need,
     find_smallest,
 )
-from geomix.report.crossed import (
+from geomix.report.gap import (
     ALPHA,
     Gap,
     blend_freedom,
@@ -42,14 +42,22 @@ def gap_of(
 
 
 @pytest.mark.parametrize(
-    ("seeds", "quantile", "expected"),  # t(.975, S - 1), any table
-    [(3, 4.302653, 3.26), (5, 2.776445, 1.68), (10, 2.262157, 1.00)],
+    # t(.975, S - 1) and t(1 - .025 / 6, S - 1), any table
+    ("seeds", "questions", "quantile", "expected"),
+    [
+        (3, 1, 4.302653, 3.26),
+        (5, 1, 2.776445, 1.68),
+        (10, 1, 2.262157, 1.00),
+        (3, 6, 10.885867, 8.02),
+        (5, 6, 4.851008, 2.76),
+        (10, 6, 3.364203, 1.37),
+    ],
 )
 def test_the_smallest_difference_is_found_in_80_of_100_draws(
-    seeds: int, quantile: float, expected: float
+    seeds: int, questions: int, quantile: float, expected: float
 ) -> None:
     random, draws = np.random.default_rng(0), 20_000
-    truth = find_smallest(gap_of(0, of_seeds=1 / math.sqrt(seeds), seeds=seeds))
+    truth = find_smallest(gap_of(0, of_seeds=1 / math.sqrt(seeds), seeds=seeds), questions)
     assert truth == pytest.approx(expected, abs=0.01)  # in standard deviations of one seed
     gaps = truth + random.normal(size=(draws, seeds))
     bound = quantile * gaps.std(axis=1, ddof=1) / math.sqrt(seeds)
@@ -86,7 +94,7 @@ def step_by_step(gap: Gap, margin: float, seeds: bool, classes: bool) -> int:
             gap.seeds * s - 1,
             gap.classes,
         )
-        if find_smallest(grown) <= margin:
+        if find_smallest(grown, chance=0.9) <= margin:
             return more
     raise AssertionError
 
@@ -94,7 +102,7 @@ def step_by_step(gap: Gap, margin: float, seeds: bool, classes: bool) -> int:
 def test_more_seeds_are_as_many_as_the_margin_takes() -> None:
     gap = gap_of(0, of_classes=0.3, of_seeds=1, of_both=0.5)
     found = []
-    for margin in np.geomspace(1.2, 3.8, 16).tolist():
+    for margin in np.geomspace(1.2, 4.5, 24).tolist():
         need = find_need(gap, margin)
         assert need == Need(step_by_step(gap, margin, True, False), 0)
         found.append(need.seeds)
@@ -117,12 +125,27 @@ def test_where_neither_is_enough_both_must_grow() -> None:
     scale = 1 + need.seeds / 5
     less = scale - 1 / 5
     enough = gap_of(0, of_classes=1 / math.sqrt(scale), of_seeds=1 / math.sqrt(scale))
-    assert find_smallest(enough) > 0.98  # these have fewer degrees of freedom
+    assert find_smallest(enough, chance=0.9) > 0.98  # these have fewer degrees of freedom
     grown = replace(enough, class_freedom=20 * scale - 1, seed_freedom=5 * scale - 1)
-    assert find_smallest(grown) <= 1
+    assert find_smallest(grown, chance=0.9) <= 1
     fewer = gap_of(0, of_classes=1 / math.sqrt(less), of_seeds=1 / math.sqrt(less))
     fewer = replace(fewer, class_freedom=20 * less - 1, seed_freedom=5 * less - 1)
-    assert find_smallest(fewer) > 1
+    assert find_smallest(fewer, chance=0.9) > 1
+
+
+@pytest.mark.parametrize("truth", [0.0, 1.0])
+def test_with_the_seeds_of_the_need_a_question_of_six_is_decided(truth: float) -> None:
+    random, draws = np.random.default_rng(0), 4000
+    seeds = 3 + find_need(gap_of(0, of_seeds=1 / math.sqrt(3), seeds=3), 1, questions=6).seeds
+    gaps = truth + random.normal(size=(draws, seeds))
+    words = []
+    for mean, error in zip(gaps.mean(axis=1), gaps.std(axis=1, ddof=1), strict=True):
+        gap = gap_of(mean, of_seeds=error / math.sqrt(seeds), seeds=seeds)
+        others = [contrast_controls([gap_of(0, of_seeds=9, seeds=3)], 1)] * 5
+        words.append(correct_holm([contrast_controls([gap], 1), *others])[0].verdict)
+    right = {0.0: "equal within the margin", 1.0: "helps"}[truth]
+    expected = {0.0: 0.8, 1.0: 0.9}[truth]
+    assert words.count(right) / draws == pytest.approx(expected, abs=0.03)
 
 
 def test_the_need_at_the_ends() -> None:
@@ -140,6 +163,7 @@ def test_the_need_at_the_ends() -> None:
         (Need(7, 0), "about 7 more seeds"),
         (Need(0, 1), "about 1 more test class; no number of seeds is enough"),
         (Need(3, 12), "about 3 more seeds together with about 12 more test classes"),
+        (Need(1001, 0), "more than 1,000 more seeds"),
     ],
 )
 def test_words_of_a_need(need: Need, words: str) -> None:
@@ -267,6 +291,8 @@ def test_correction_takes_back_what_one_of_many_questions_may_find_by_chance() -
     words = [one.verdict for one in corrected]
     assert words == ["not decidable", "helps", "not decidable", "not decidable"]
     assert corrected[0].low == weak.low
+    assert corrected[0].smallest == find_smallest(weak.decisive, 4) > weak.smallest
+    assert corrected[0].need == find_need(weak.decisive, 1, 4)
     assert corrected[0].p_helps == pytest.approx(3 * weak.p_helps)
     assert corrected[1].p_helps == pytest.approx(4 * strong.p_helps)
     assert corrected[3].p_hurts == min(1, 4 * none.p_hurts)

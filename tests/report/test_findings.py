@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from geomix.data.packed import open_packed
+from geomix.report.difference import Difference, paired_difference
 from geomix.report.findings import Findings, _answer, find, find_difference
-from geomix.report.intervals import Difference, paired_difference
 from geomix.report.results import Results, own, read_results, stack_queries
 from tests.report.conftest import STUDIES, make_study
 

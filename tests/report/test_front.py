@@ -86,10 +86,12 @@ def first_sentence(page: str) -> str:
     ("kinds", "sentence"),
     [
         ((), "No verdict yet: no geometry has been tuned here (make tune)."),
-        (("helps", "hurts"), "Curved space helps on 1 of 2 data sets and hurts on 1."),
+        (("helps", "hurts"), "Curved space helps on 1 of 2 data sets and is beaten by"
+                " a flat geometry on 1."),
         (("undecided", "unused", "one seed"), "Curved space helps on none of 3 data sets, is"
             " not decided on 1, did not act on 1 and has no answer on 1."),
-        (("equal", "hurts", "lineage"), "Curved space helps on 1 of 3 data sets, hurts on 1"
+        (("equal", "hurts", "lineage"), "Curved space helps on 1 of 3 data sets, is beaten by a"
+            " flat geometry on 1"
             " and changes nothing that matters on 1."),
         (("lineage", "equal", "not asked"), "Curved space helps on 1 of 3 data sets, changes"
             " nothing that matters on 1 and has no answer on 1."),

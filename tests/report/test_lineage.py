@@ -20,6 +20,7 @@ from geomix.report.lineage import (
     LineageFindings,
     build_lineage,
     find_lineages,
+    list_beaten,
     write_summary,
 )
 from tests.conftest import ROOT
@@ -156,8 +157,17 @@ def test_a_page_of_winners_shows_each_geometry_once(
     files = build(tuned_study(list(REACHED)))
     page = files["README.md"].decode()
     assert page.startswith("# patterns, tuned: euclidean, flat_free, dot, hyperbolic and hyp")
-    assert first_sentence(page).startswith("On patterns, curved hyperbolic_free leads in neither")
-    for words in ("Results at every value", "chosen on val)", "Held fixed", "were tried", "nan"):
+    assert first_sentence(page).startswith(
+        "All metrics of the geometries, each at its best settings"
+    )
+    for words in (
+        "leads in",
+        "Results at every value",
+        "chosen on val)",
+        "Held fixed",
+        "were tried",
+        "nan",
+    ):
         assert words not in page.partition("<details>")[0]
     assert len([line for line in page.splitlines() if line.startswith("| dot ")]) == 5
     assert "settings of its own, chosen on val" in page
@@ -216,11 +226,23 @@ def test_a_direction_without_queries_is_said_to_have_none(
         return metrics.assign(**{direction: math.nan, "lineage_score": metrics[other]})
 
     page = build(change=change)["README.md"].decode().partition("<details>")[0]
-    best = {"inner_leaves": "hyperbolic_free", "leaf_ancestors": "hyperbolic"}[direction]
-    assert first_sentence(page).startswith(f"On patterns, curved {best} does not lead: {said}")
+    best = {
+        "inner_leaves": "curved hyperbolic_free",
+        "leaf_ancestors": "hyperbolic (curvature could not act)",
+    }[direction]
+    assert first_sentence(page).startswith(f"On patterns, {best} does not lead: {said}")
     assert "Not everything could be computed, and a dash stands where" in page
     assert f"- From {words}: no query of test has anything to find, and the mean of both" in page
     assert "nan" not in page
+
+
+def test_a_metric_in_which_what_was_not_taught_leads_is_named(find: Find) -> None:
+    found = find()
+    rows = {row["geometry"]: row | {"h_ap": -1.0, "ndcg": -1.0} for row in found.untaught}
+    next(iter(rows.values()))["h_ap"] = 2.0  # one is enough
+    high = replace(found, baselines=found.baselines | rows)
+    assert "H-AP" in list_beaten(high)
+    assert "nDCG" not in list_beaten(high)
 
 
 def test_a_study_without_a_ball_has_an_answer_too(

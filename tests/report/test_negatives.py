@@ -16,13 +16,15 @@ from geomix.config.stages import NegativesPageParams
 from geomix.config.studies import Report
 from geomix.errors import InputError
 from geomix.files import write_json
-from geomix.report.crossed import Gap, measure_gap
+from geomix.report.gap import Gap, measure_gap
 from geomix.report.hardest import build_blocks
 from geomix.report.negatives import build_negatives, find_roles
 from geomix.report.text import percent
 from geomix.report.weights import Statement, divide
 from tests.analyze.conftest import write_trained
 from tests.report.conftest import GEOMETRIES
+
+STUDIES = {"tuned": "tau", "beside": "compare"}
 
 
 def page_params(trained: Trained) -> NegativesPageParams:
@@ -50,11 +52,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, kept_packed: Path) -> dict[s
 def test_the_first_sentence_is_the_answer(files: dict[str, bytes]) -> None:
     first = files["README.md"].decode().splitlines()[2]
     assert re.match(
-        r"\*\*On patterns, the 10 hardest negatives .* between euclidean and hyperbolic than"
+        r"\*\*On patterns, the 10 hardest negatives .* between flat and hyperbolic than"
         r" between seeds: networks share \d+\.\d % against \d+\.\d % \(difference .*\)\.\*\*$",
         first,
     )
     assert len(first.split()) <= 30
+    text = " ".join(files["README.md"].decode().split())
+    assert "These differ in curvature alone, at the one temperature of study compare." in text
+    assert re.search(r"val chose for each, the 10 hardest .* between euclidean and hyp", text)
 
 
 def test_tables_have_at_most_seven_columns_and_no_hole(files: dict[str, bytes]) -> None:
@@ -90,14 +95,14 @@ def test_one_seed_is_not_tested(tmp_path: Path, kept_packed: Path, files: dict[s
 def test_cells_without_classes_have_a_page_that_says_so(
     tmp_path: Path, kept_packed: Path, trained: Trained
 ) -> None:
-    write_json(tmp_path / "facts.json", {"task": "lineage"})
+    write_json(tmp_path / "facts.json", STUDIES | {"task": "lineage"})
     files = build_negatives(tmp_path, kept_packed, page_params(trained))
     assert list(files) == ["README.md"]
     assert "cells are trained on lineages" in files["README.md"].decode()
 
 
 def test_a_missing_file_is_named(tmp_path: Path, kept_packed: Path, trained: Trained) -> None:
-    write_json(tmp_path / "facts.json", {"task": "class"})
+    write_json(tmp_path / "facts.json", STUDIES | {"task": "class"})
     with pytest.raises(InputError, match=r"hardest\.npz: not found; expected it from an earlier"):
         build_negatives(tmp_path, kept_packed, page_params(trained))
 

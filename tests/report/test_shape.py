@@ -29,7 +29,8 @@ def kept_analysis(
     """Return the folder of the analysis of two studies, which all tests share."""
     runs = {name: kept_results.parent / "runs" / name for name in ("compare", "tau")}
     folder = tmp_path_factory.mktemp("analysis")
-    analyze_shape(Trained(open_packed(kept_packed), STUDIES, runs, CHOSEN), folder)
+    packed = open_packed(kept_packed)
+    analyze_shape(Trained(packed, STUDIES, runs, "tau", "compare", CHOSEN), folder)
     return folder
 
 

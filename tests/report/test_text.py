@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from geomix.report.intervals import Difference
+from geomix.report.difference import Difference
 from geomix.report.text import (
     align_tables,
     correlation,

@@ -75,7 +75,7 @@ def first_sentence(files: dict[str, bytes]) -> str:
 
 def test_runs_that_learned_are_said_to_have(build: Build) -> None:
     files = build(make_histories())
-    answer = "On patterns, all 8 runs learned: none collapsed, and every loss fell."
+    answer = "On patterns, none of 8 runs collapsed, and the loss of each fell."
     assert first_sentence(files) == answer
     page = files["README.md"].decode()
     assert "compare (4), tau (4)." in page

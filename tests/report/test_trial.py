@@ -194,7 +194,13 @@ def test_curvature_that_helps_in_one_direction_and_hurts_in_the_other_is_two(bui
 
 
 def test_a_free_norm_wins_a_hierarchy_alone() -> None:
-    assert advise(summarise("leaf_ancestors", norm="helps")).kind == "inner"
+    summary = summarise("leaf_ancestors", norm="helps")
+    assert advise(summary).kind == "inner"
+    summary["tasks"] += summarise("inner_leaves", norm="hurts")["tasks"]
+    found = advise(summary)
+    assert (found.kind, found.why, found.geometries) == ("two", "torn", ("dot", "euclidean"))
+    undecided = summarise("leaf_ancestors", norm="helps", curvature="not decidable")
+    assert advise(undecided).geometries == ("dot", "hyperbolic_free")
     assert advise(summarise("leaf_ancestors", norm="not credited")).kind == "cosine"
 
 

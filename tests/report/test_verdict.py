@@ -1,6 +1,7 @@
 """Verdicts: made-up results of each kind read the right words, and equal evidence equal ones."""
 
 import itertools
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -15,13 +16,13 @@ from geomix.config.tuning import PACKED
 from geomix.data.packed import Packed, open_packed
 from geomix.errors import InputError
 from geomix.report.contrasts import Need, contrast_controls
-from geomix.report.crossed import average_gaps, measure_gap
+from geomix.report.gap import average_gaps, measure_gap
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
 from geomix.report.questions import FLAT, QUESTIONS, Question
 from geomix.report.results import read_results
 from geomix.report.tasks import find_parents, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, find_guard, judge
-from geomix.report.winners import read_winners
+from geomix.report.winners import find_free, read_winners
 from tests.conftest import write_packed
 from tests.report.made_winners import NAMES, SPACES, Made, write_tree
 
@@ -125,19 +126,23 @@ def test_guards_come_in_their_order_before_the_evidence(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "use", "word"),
+    ("needs", "use", "bend", "word"),
     [
-        ("curvature", "forced", "could not act"),
-        ("curvature", "unused", "not used"),
-        ("curvature", "used", None),
-        ("radii", "forced", "could not act"),
-        ("radii", "unused", None),
-        ("nothing", "forced", None),
+        ("curvature", "forced", 0.5, "could not act"),
+        ("curvature", "unused", 0.04, "not used"),
+        ("curvature", "used", 0.5, None),
+        ("radii", "forced", 0.5, "could not act"),
+        ("radii", "unused", 0.04, None),
+        ("kernel", "forced", 0.5, None),
+        ("kernel", "forced", 0.04, "not used"),
+        ("nothing", "forced", math.nan, None),
     ],
 )
-def test_a_guard_is_about_what_the_question_needs(needs: Any, use: str, word: str | None) -> None:
-    question = Question("", "a", ("b",), needs)
-    assert find_guard(question, use, failed=False, calibrated=True) == word
+def test_a_guard_is_about_what_the_question_needs(
+    needs: Any, use: str, bend: float, word: str | None
+) -> None:
+    question, row = Question("", "a", ("b",), needs), {"use": use, "bend": bend}
+    assert find_guard(question, row, failed=False, calibrated=True) == word
 
 
 def test_a_norm_that_takes_the_radii_answers_no_question_about_them(ask: Ask) -> None:
@@ -244,6 +249,20 @@ def test_directions_of_lineages_are_judged_apart(ask: Ask) -> None:
     ]
 
 
+def test_val_names_the_control_of_a_direction_by_its_own_scores(ask: Ask) -> None:
+    directions = {
+        "leaf_ancestors": {"power": 1, "chord": 90},
+        "inner_leaves": {"power": 1, "dot": 90},
+    }
+    both, up, down = ask(
+        **LINEAGES, gains=BALL | {"dot": 9}, val={"power": 99}, directions=directions
+    )
+    controls = [find(one, "curvature").controls[0] for one in (both, up, down)]
+    assert controls == ["power", "chord", "dot"]
+    assert words_of(up)["curvature"] == "not decidable"  # the ball beats chord, and dot the ball
+    assert words_of(down)["curvature"] == "hurts"
+
+
 def test_the_mean_of_both_directions_is_that_of_their_gaps(ask: Ask) -> None:
     both, up, down = ask(**LINEAGES, gains={"dot": 9})
     assert both.task.metric == LINEAGE_SCORE
@@ -254,15 +273,15 @@ def test_the_mean_of_both_directions_is_that_of_their_gaps(ask: Ask) -> None:
             assert gap == average_gaps(each)
 
 
-def test_free_norms_are_credited_beyond_rankings_that_ignore_the_query_alone(ask: Ask) -> None:
+def test_a_gain_is_credited_beyond_rankings_that_ignore_the_query_alone(ask: Ask) -> None:
     gains = BALL | {"dot": 3, "chord": 3, "flat_free": 6}
     _, up, _ = ask(**LINEAGES, gains=gains, constants=(10, 70))
     words = words_of(up)
     assert words["curvature"] == "hurts"  # flat_free, which val chose, is better than the ball
-    assert (words["norm"], words["radius"]) == ("not credited", "not credited")
-    assert words["kernel"] == "helps"  # which has no free norm
+    gained = ("norm", "radius", "kernel")
+    assert {words[name] for name in gained} == {"not credited"}
     _, above, _ = ask(**LINEAGES, gains=gains, constants=(10, 45))
-    assert (words_of(above)["norm"], words_of(above)["radius"]) == ("helps", "helps")
+    assert {words_of(above)[name] for name in gained} == {"helps"}
     _, near, _ = ask(**LINEAGES, gains=gains | {"dot": 30}, constants=(10, 79), noise=3)
     assert words_of(near)["norm"] == "not credited"  # by a mean that is higher, and not surely so
 
@@ -348,3 +367,23 @@ def test_questions_name_geometries_that_there_are() -> None:
     curvature, *_, hybrid = QUESTIONS
     assert curvature.controls == FLAT
     assert set(hybrid.controls) == {*FLAT, "hyperbolic_free", "hybrid_flat"}
+
+
+@pytest.mark.parametrize(
+    ("norms", "clips", "scores", "free"),
+    [
+        (["layer", "none", "batch"], [None, None, None], [0.5, 0.3, 0.4], (0.4, 0.1)),
+        (["none", "batch", "none"], [2.3, None, 2.3], [0.5, 0.3, 0.4], (0.3, 0.1)),
+        (["none", "layer", "none"], [2.3, None, None], [0.5, 0.3, math.nan], None),
+    ],
+)
+def test_the_best_trial_that_could_act_has_free_radii(
+    norms: list[str],
+    clips: list[float | None],
+    scores: list[float],
+    free: tuple[float, float] | None,
+) -> None:
+    search = pd.DataFrame({"head.norm": norms, "score": scores, "standard_error": [0.1, 0.2, 0.3]})
+    clipped = search.assign(**{"geometry.ball.distance.clip_radius": clips})
+    assert find_free(clipped) == free
+    assert find_free(search.drop(columns="head.norm")) == (0.5, 0.1)

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from geomix.data.packed import open_packed
 from geomix.files import read_json, write_json
+from geomix.report import gap
 from geomix.report.lineage import DIRECTIONS
 from geomix.report.questions import FLAT
 from geomix.report.render import _environment
@@ -101,6 +102,12 @@ def test_a_page_of_one_seed_has_no_interval_and_no_spread(build: Build, of: dict
     assert "One seed does not tell how far another would differ" in " ".join(one.split())
 
 
+def test_a_val_that_is_too_small_is_warned_of_where_it_chose(build: Build) -> None:
+    said = "**Warning:** Val has 20 classes, too few to choose settings by"
+    assert said in text_of(build())
+    assert "**Warning:**" not in text_of(build(**LINEAGES))
+
+
 @pytest.mark.parametrize("decisive", ["euclidean", "dot"])
 def test_sentences_of_lineages_are_short_whatever_was_found(build: Build, decisive: str) -> None:
     summary = build(**LINEAGES, gains=BALL).summary
@@ -114,6 +121,40 @@ def test_sentences_of_lineages_are_short_whatever_was_found(build: Build, decisi
         assert len(sentence.split()) <= 30, sentence
         read = word in ("helps", "hurts", "equal within the margin", "not decidable")
         assert (" from leaf to ancestors and back: " in sentence) == read
+
+
+def test_a_gain_of_the_mean_that_no_direction_has_is_said_to_be_one(build: Build) -> None:
+    said = "In neither alone is the ball surely better than each control."
+    assert said not in text_of(build(**LINEAGES, gains=BALL))
+    summary = build(**LINEAGES, gains=BALL).summary
+    for task in summary["tasks"][1:]:
+        task["verdicts"]["curvature"]["word"] = "not decidable"
+    words: Any = _environment().get_template("verdict_words.md.j2").module
+    assert said in words.divided(summary)
+    summary["tasks"][0]["verdicts"]["curvature"]["word"] = "not decidable"
+    assert not words.divided(summary).strip()
+
+
+def test_other_splits_compare_with_the_control_that_decides(build: Build) -> None:
+    page = build(gains=BALL | {"dot": 4})
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    row = re.search(r"^\| the tuned one +\| ([^ ]+)", text_of(page), flags=re.MULTILINE)
+    assert row
+    assert row.group(1) == f"{100 * one['gain']['mean']:+.1f}"
+    guarded = text_of(build(**KINDS["not used"]))
+    assert re.search(r"^\| the tuned one +\| \([+-]", guarded, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("fold", [1e9, 0])  # that alone forbids or allows nothing
+def test_the_page_says_how_often_the_variance_over_seeds_is_pooled(
+    monkeypatch: pytest.MonkeyPatch, build: Build, fold: float
+) -> None:
+    monkeypatch.setattr(gap, "FOLD", fold)
+    page = build(gains=BALL)
+    said = re.search(r"it is in (\d+) of the (\d+) diff", " ".join(text_of(page).split()))
+    assert said
+    assert int(said.group(2)) == page.files["contrasts.csv"].count(b"\n") - 1
+    assert (int(said.group(1)) > 0) == (fold > 0)
 
 
 def test_the_sentence_has_the_figures_of_the_table(build: Build) -> None:
@@ -135,6 +176,26 @@ def test_a_loss_is_one_to_the_control_that_val_chose(build: Build) -> None:
     assert (one["word"], one["controls"][0], one["decisive"]) == ("hurts", "chord", "chord")
     assert f"{100 * one['gain']['mean']:+.1f} [" in first_sentence(page)
     assert "from chord, val's choice of 5 controls." in first_sentence(page)
+
+
+def test_a_ball_that_could_not_act_stands_beside_its_best_trial_that_could(build: Build) -> None:
+    page = " ".join(text_of(build(**KINDS["could not act"])).split())
+    said = "whose radii can differ is 10.0 points lower on val than its winner, whose own standard"
+    assert f"The best trial of hyperbolic_free {said} error is 3.0." in page
+    assert "whose radii can differ" not in text_of(build(**KINDS["not used"]))
+
+
+def test_a_ball_stands_beside_its_flat_limit_where_another_control_decides(build: Build) -> None:
+    page = build(gains={"dot": 9, "hyperbolic_free": 4}, val={"dot": 80})
+    one = page.summary["tasks"][0]["verdicts"]["curvature"]
+    assert (one["word"], one["decisive"], one["limit"]["control"]) == ("hurts", "dot", "flat_free")
+    gain = [f"{100 * one['limit']['gain'][key]:+.1f}" for key in ("mean", "low", "high")]
+    said = "from its flat limit flat_free, tuned by itself, is {} [{}, {}] points."
+    assert said.format(*gain) in " ".join(text_of(page).split())
+    assert float(gain[1]) > 0
+    assert first_sentence(page).startswith(
+        "On patterns, flat geometry wins: hyperbolic_free differs"
+    )
 
 
 @pytest.mark.parametrize("word", KINDS)

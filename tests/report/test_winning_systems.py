@@ -9,7 +9,7 @@ import pytest
 
 from geomix.data.packed import open_packed
 from geomix.report.contrasts import adjust_holm
-from geomix.report.crossed import measure_gap
+from geomix.report.gap import measure_gap
 from geomix.report.results import Results, read_results, stack_queries
 from geomix.report.settled import System, read_system
 from geomix.report.winning_systems import (
@@ -119,7 +119,7 @@ def test_a_verdict_follows_p_and_the_side(rows: dict[str, Row]) -> None:
     found = rows["hypvit"].reference
     assert found
     words = {p: replace(found, p=p).verdict for p in (0.01, 0.06)}
-    assert words == {0.01: "higher", 0.06: "no difference found"}
+    assert words == {0.01: "higher", 0.06: "not shown"}
     below = replace(found.gap, mean=-0.1)
     assert Compared("a", below, 0.01).verdict == "lower"
     assert Compared("a", below, math.nan).verdict == "one seed, not tested"

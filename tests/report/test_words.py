@@ -9,8 +9,8 @@ import pytest
 from jinja2.environment import TemplateModule
 
 from geomix.report.choices import Place
+from geomix.report.difference import Difference
 from geomix.report.findings import Findings
-from geomix.report.intervals import Difference
 from geomix.report.render import _environment
 
 HIGHER = Difference(0.05, 0.02, 0.08, (0.04, 0.06))
@@ -102,6 +102,23 @@ def test_edges_are_named_with_their_values(words: Any, found: dict[str, Findings
     assert "No choice lies at an edge" in str(words.edges(replace(found["tau"], places=places[:1])))
 
 
+def test_a_curvature_that_was_not_used_is_said_beside_its_rankings(
+    words: Any, found: dict[str, Findings]
+) -> None:
+    said = "**at the chosen value curvature was not used**"
+    assert said not in "".join(bends(words, found["tau"]))
+    hybrid = found["tau"].chosen["hybrid"] | {"use": "unused"}
+    idle = replace(found["tau"], chosen=found["tau"].chosen | {"hybrid": hybrid})
+    assert [said in one for one in bends(words, idle)] == [False, False, False, False, True]
+
+
+def test_the_lowest_value_of_a_grid_is_named(words: Any, found: dict[str, Findings]) -> None:
+    places = [Place("a", "curvature", 0, "limit", 0.5, 0.1)]
+    assert "; a chose curvature 0, the lowest" in str(
+        words.edges(replace(found["tau"], places=places))
+    )
+
+
 def bends(words: Any, found: Findings) -> Iterator[str]:
     """Yield what is said of each geometry."""
     yield from filter(None, str(words.bends(found)).splitlines())
@@ -110,7 +127,8 @@ def bends(words: Any, found: Findings) -> Iterator[str]:
 def test_curvature_that_acts_is_not_said_to_be_without_effect(
     words: Any, found: dict[str, Findings]
 ) -> None:
-    euclidean, flat, hyperbolic, hybrid = bends(words, found["tau"])
+    free, euclidean, flat, hyperbolic, hybrid = bends(words, found["tau"])
+    assert free == "Rankings can differ from cosine's by free radii alone, without curvature."
     assert euclidean == "- **euclidean**: no curvature at any value."
     assert flat == "- **flat**: no curvature at any value."
     assert hyperbolic.startswith("- **hyperbolic**: neighbours are ranked almost as cosine ")
@@ -217,6 +235,6 @@ def test_one_temperature_that_is_not_the_same_for_all_is_said(
     said = "effective negatives go from 3 in flat to 100 in euclidean"
     apart = replace(one, chosen=chosen)
     assert said in " ".join(words.explain(apart).split())
-    assert "one temperature" not in words.explain(apart, tuned=True)
+    assert "one temperature" not in words.acting(apart)
     chosen = {n: row | {"effective_negatives": 5.0} for n, row in one.chosen.items()}
     assert "one temperature" not in words.explain(replace(one, chosen=chosen))

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import timm
 
+from geomix.config.params import Params
+from geomix.config.read import load
 from geomix.errors import InputError
 from geomix.network.encoder import FAMILIES, find_model
-from stages.check import COMMON, refuse_backbone
+from stages.check import COMMON, refuse_backbone, refuse_without_block
 from tests.conftest import ROOT
 
 OTHER = ", which is no Vision Transformer, expected the name of a Vision Transformer of timm, such "
@@ -40,6 +42,16 @@ def test_what_can_be_built_is_not_refused() -> None:
         refuse_backbone("backbone.name", name)
     assert {*COMMON} <= {*timm.list_models(module=FAMILIES)}
     assert all(find_model(name) for name in COMMON)
+
+
+@pytest.mark.parametrize("section", ["study", "further"])
+def test_a_study_without_a_block_is_refused(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = load(Params)
+    refuse_without_block(params)
+    getattr(params, section)["rate"] = params.study["tau"]
+    with pytest.raises(InputError, match=rf"params.yaml: {section}.rate: found no block, expected"):
+        refuse_without_block(params)
 
 
 @pytest.mark.parametrize(("name", "code"), [("vit_tiny_patch16_224", 0), ("resnet50", 1)])

@@ -1,5 +1,7 @@
 """Stages plan and count: which cells run, how long they take, and which have ended."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +9,19 @@ from pathlib import Path
 import pytest
 
 from geomix.config.read import read_yaml
+from geomix.config.tuning import TRIAL_SEED
 from geomix.data.packed import Packed
 from geomix.train.batches import ClassBatches
 from stages.count import count_cells
-from stages.plan import count_steps, describe_time, estimate, list_work, take_few, time_step
+from stages.plan import (
+    count_steps,
+    describe_time,
+    estimate,
+    list_stale,
+    list_work,
+    take_few,
+    time_step,
+)
 
 TRAIN = "python -m stages.train --geometry flat --seeds 0-2 --tau 0.1 --epochs 3 --data {} --out o"
 SMALL = (
@@ -63,7 +74,33 @@ def test_the_cells_of_a_command_are_those_that_it_trains(root: Path) -> None:
     part = "python -m stages.train --study control.flat --own control.tree --data d --out o"
     control = read_yaml(root / "params.yaml")["control"]["parts"]["flat"]
     assert {work.cell.geometry for work in list_work(part)} == set(control["run"]["geometries"])
+    tune = read_yaml(root / "params.yaml")["tune"]["budget"]["grocerystore"]
+    tuned = "--own tune.grocerystore --settings s --data d"
+    trials = list_work(f"python -m stages.trials {tuned} --out runs/dot-2")
+    assert {work.cell.geometry for work in trials} == {"dot"}
+    assert [str(work.data) for work in trials] == ["d/0", "d/1"] * tune["trials"]
+    winner = list_work(f"python -m stages.winners {tuned} --splits p --out runs/hybrid_free")
+    assert {work.cell.geometry for work in winner} == {"hybrid_free"}
+    places = [(str(work.data), work.seed) for work in winner]
+    assert places == [(data, seed) for data in ("d", "p/1", "p/2") for seed in (10, 11, 12)]
     assert not list_work("python -m stages.baselines --seeds 0 --data d --out o")
+
+
+def test_a_round_of_trials_has_its_words_too() -> None:
+    lines = ["dot-1: 8 trials, 1 could not be trained\n", "ended flows/tune/a/dvc.yaml:t@dot-1 0\n"]
+    assert list(count_cells(lines, 1)) == ["[1/1] dot-1: 8 trials, 1 could not be trained"]
+
+
+def test_the_trials_of_a_system_are_one_seed_of_each(tmp_path: Path) -> None:
+    for labels in ("given", "hidden"):
+        (tmp_path / labels).mkdir()
+        for trial in ("00", "01"):
+            content = {"geometry": "dot", "settings": {"tau": 0.1}, "trial": trial}
+            (tmp_path / labels / f"{trial}.json").write_text(json.dumps(content))
+    works = list_work(f"python -m stages.system_trials --settings {tmp_path} --data d --out o")
+    assert [(work.cell.geometry, work.seed, work.data) for work in works] == [
+        ("dot", TRIAL_SEED, Path("d"))
+    ] * 4
 
 
 def test_steps_are_those_of_the_whole_and_a_trial_has_a_few(packed: Packed) -> None:
@@ -97,3 +134,23 @@ def test_an_estimate_grows_with_the_steps_and_counts_a_kind_once(
 def test_a_step_takes_time(packed: Packed) -> None:
     work = list_work(f"{TRAIN.format('d')} {SMALL}")[0]
     assert time_step(packed, work) >= 0
+
+
+def test_stale_are_the_stages_that_dvc_would_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.repo import Repo
+
+    (tmp_path / "flow").mkdir()
+    for folder in (tmp_path, tmp_path / "flow"):
+        stage = {"matrix": {"of": [1, 2]}, "cmd": "echo ${key} > ${key}", "outs": ["${key}"]}
+        (folder / "dvc.yaml").write_text(json.dumps({"stages": {"make": stage}}))
+    for arguments in ("init -q --no-scm", "repro -q -s make@1 flow/dvc.yaml:make@2"):
+        subprocess.run(["dvc", *arguments.split()], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    names = ["make@1", "make@2", "flow/dvc.yaml:make@1", "flow/dvc.yaml:make@2"]
+    stale = {"make@2": "echo 2 > 2", "flow/dvc.yaml:make@1": "echo 1 > 1"}
+    assert list_stale(names) == stale
+    assert list_stale(["make@1"]) == list_stale([]) == {}
+    with Repo() as repo, repo.lock:  # as another process would hold it
+        assert list(list_stale(names)) == names

@@ -154,7 +154,15 @@ def test_fewer_leaves_than_a_batch_asks_for_are_refused(monkeypatch: pytest.Monk
         tree_batches(monkeypatch, 5, leaves=6)
 
 
-def test_the_mean_distance_is_that_of_pairs_that_are_apart() -> None:
-    places = np.array([[0.0, 0], [0, 2], [0, 2], [0, 6]])
-    batches = TreeBatches(parse_paths("abcd"), places, 2, 1)
-    assert batches.mean_distance() == pytest.approx((2 + 2 + 6 + 4 + 4) / 5)
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/b", "a/c", "d/b"], False),
+        (["a/b", "a/c", "a/c"], True),
+        (["a/b/e", "a", "d/b"], True),
+    ],
+)
+def test_a_tree_has_relatives_at_one_node_or_at_nodes_above(
+    paths: list[str], expected: bool
+) -> None:
+    assert TreeBatches(parse_paths(paths), None, 2, 2).has_relatives == expected

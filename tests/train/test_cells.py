@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,20 @@ def test_a_stage_is_named_by_all_that_its_bytes_depend_on(
     monkeypatch.setattr(module, "ROOMS", ("train",))
     others.add(name())
     assert len(others - {first}) == 11
+
+
+@pytest.mark.parametrize("package", ["timm", "numpy", "geoopt", "pytorch-metric-learning"])
+def test_a_stage_is_named_by_versions_too(
+    packed: Packed,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+) -> None:
+    planned, cpu = plan(packed, settings, 0), torch.device("cpu")
+    first = name_folder(planned, tmp_path, cpu, 1)
+    monkeypatch.setattr(module, "version", lambda one: "99" if one == package else version(one))
+    assert name_folder(planned, tmp_path, cpu, 1) != first
 
 
 def test_a_second_process_waits_for_the_first(

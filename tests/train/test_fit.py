@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,13 +17,15 @@ from geomix.config.sections import Optim
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
+from geomix.progress import open_bar
 from geomix.regularisers.hier import Hierarchy
+from geomix.train import batches
 from geomix.train import fit as module
 from geomix.train.device import choose_device
 from geomix.train.fit import learning_rate
 from geomix.train.objective import Objective, build_objective
 from geomix.train.state import build_optimizers
-from geomix.train.views import Drawn
+from geomix.train.views import Batch
 from tests.train.conftest import build, fit
 
 HYBRID = {
@@ -67,8 +70,9 @@ def test_a_learned_curvature_is_trained_kept_in_range_and_told_for_each_epoch(
     assert abs(ratio.item()) <= math.log(10) + 1e-6
 
 
-def test_learned_curvatures_are_updated_last_and_ten_times_as_fast() -> None:
-    parts = HYBRID | {"distance": HYBRID["distance"] | {"learn_curvature": True}}
+def test_what_a_geometry_learns_is_updated_last_and_ten_times_as_fast() -> None:
+    more = {"learn_curvature": True, "learn_weight": True}
+    parts = HYBRID | {"distance": HYBRID["distance"] | more}
     geometry, encoder = build(parts, tau=0.1, curvature=0.5, lam=None), torch.nn.Linear(4, 8)
     optim = Optim(learning_rate=0.002, weight_decay=0, warmup=0, clip_norm=1)
     objective = build_objective(
@@ -79,18 +83,17 @@ def test_learned_curvatures_are_updated_last_and_ten_times_as_fast() -> None:
         *(None, 8, 0),
     )
     (adam,) = build_optimizers(encoder, geometry, objective, optim)
-    named = dict(geometry.named_parameters())
-    ratio, scale = named["spaces.1.log_ratio"], named["spaces.1.log_scale"]
-    assert adam.param_groups[-1]["params"] == [ratio]
+    learned = list(geometry.parameters())
+    assert [id(one) for one in adam.param_groups[-1]["params"]] == [id(one) for one in learned]
     assert [group["factor"] for group in adam.param_groups] == [1, 1, 10]
-    before = scale.item()
+    before = [one.item() for one in learned]
     for group in adam.param_groups:
         group["lr"] *= group["factor"]
     points = geometry.place(encoder(torch.randn(6, 4, generator=torch.Generator().manual_seed(0))))
     geometry.logits(points, points).sum().backward()
     adam.step()
-    assert abs(ratio.item()) == pytest.approx(0.02, rel=1e-3)
-    assert abs(scale.item() - before) == pytest.approx(0.002, rel=1e-3)
+    steps = [abs(one.item() - start) for one, start in zip(learned, before, strict=True)]
+    assert steps == pytest.approx([0.02] * 3, rel=1e-3)  # of scale, curvature and weight
 
 
 def test_learned_weights_are_trained_kept_in_range_and_told_for_each_epoch(
@@ -123,6 +126,32 @@ def test_every_loss_falls_in_a_sum_of_spaces(
 
 HIER = {"name": "hier", "weight": 0.5, "proxies": 8, "neighbours": 3, "triplets": 4, "margin": 0.1}
 HIER |= {"curvature": 0.1, "clip_radius": 2.3, "rate_factor": 5}
+
+
+def without_relatives(packed: Packed, but: int = 0) -> Packed:
+    """Return the data set with each sample at a leaf of its own, but for the first of train."""
+    paths = [f"g{row // 10}/leaf{row}" for row in range(len(packed.samples))]
+    for row in packed.rows("train")[:but]:
+        paths[row] = "g/leaf"
+    return replace(packed, samples=packed.samples.assign(lineage=paths))
+
+
+def test_lineages_without_relatives_are_refused_before_training(
+    packed: Packed, settings: dict[str, Any]
+) -> None:
+    settings["relevance"] = "lineage"
+    with pytest.raises(InputError, match="relevance: found lineage, and in the train split no"):
+        fit(without_relatives(packed), hybrid(), settings, 0, "cell")
+    fit(without_relatives(packed), hybrid(), settings | {"loss": {"name": "distances"}}, 0, "cell")
+
+
+def test_a_batch_without_relatives_is_named(
+    packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "WHOLE", 4)
+    settings |= {"relevance": "lineage", "epochs": 30, "batch": {"classes": 2, "images": 2}}
+    with pytest.raises(InputError, match=r"cell: step \d+: loss: found no row with a positive"):
+        fit(without_relatives(packed, but=2), hybrid(), settings, 0, "cell")
 
 
 def test_the_proxies_of_a_hierarchy_are_trained_beside_any_loss(
@@ -228,10 +257,10 @@ def test_the_loss_falls_without_labels(packed: Packed, settings: dict[str, Any],
 def test_the_two_views_of_an_image_differ(
     packed: Packed, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Drawn] = []
+    seen: list[Batch] = []
     draw = module.draw_views
 
-    def note(*given: Any) -> Iterator[Drawn]:
+    def note(*given: Any) -> Iterator[Batch]:
         for one in draw(*given):
             seen.append(one)
             yield one
@@ -245,6 +274,28 @@ def test_the_two_views_of_an_image_differ(
         gaps = (first[:, None] - second[None]).abs().mean((2, 3, 4))
         assert (gaps.diag() > 0).all()
         assert gaps.argmin(1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("relevance", ["class", "lineage"])
+@pytest.mark.parametrize("whole", [4, 2048])
+def test_the_progress_bar_ends_where_training_does(
+    packed: Packed,
+    settings: dict[str, Any],
+    relevance: str,
+    whole: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars: list[Any] = []
+
+    def note(**given: Any) -> Any:
+        bars.append(open_bar(**given))
+        return bars[-1]
+
+    monkeypatch.setattr(batches, "WHOLE", whole)
+    monkeypatch.setattr(module, "open_bar", note)
+    fit(packed, hybrid(), settings | {"relevance": relevance}, 0, "cell")
+    assert [bar.n for bar in bars] == [bar.total for bar in bars]
+    assert bars[0].total > 0
 
 
 @pytest.mark.parametrize("labels", ["given", "hidden"])

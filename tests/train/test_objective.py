@@ -78,7 +78,7 @@ def test_an_objective_is_its_loss_of_the_batch_with_itself(
     settings: dict[str, Any], negatives: dict[str, Any], loss: Any
 ) -> None:
     points = BALL.place(embeddings())
-    found = build(settings, negatives)(embeddings(), points, BATCH)
+    found = build(settings, negatives)(BALL, embeddings(), points, BATCH)
     torch.testing.assert_close(found, loss(BALL.logits(points, points), BATCH, BATCH))
 
 
@@ -88,7 +88,7 @@ def test_a_rule_hears_of_epochs_and_hands_over_what_it_learns() -> None:
     points = BALL.place(embeddings())
     logits, lowest = BALL.logits(points, points), BALL.lowest_logit
     expected = hard(logits, BATCH, BATCH, beta=1.0, tau_plus=0.1, lowest=lowest)
-    torch.testing.assert_close(hcl(embeddings(), points, BATCH), expected)
+    torch.testing.assert_close(hcl(BALL, embeddings(), points, BATCH), expected)
     assert not hcl.own_parameters()
     settings = {"clusters": 4, "temperature": 0.5, "weight": 1, "rate_factor": 3.0}
     doubly = build(PAIRWISE, {"rule": "doubly_contrastive", **settings})
@@ -128,12 +128,12 @@ def test_a_regulariser_is_added_to_any_loss_and_none_changes_nothing(
 ) -> None:
     points = BALL.place(embeddings())
     none, hier = build(settings), build(settings, regulariser=HIER)
-    loss = none(embeddings(), points, BATCH)
+    loss = none(BALL, embeddings(), points, BATCH)
     assert torch.equal(none.loss(BALL, embeddings(), points, BATCH), loss)
     assert none.hierarchy is None
     assert not none.optimizers(0.1)
     expected = loss + Hierarchy(HIER, 5, 0)(embeddings(), BATCH)
-    torch.testing.assert_close(hier(embeddings(), points, BATCH), expected)
+    torch.testing.assert_close(hier(BALL, embeddings(), points, BATCH), expected)
     assert expected > loss
     assert len(hier.own_parameters()) == len(none.own_parameters())
     (riemannian,) = hier.optimizers(0.1)

@@ -16,9 +16,11 @@ from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.packed import Packed
 from geomix.errors import InputError
 from geomix.files import hash_file, read_json
+from geomix.network import embed as embed_module
 from geomix.network.embed import embed, settle_norm
 from geomix.network.encoder import build_encoder
 from geomix.train import fit as fit_module
+from geomix.train import save as save_module
 from geomix.train.save import save_baselines, save_run
 from tests.train.conftest import HIER, build, fit
 
@@ -86,6 +88,22 @@ def test_embeddings_are_those_of_the_saved_weights_on_clean_images(
             np.testing.assert_allclose(embeddings[f"{split}_{part}"], vectors, rtol=1e-5, atol=1e-5)
 
 
+def test_train_is_encoded_once_where_its_batch_norm_is_measured(
+    packed: Packed, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings["head"]["norm"] = "batch"
+    splits: list[str] = []
+
+    def note(*given: Any) -> dict[str, np.ndarray]:
+        splits.append(given[2])
+        return embed(*given)
+
+    for module in (save_module, embed_module):
+        monkeypatch.setattr(module, "embed", note)
+    train_and_save(packed, settings, tmp_path / "cell")
+    assert splits == ["train", "val", "test"]
+
+
 def test_saved_statistics_of_batch_norm_are_of_train_and_not_of_its_augmented_batches(
     packed: Packed,
     settings: dict[str, Any],
@@ -137,16 +155,19 @@ def test_the_description_says_what_the_geometry_became(
     assert len(pd.read_csv(tmp_path / "cell" / "history.csv")) == settings["epochs"]
 
 
+@pytest.mark.parametrize("regulariser", [{"name": "none"}, HIER])
 def test_a_trial_keeps_what_is_scored_and_nothing_more(
-    packed: Packed, settings: dict[str, Any], tmp_path: Path
+    packed: Packed, settings: dict[str, Any], tmp_path: Path, regulariser: dict[str, Any]
 ) -> None:
+    settings["regulariser"] = regulariser
     for name, whole in (("trial", False), ("run", True)):
         train_and_save(packed, settings, tmp_path / name, whole)
     assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == list(SCORED)
     with np.load(tmp_path / "trial" / "embeddings.npz") as arrays:
         scored = dict(arrays)
     with np.load(tmp_path / "run" / "embeddings.npz") as arrays:
-        assert {*arrays} - {*scored} == {"train_head", "test_head", "test_backbone"}
+        proxies = {"val_proxy", "test_proxy"} if regulariser == HIER else set()
+        assert {*arrays} - {*scored} == {"train_head", "test_head", "test_backbone"} | proxies
         assert all(np.array_equal(arrays[name], scored[name]) for name in scored)
 
 

@@ -28,7 +28,7 @@ from geomix.analyze.overlap import (
     rank_negatives,
     share_hardest,
 )
-from geomix.analyze.trained import TUNED, Setting, Trained
+from geomix.analyze.trained import Setting, Trained
 from geomix.analyze.weights import Terms, draw_batches, gather_terms
 from geomix.config.sections import Batch
 from geomix.data.packed import Packed
@@ -64,8 +64,9 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
     folder = out / "negatives"
     folder.mkdir()
     packed, task = trained.packed, trained.task
+    told = {"task": task, "tuned": trained.tuned, "beside": trained.beside}
     if task == "distances" or (task == "lineage" and any_ancestor(packed)):
-        write_json(folder / "facts.json", {"task": task})
+        write_json(folder / "facts.json", told)
         return
     rows = packed.rows(SPLIT)
     labels = packed.samples["label"].to_numpy()[rows]
@@ -83,7 +84,7 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
     hardest = {
         f"{key.geometry}/{key.seed}": rows[asked.items[one.hardest]]
         for key, one in rankings.items()
-        if key.study == TUNED
+        if key.study == trained.tuned
     }
     drawn = {"anchors": rows[asked.anchors], "positives": rows[asked.positives]}
     drawn |= {"labels": labels[asked.anchors].astype(str)}
@@ -92,7 +93,7 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
     write_json(
         folder / "facts.json",
         {
-            "task": "class",
+            **told,
             "seed": SEED,
             "batches": len(batches),
             "classes": classes,
@@ -102,7 +103,7 @@ def analyze_negatives(trained: Trained, batch: Batch, out: Path) -> None:
             "heaviest": HEAVIEST,
             "anchors": len(asked.anchors),
             "items": len(asked.items),
-            "ranked": len(range(len(asked.items))[asked.thinned]),
+            "ranked": len(asked.thinned),
             "listed": int(next(iter(rankings.values())).hardest.shape[1]),
             "chosen": {one.geometry: dict(one.values) for one in trained.chosen_settings()},
             "machines": trained.machines(),
@@ -132,7 +133,7 @@ Found = Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 
 def weigh_cells(trained: Trained, batches: np.ndarray, effective: float) -> Found:
-    """Weigh the negatives of the cells of study tau.
+    """Weigh the negatives of the cells of the study that was tuned.
 
     Args:
         trained: The cells.
@@ -146,7 +147,7 @@ def weigh_cells(trained: Trained, batches: np.ndarray, effective: float) -> Foun
         temperature it was trained with, `viewed`, and at one that is matched, `viewed matched`.
     """
     chosen = {setting.geometry: setting for setting in trained.chosen_settings()}
-    for setting in trained.settings(TUNED):
+    for setting in trained.settings(trained.tuned):
         for seed in setting.places:
             geometry, vectors = trained.read_head(setting, seed, SPLIT)
             row = {"trained": setting.geometry, "viewed": setting.geometry, "seed": seed}
@@ -239,7 +240,7 @@ class Key:
 
 
 def rank_cells(trained: Trained, asked: Asked) -> Iterator[tuple[Key, Ranking]]:
-    """Rank the negatives in the geometry of each cell of study compare, and of tau the chosen."""
+    """Rank the negatives in the geometry of each cell, of the tuned study of those chosen."""
     for setting in _compared(trained):
         for seed in setting.places:
             geometry, vectors = trained.read_head(setting, seed, SPLIT)
@@ -248,11 +249,7 @@ def rank_cells(trained: Trained, asked: Asked) -> Iterator[tuple[Key, Ranking]]:
 
 
 def _compared(trained: Trained) -> list[Setting]:
-    others = [study for study in trained.studies if study in trained.runs and study != TUNED]
-    return [
-        *trained.chosen_settings(),
-        *(setting for study in others for setting in trained.settings(study)),
-    ]
+    return [*trained.chosen_settings(), *trained.settings(trained.beside)]
 
 
 def compare_cells(rankings: dict[Key, Ranking]) -> Found:
@@ -270,7 +267,7 @@ def compare_cells(rankings: dict[Key, Ranking]) -> Found:
 def compare_views(trained: Trained, asked: Asked, rankings: dict[Key, Ranking]) -> Found:
     """Compare how two geometries rank the outputs of one network.
 
-    Of study tau each geometry is compared with each other, of compare with the first of the study.
+    Of the tuned study each geometry is compared with each other, else with the first of its study.
 
     Yields:
         As `compare_cells`, with kind `view`; the first geometry trained the network.
@@ -281,7 +278,7 @@ def compare_views(trained: Trained, asked: Asked, rankings: dict[Key, Ranking]) 
         first.setdefault(setting.study, setting)
     for setting in settings:
         views = [one for one in settings if one.study == setting.study and one != setting]
-        if setting.study != TUNED:
+        if setting.study != trained.tuned:
             views = [one for one in views if one == first[setting.study]]
         for seed in setting.places:
             _, vectors = trained.read_head(setting, seed, SPLIT)

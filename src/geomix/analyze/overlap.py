@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from geomix.evaluate.acted import Differs
+from geomix.evaluate.cells import space_evenly
 from geomix.geometry.geometry import Geometry
 
 ANCHORS = 512  # at most, one of each class
@@ -31,9 +32,9 @@ class Asked:
     negative: Tensor
 
     @property
-    def thinned(self) -> slice:
-        """The items whose ranks are correlated, evenly spaced."""
-        return slice(None, None, -(-len(self.items) // ITEMS))
+    def thinned(self) -> Tensor:
+        """Places of the items whose ranks are correlated, evenly spaced, (M',)."""
+        return torch.from_numpy(space_evenly(len(self.items), ITEMS))
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def draw_anchors(
         others = gallery[(labels[gallery] == label) & (gallery != anchor)]
         if len(others):
             pairs.append((anchor, random.choice(others)))
-    chosen = pairs[:: -(-len(pairs) // ANCHORS) or 1]
+    chosen = [pairs[place] for place in space_evenly(len(pairs), ANCHORS)]
     anchors, positives = np.array(chosen, np.int64).reshape(-1, 2).T
     return Asked(anchors, positives, gallery, torch.from_numpy(differs(anchors, gallery)))
 

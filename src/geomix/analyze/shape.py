@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from geomix.analyze.delta import compare_deltas, four_point_delta
+from geomix.analyze.delta import compare_deltas
 from geomix.analyze.disk import lay_out, place_in_disk
 from geomix.analyze.metric import own_distances
 from geomix.analyze.radii import BINS, NEIGHBOURS, correlate_ranks, count_radii, measure_ambiguity
@@ -29,6 +29,7 @@ from geomix.analyze.trained import Setting, Trained
 from geomix.analyze.trees import average_distortion, cophenetic_correlation, is_star, tree_distances
 from geomix.data.packed import Packed
 from geomix.evaluate.acted import radius_in_curvature
+from geomix.evaluate.cells import space_evenly
 from geomix.files import write_json
 from geomix.geometry.geometry import Geometry, describe_radii
 
@@ -37,7 +38,6 @@ PAIRED = 1024  # samples, evenly spaced, whose distances are compared with the t
 ASKED = 1024  # samples, evenly spaced, whose ambiguity is measured
 DRAWN = 1000  # samples, evenly spaced, in the disk
 LAID, FEWEST = 300, 4  # samples, evenly spaced, that UMAP lays out in 10 s; fewer are not
-ALL = "compare"  # the study whose settings are all described
 KINDS = {"embedding": "", "gaussian": "_gaussian", "sphere": "_sphere"}  # suffixes of columns
 BINNED = ["study", "geometry", "seed", "low", "high", "count"]
 CORRELATED = ["study", "geometry", "against", "mean", "low", "high", "per_seed"]
@@ -98,14 +98,9 @@ def choose_samples(packed: Packed) -> Samples:
     )
 
 
-def space_evenly(count: int, most: int) -> np.ndarray:
-    """Return at most that many places among a number of samples, evenly spaced."""
-    return np.linspace(0, count - 1, min(most, count)).astype(int)
-
-
 def list_settings(trained: Trained) -> list[Setting]:
-    """List what is described: study compare, and the values that validation chose in study tau."""
-    return [*trained.settings(ALL), *trained.chosen_settings()]
+    """List what is described: one study, and the values that validation chose of the other."""
+    return [*trained.settings(trained.beside), *trained.chosen_settings()]
 
 
 def read_outputs(trained: Trained, setting: Setting, seed: int) -> tuple[Geometry, Tensor]:
@@ -217,7 +212,9 @@ def analyze_shape(trained: Trained, out: Path) -> None:
     write_table(pd.DataFrame(correlations, columns=CORRELATED), out / "correlations.csv")
     write_table(disk, out / "disk.csv")
     write_table(layout, out / "layout.csv")
-    write_json(out / "shape.json", describe_samples(samples, is_star(trained.packed)) | drawn)
+    named = {"tuned": trained.tuned, "beside": trained.beside}
+    described = describe_samples(samples, is_star(trained.packed))
+    write_json(out / "shape.json", named | described | drawn)
 
 
 def draw_disks(
@@ -279,7 +276,7 @@ def find_ball(geometry: Geometry, outputs: Tensor) -> tuple[np.ndarray, float]:
 
 
 def describe_samples(samples: Samples, star: bool) -> dict[str, Any]:
-    """Describe what was sampled, and the tree by the same measures as an embedding."""
+    """Describe what was sampled, and the tree, whose own delta is 0: hops are a tree's metric."""
     found: dict[str, Any] = {
         "samples": len(samples.rows),
         "delta": {"points": samples.small.shape[1], "draws": samples.small.shape[0]},
@@ -291,13 +288,11 @@ def describe_samples(samples: Samples, star: bool) -> dict[str, Any]:
         "tree": None,
     }
     if samples.tree is not None:
-        part = samples.tree[: samples.small.shape[1], : samples.small.shape[1]]
         alike = np.ones_like(samples.tree)
         own = samples.clusters[samples.paired]
         same = (own[:, None] == own)[np.triu_indices(len(own), 1)]
         found["tree"] = {
             "star": star,
-            "relative_delta": four_point_delta(part).relative,
             "distortion_of_equal": round(average_distortion(alike, samples.tree), 6),
             "same": round(float(same.mean()), 6),
         }

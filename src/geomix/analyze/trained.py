@@ -1,4 +1,4 @@
-"""The trained cells of studies, as analyses need them: by geometry, setting and seed."""
+"""The trained cells of two studies, as analyses need them: by geometry, setting and seed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,6 @@ from geomix.evaluate.cells import Cell, read_cell, read_points
 from geomix.evaluate.score import find_task
 from geomix.files import read_json
 from geomix.geometry.geometry import Geometry
-
-TUNED = "tau"  # the study whose values validation chose
 
 
 @dataclass(frozen=True)
@@ -37,24 +35,28 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trained:
-    """The cells of some studies on one data set.
+    """The cells of two studies on one data set.
 
     Attributes:
         packed: The data set.
         studies: By name.
         runs: The folder of each study's cells.
-        chosen: By geometry the values of the axes of study tau that validation chose.
+        tuned: The study of which validation chose values.
+        beside: The study of which all settings count.
+        chosen: By geometry the values of the axes of `tuned` that validation chose.
     """
 
     packed: Packed
     studies: Mapping[str, Study]
     runs: Mapping[str, Path]
+    tuned: str
+    beside: str
     chosen: Mapping[str, Mapping[str, Any]]
 
     @property
     def task(self) -> str:
         """What the cells were trained for: class, lineage or distances."""
-        return find_task(self.runs[TUNED], self.studies[TUNED].cells())
+        return find_task(self.runs[self.tuned], self.studies[self.tuned].cells())
 
     def settings(self, study: str) -> Iterator[Setting]:
         """List the settings of a study, in its order."""
@@ -64,12 +66,12 @@ class Trained:
             yield Setting(study, geometry, values, places)
 
     def chosen_settings(self) -> list[Setting]:
-        """List the settings of study tau that validation chose, one for each geometry.
+        """List the settings of study `tuned` that validation chose, one for each geometry.
 
         Raises:
             InputError: If a geometry has none.
         """
-        settings = list(self.settings(TUNED))
+        settings = list(self.settings(self.tuned))
         for setting in settings:
             if setting.geometry not in self.chosen:
                 found = f"found {', '.join(self.chosen) or 'nothing'}"
@@ -80,7 +82,7 @@ class Trained:
     def machines(self) -> list[dict[str, str]]:
         """Return what the cells were trained with, each machine once."""
         found: list[dict[str, str]] = []
-        for study in self.runs:
+        for study in (self.beside, self.tuned):
             for setting in self.settings(study):
                 for place in setting.places.values():
                     machine = read_json(self.runs[study] / place / "geometry.json")["machine"]

@@ -42,6 +42,7 @@ Dataset = Literal[
 ]
 # data sets of vectors in place of images
 VECTORS = ("tree", "grid", "wordnet", "embeddings", "features")
+ALONE = ("tree", "wordnet")  # of which each sample is a class of its own
 FOR_VECTORS = ("mlp", "linear")  # backbones that take vectors; all others take images
 
 

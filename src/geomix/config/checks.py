@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from geomix.config.base import FOR_VECTORS, VECTORS
+from geomix.config.base import ALONE, FOR_VECTORS, VECTORS
 from geomix.config.params import Params
-from geomix.config.sections import Augment, Backbone, Crop
+from geomix.config.sections import Augment, Backbone, Ball, Crop, Geometry, Power
 from geomix.config.stages import list_own, list_studies
-from geomix.config.studies import flatten
+from geomix.config.studies import Study, flatten
 from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
 
 UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
@@ -22,10 +22,12 @@ def list_mistakes(params: Params) -> dict[str, str]:
     """
     found = (
         _data_mistakes(params),
+        _split_mistakes(params),
         _backbone_mistakes(params.backbone, params.dataset),
         _feature_mistakes(params),
         _loss_mistakes(params),
         _study_mistakes(params),
+        _knob_mistakes(params),
         _tuning_mistakes(params),
         _system_mistakes(params),
     )
@@ -41,6 +43,13 @@ def _data_mistakes(params: Params) -> Mistakes:
         if dataset == "embeddings" and not params.embeddings.path:
             expected = f"a .npy or .parquet of vectors, as {key} is embeddings"
             yield "embeddings.path", f"found nothing, expected {expected}"
+
+
+def _split_mistakes(params: Params) -> Mistakes:
+    """Find small classes that would be found outside the split of their branch."""
+    if params.split.unit == "branch" and params.classes.below == "gallery":
+        reason = "as split.unit is branch, and one sample of each would leave its branch"
+        yield "classes.below", f"found gallery, expected refuse or drop, {reason}"
 
 
 def _backbone_mistakes(backbone: Backbone, dataset: str, section: str = "") -> Mistakes:
@@ -69,6 +78,12 @@ def _loss_mistakes(params: Params) -> Mistakes:
     """Find what a loss or a relevance does not go with, and views that nothing tells apart."""
     if params.task != "class":
         yield from _task_mistakes(params)
+    elif params.dataset in ALONE:
+        expected = f"lineage, as each sample of {params.dataset} is a class"
+        yield "relevance", f"found class, expected {expected}"
+    if params.dataset == "grid" and params.task != "distances":
+        expected = "distances, as points of grid are neither classes nor lineages"
+        yield "loss.name", f"found {params.loss.name}, expected {expected}"
     if params.negatives.rule != "uniform" and params.loss.name != "pairwise_cross_entropy":
         found = f"{params.negatives.rule} with loss {params.loss.name}"
         yield "negatives.rule", f"found {found}, expected uniform with this loss"
@@ -107,7 +122,7 @@ def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
 
 
 def _study_mistakes(params: Params) -> Mistakes:
-    """Find studies of a geometry that is not there, and a data set without settings."""
+    """Find studies of an unknown geometry, a data set without settings, and what is not held."""
     named = {
         f"{key}.run.geometries": study.geometries
         for key, study in list_studies(params).items()
@@ -123,9 +138,70 @@ def _study_mistakes(params: Params) -> Mistakes:
         if unset:
             expected = f"names under {section}.own: {', '.join(own)}"
             yield f"{section}.of.sets", f"found {', '.join(unset)}, expected {expected}"
+    compared = params.study.get("compare")
+    if compared and compared.fixed:
+        expected = "nothing, as these cells have the settings at the top"
+        yield "study.compare.pinned", f"found {', '.join(compared.fixed)}, expected {expected}"
     if params.report.answer not in params.study:
         expected = f"a name under study: {', '.join(params.study)}"
         yield "report.answer", f"found {params.report.answer}, expected {expected}"
+
+
+def _knob_mistakes(params: Params) -> Mistakes:
+    """Find studies whose cells would have no temperature, curvature or weight."""
+    for key, study in list_studies(params).items():
+        if isinstance(study, Tuning) or key == "study.compare":  # searched; at the top
+            continue
+        given = {*study.axes, *study.fixed}
+        for name in study.geometries:
+            missing = [
+                knob for knob in list_knobs(params.geometry.get(name, {})) if knob not in given
+            ]
+            if missing:
+                expected = f"{', '.join(missing)} there or in over, for {name}"
+                yield (
+                    f"{key}.pinned",
+                    f"found {', '.join(study.fixed) or 'nothing'}, expected {expected}",
+                )
+                break
+
+
+def list_knobs(geometry: Geometry) -> list[str]:
+    """List what a cell must say of a geometry: tau, and a curvature and lam where it has them."""
+    spaces = geometry.values()
+    curved = [one for one in spaces if isinstance(one, Ball | Power) and one.curvature is None]
+    weighted = [one for one in spaces if one.weight == "lam"]
+    return ["tau", *(["curvature"] if curved else []), *(["lam"] if weighted else [])]
+
+
+def list_short_heads(params: Params) -> dict[str, str]:
+    """Return the spaces that need more outputs than the head has in a study of their geometry.
+
+    This is of the file as a whole: with the settings of one cell laid over it, the heads of others
+    are not as they are trained.
+    """
+    mistakes: dict[str, str] = {}
+    for key, study in list_studies(params).items():
+        least = min(_list_heads(params, key, study))
+        used = {name: params.geometry[name] for name in study.geometries if name in params.geometry}
+        for name, spaces in used.items():
+            for space, entry in spaces.items():
+                if entry.outputs and entry.outputs.stop > least:
+                    expected = f"at most head.outputs, which is {least} in {key}"
+                    found = f"found {entry.outputs.stop}, expected {expected}"
+                    mistakes[f"geometry.{name}.{space}.outputs.stop"] = found
+    return mistakes
+
+
+def _list_heads(params: Params, key: str, study: Study) -> list[int]:
+    """Return how many outputs heads have in a study, on all of its data sets."""
+    if "head.outputs" in study.axes:
+        return study.axes["head.outputs"]
+    if "head.outputs" in study.fixed:
+        return [study.fixed["head.outputs"]]
+    sets = list_own(params).get(key.split(".")[0], {})
+    own = [study.own] if isinstance(study, Tuning) else [*sets.values()] or [{}]
+    return [flatten(one).get("head.outputs", params.head.outputs) for one in own]
 
 
 def _tuning_mistakes(params: Params) -> Mistakes:
@@ -148,7 +224,12 @@ def _tuning_mistakes(params: Params) -> Mistakes:
         yield "tune.search", f"found {len(searched)} keys, expected at most {COLUMNS}"
     for key, value in flatten(tuned.starts).items():
         searched_key = key.partition(".")[2]
-        if searched_key in searched and not is_within(searched[searched_key], value):
+        if searched_key not in searched:
+            yield (
+                f"tune.starts.{key}",
+                "found a key that is not searched, expected it in tune.search",
+            )
+        elif not is_within(searched[searched_key], value):
             yield f"tune.starts.{key}", f"found {value}, expected one that tune.search holds"
     named = {key.split(".")[1] for key in searched if key.startswith("geometry.")}
     if unknown := sorted(named - set(params.geometry)):

@@ -15,7 +15,7 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         arguments: `--key value` pairs; `--key` alone is true, `--no-key` false.
 
     Raises:
-        InputError: If a value has no key.
+        InputError: If a value has no key, or a key is there twice.
     """
     yaml = YAML(typ="safe")
     overrides: dict[str, Any] = {}
@@ -25,7 +25,10 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         if not key.startswith("--"):
             raise InputError(f"command line: found {key}, expected --key value")
         if left and not left[0].startswith("--"):
-            overrides[key[2:]] = yaml.load(left.pop(0))
+            name, value = key[2:], yaml.load(left.pop(0))
         else:
-            overrides[key[2:].removeprefix("no-")] = not key.startswith("--no-")
+            name, value = key[2:].removeprefix("no-"), not key.startswith("--no-")
+        if name in overrides:
+            raise InputError(f"command line: found --{name} twice, expected it once")
+        overrides[name] = value
     return overrides

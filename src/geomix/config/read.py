@@ -18,9 +18,9 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from geomix.config.base import Section
-from geomix.config.checks import list_mistakes
+from geomix.config.checks import list_mistakes, list_short_heads
 from geomix.config.params import Params
-from geomix.config.stages import list_own, list_studies
+from geomix.config.stages import CellParams, list_own, list_studies
 from geomix.config.studies import nest
 from geomix.config.tuning import list_ends
 from geomix.errors import InputError
@@ -91,12 +91,14 @@ def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def validate(raw: Any, origin: str = "params.yaml") -> Params:
+def validate(raw: Any, origin: str = "params.yaml", overlaid: bool = False) -> Params:
     """Check the content of params.yaml as a whole.
 
     Args:
         raw: The content.
         origin: What the messages begin with.
+        overlaid: Whether the settings of one cell are laid over the file, which was checked itself:
+            then the studies of others are not.
 
     Raises:
         InputError: With one line for each mistake: key, value found, what was expected.
@@ -112,7 +114,11 @@ def validate(raw: Any, origin: str = "params.yaml") -> Params:
     params, found = _parse(raw)
     mistakes |= {key: mistake for key, mistake in found.items() if key not in reserved}
     if params:
-        mistakes |= list_mistakes(params) | _study_values(raw, params)
+        mistakes |= list_mistakes(params)
+        if not overlaid:
+            mistakes |= _study_values(raw, params)
+    if params and not mistakes and not overlaid:
+        mistakes = list_short_heads(params)
     if mistakes or not params:
         raise InputError("\n".join(f"{origin}: {key}: {what}" for key, what in mistakes.items()))
     return params
@@ -130,7 +136,7 @@ def load(
         part: Its fields are top-level keys of params.yaml.
         overlays: Nested settings laid over the file, the last one uppermost.
         own: A section and a data set, such as tune.omniglot, whose settings under
-            `tune.own`, and what the section pins, are laid over the file before these.
+            `tune.own`, then what the section pins, are laid over the file before these.
         path: The file; the default is right for a stage, which runs in the root of the repository.
 
     Raises:
@@ -150,12 +156,12 @@ def load(
             names = ", ".join(f"{key}.{name}" for key, sets in known.items() for name in sets)
             raise InputError(f"command line: --own: found {own}, expected one of {names}")
         pinned = raw[section].get("pinned", {})  # of the study: it holds for its baselines too
-        overlays = ({"dataset": dataset}, pinned, raw[section]["own"][dataset], *overlays)
+        overlays = ({"dataset": dataset}, raw[section]["own"][dataset], pinned, *overlays)
         origin = f"params.yaml with {section}.own.{dataset}"
     if overlays:
         for overlay in overlays:
             raw = lay_over(raw, overlay)
-        params = validate(raw, origin)
+        params = validate(raw, origin, overlaid=True)
     fields = {name: getattr(params, name) for name in part.model_fields}
     return part.model_construct(**fields)
 
@@ -191,7 +197,7 @@ def _parse(raw: dict[str, Any]) -> tuple[Params | None, dict[str, str]]:
 
 def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
     """Return mistakes in the values of studies and in what data sets have of their own."""
-    mistakes = _search_values(raw, params)
+    mistakes = _search_values(raw, params) | _unread_keys(params)
     for name, study in list_studies(params).items():
         varied = [(key, value) for key, values in study.axes.items() for value in values]
         whole = {key: values[0] for key, values in study.axes.items()} | study.fixed
@@ -210,6 +216,25 @@ def _study_values(raw: dict[str, Any], params: Params) -> dict[str, str]:
             found = _parse(lay_over(raw, own))[1]
             mistakes |= {f"{section}.own.{name}.{key}": what for key, what in found.items()}
     return mistakes
+
+
+def _unread_keys(params: Params) -> dict[str, str]:
+    """Return the keys of params.yaml that are set for cells though no cell reads them."""
+    settings = {
+        f"{section}.own.{name}": own
+        for section, sets in list_own(params).items()
+        for name, own in sets.items()
+    }
+    for name, study in list_studies(params).items():
+        settings |= {f"{name}.over": study.over, f"{name}.pinned": study.pinned}
+    read = CellParams.model_fields
+    expected = f"one that cells read: {', '.join(read)}"
+    return {
+        f"{place}.{key}": f"found a key that no cell reads, expected {expected}"
+        for place, keys in settings.items()
+        for key in keys
+        if key in Params.model_fields and key not in read
+    }
 
 
 def _search_values(raw: dict[str, Any], params: Params) -> dict[str, str]:

@@ -180,6 +180,12 @@ class Outputs(Section):
     start: Annotated[int, Field(ge=0)]
     stop: Count
 
+    @model_validator(mode="after")
+    def _rising(self) -> "Outputs":
+        if self.start >= self.stop:
+            raise ValueError(f"start below stop, not {self.start} and {self.stop}")
+        return self
+
 
 class Weighted(Section):
     """What all spaces share; without outputs of its own a space uses all of the head's."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from geomix.config.base import Dataset, Name, Section, Seed
 
@@ -123,9 +123,18 @@ class Study(Evaluated):
     def _lists_of_values(cls, over: dict[str, Any]) -> dict[str, Any]:
         for key, values in flatten(over).items():
             unique = isinstance(values, list) and len(set(map(str, values))) == len(values)
-            if not unique or not values:
-                raise ValueError(f"a list of values for {key}, each once")
+            if not unique or not values or None in values:
+                raise ValueError(f"a list of values for {key}, each once and none of them null")
         return over
+
+    @field_validator("pinned")
+    @classmethod
+    def _varied_or_held(cls, pinned: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        axes = flatten(info.data.get("over", {}))
+        for key in flatten(pinned):
+            if any(f"{key}.".startswith(f"{axis}.") for axis in axes):
+                raise ValueError(f"{key} here or in over, not in both")
+        return pinned
 
     @property
     def geometries(self) -> list[str]:

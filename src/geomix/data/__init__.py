@@ -1,1 +1,1 @@
-"""Data: packed data sets, archives, pixels, crops and batches of images."""
+"""Data: packed data sets, pixels, crops and batches of images."""

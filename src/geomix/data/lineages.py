@@ -17,6 +17,8 @@ import pandas as pd
 
 from geomix.errors import InputError
 
+WHOLE = 2048  # samples in a tree that are one batch; of more, batches are drawn
+
 
 @dataclass(frozen=True, eq=False)
 class Lineages:

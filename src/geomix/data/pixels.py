@@ -24,20 +24,22 @@ UPRIGHT = {
 }
 
 
-def open_image(content: bytes) -> Image.Image:
+def open_image(content: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """Read the head of an image's file without decoding its pixels.
 
     Args:
-        content: A JPEG, PNG, BMP, GIF or WebP file.
+        content: A file.
+        formats: What it may be, by Pillow's names.
 
     Raises:
         InputError: If it is none of these, its head is broken, or it would have more than
             Image.MAX_IMAGE_PIXELS pixels.
     """
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
-        found, expected = f"{len(content)} bytes of another kind", f"a {', '.join(FORMATS)}"
+        found = f"{len(content)} bytes of another kind or broken"
+        expected = f"a {', '.join(formats)}"
         raise InputError(f"image: found {found}, expected {expected}") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads to
         reason = _one_line(error)
@@ -66,15 +68,18 @@ def load_image(image: Image.Image, channels: int) -> Image.Image:
         channels: 1 for grey (mode L), 3 for colour (mode RGB).
 
     Raises:
-        InputError: If the file is broken or truncated.
+        InputError: If the file is broken or truncated, or its pixels are neither of 8 bits nor of
+            16 in their full range.
         ValueError: On another number of channels.
     """
     if channels not in MODES:
         raise ValueError(f"channels: found {channels}, expected 1 or 3")
     try:
+        image.load()  # which turns a TIFF upright
         orientation = find_orientation(image)
-        image.load()
         plain = _to_mode(image, MODES[channels])
+    except InputError:
+        raise
     except Exception as error:  # as in open_image
         found, reason = f"a broken {image.format} file", _one_line(error)
         raise InputError(f"image: found {found}, expected a whole one: {reason}") from None
@@ -82,14 +87,30 @@ def load_image(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits: the upper eight
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise InputError("image: found pixels with fractions (float), expected 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = _take_upper_bits(image)
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     elif image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     return image if image.mode == mode else image.convert(mode)
+
+
+def _take_upper_bits(image: Image.Image) -> Image.Image:
+    """Return the upper 8 of 16 bits.
+
+    Raises:
+        InputError: If the values are of another range: those of 8 or 12 bits would become black.
+    """
+    values = np.asarray(image)
+    least, most = int(values.min()), int(values.max())
+    if least < 0 or not 0x1000 <= most <= 0xFFFF:
+        found = f"16 bits with values up to {most}" if least >= 0 else f"a value of {least}"
+        raise InputError(f"image: found {found}, expected the full range, or 8 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.listing import (
     Listing,
     check_counts,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.listing import (
     Listing,
     check_counts,

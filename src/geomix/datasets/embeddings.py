@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -119,47 +120,58 @@ def measure_columns(path: Path, file: parquet.ParquetFile) -> tuple[tuple[int, i
     """Return the shape and the type of the vectors in a .parquet, from schema and first row.
 
     Raises:
-        InputError: If it has no rows, neither a column `vector` nor columns v0, v1, ..., values
-            that are not floats, or damage.
+        InputError: If it has no rows, neither a column `vector` nor columns v0, v1, ..., one of
+            them twice, values that are not floats, no number in the first row, or damage.
     """
-    names = vector_columns(file.schema_arrow)
-    count = file.metadata.num_rows
-    if not names or not count:
-        found = f"{count} rows and columns {', '.join(file.schema_arrow.names)}"
+    schema, rows = file.schema_arrow, file.metadata.num_rows
+    names = vector_columns(schema)
+    if not names or not rows:
+        found = f"{rows} rows and columns {', '.join(schema.names)}"
         expected = f"a column {VECTOR} of lists, or columns v0, v1, ... of floats"
         raise InputError(f"{path}: found {found}; expected {expected}")
-    kinds = [file.schema_arrow.field(name).type for name in names]
-    if names == [VECTOR]:
-        nested = (
-            pa.types.is_list(kinds[0])
-            or pa.types.is_large_list(kinds[0])
-            or pa.types.is_fixed_size_list(kinds[0])
-        )
-        kinds = [kinds[0].value_type if nested else kinds[0]]
-        with refuse_damage(path):
-            first = next(file.iter_batches(1, columns=names)).column(0)
-        width = compute.list_value_length(first)[0].as_py() or 0 if nested else 0
-    else:
-        width = len(names)
+    twice = [name for name in names if len(schema.get_all_field_indices(name)) > 1]
+    if twice:
+        raise InputError(f"{path}: found column {twice[0]} twice, expected each once")
+    kinds = [schema.field(name).type for name in names]
+    lists = names == [VECTOR] and _is_list(kinds[0])
+    kinds = [kinds[0].value_type] if lists else kinds
     wrong = [kind for kind in kinds if not pa.types.is_floating(kind)]
-    if wrong or not width:
+    if wrong or (names == [VECTOR] and not lists):
         columns = VECTOR if names == [VECTOR] else "v0, v1, ..."
         found = f"{(wrong or kinds)[0]} in {columns}"
         expected = f"{EXPECTED}, in lists of one length in {VECTOR}"
         raise InputError(f"{path}: found {found}, expected {expected}")
-    return (count, width), np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+    width = _measure_first(path, file) if lists else len(names)
+    return (rows, width), np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Say whether a column holds lists."""
+    types = pa.types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _measure_first(path: Path, file: parquet.ParquetFile) -> int:
+    """Return the length of the first of the vectors that are lists.
+
+    Raises:
+        InputError: If it is missing or empty, or the file is damaged.
+    """
+    with refuse_damage(path):
+        first = next(file.iter_batches(1, columns=[VECTOR])).column(0)
+    length = int(compute.list_value_length(first)[0].as_py() or 0)
+    if not length:
+        found = f"no numbers in row 0 (the first) of {VECTOR}"
+        raise InputError(f"{path}: found {found}, expected a vector in each row")
+    return length
 
 
 def vector_columns(schema: pa.Schema) -> list[str]:
     """Name the columns of a .parquet that hold the vectors: `vector`, or v0, v1, ..., or none."""
-    if VECTOR in schema.names:
+    names = set(schema.names)
+    if VECTOR in names:
         return [VECTOR]
-    numbered = [f"v{number}" for number in range(len(schema.names))]
-    return [
-        name
-        for place, name in enumerate(numbered)
-        if set(numbered[: place + 1]) <= set(schema.names)
-    ]
+    return list(takewhile(names.__contains__, (f"v{number}" for number in count())))
 
 
 def read_columns(path: Path, file: parquet.ParquetFile, width: int) -> Iterator[np.ndarray]:

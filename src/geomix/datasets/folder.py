@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from geomix.config.stages import DownloadParams
-from geomix.data.archives import open_archive
+from geomix.datasets.archives import open_archive
 from geomix.datasets.listing import (
     Listing,
     images_in,
@@ -31,10 +31,12 @@ from geomix.datasets.table import (
     check_filled,
     check_unique,
     clean,
+    count_others,
     read_user_table,
     settle_lineages,
     settle_splits,
     show,
+    tell_lineages,
 )
 from geomix.errors import InputError
 from geomix.files import read_json
@@ -166,7 +168,8 @@ def list_kinds(others: Mapping[str, int]) -> str:
 def list_classes(path: Path) -> tuple[pd.DataFrame, Found]:
     """List the images of class folders, labelled by the first folder; images may lie deeper.
 
-    Where they lie at different depths, the folders that they are in are their lineages. Names of
+    Where they lie at different depths, the folders that they are in are their lineages, and a line
+    says so. Names of
     folders that differ only in the form of their Unicode are one class.
 
     Args:
@@ -190,7 +193,8 @@ def list_classes(path: Path) -> tuple[pd.DataFrame, Found]:
             f"{_explain_one(path, folders)}"
         )
     table = pd.DataFrame({"path": found.images, "label": labels})
-    if len({len(names) for names in folders}) > 1:
+    if others := count_others(map(len, folders)):
+        tell_lineages("folder", others, "image", "at another depth", "folders")
         table["lineage"] = ["/".join(map(clean, names)) for names in folders]
     return table, found
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from geomix.data.archives import Archive, open_archive, visible
 from geomix.data.packed import SCORED
+from geomix.datasets.archives import Archive, open_archive, visible
 from geomix.errors import InputError
 
 OFFICIAL = ("split", "role")  # columns of a table that are neither named by its reader nor a level

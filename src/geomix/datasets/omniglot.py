@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from geomix.data.archives import open_archive, visible
+from geomix.datasets.archives import open_archive, visible
 from geomix.datasets.listing import (
     Listing,
     archive_images,

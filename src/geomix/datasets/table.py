@@ -10,8 +10,10 @@ import csv
 import difflib
 import io
 import re
+import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,10 +181,22 @@ def _read_csv(file: Path) -> Columns:
             found = f"{show(record[beyond[0]])} in line {line}, column {beyond[0] + 1}"
             expected = f"{width} fields as in the header (a value with a separator in quotes)"
             raise InputError(f"{file}: found {found}, expected {expected}")
+    _tell_short(records, names)
     padded = [[*record, *[""] * width][:width] for _, record in records]
     columns = [list(column) for column in zip(*padded, strict=True)]
     named = _drop_nameless(file, names, columns)
     return [names[place] for place in named], [columns[place] for place in named], _lines(records)
+
+
+def _tell_short(records: Sequence[tuple[int, list[str]]], names: Sequence[str]) -> None:
+    """Say in one line how many rows have fewer fields than the header has names."""
+    width = 1 + max(place for place, name in enumerate(names) if name.strip())
+    short = [line for line, record in records if len(record) < width]
+    if short:
+        rows = "1 row has" if len(short) == 1 else f"{len(short):,} rows have"
+        where = f"the first in line {short[0]}"
+        what = "which count as blank"
+        print(f"table: {rows} fewer fields than the header ({where}), {what}", file=sys.stderr)
 
 
 def _lines(records: Sequence[tuple[int, list[str]]]) -> list[int]:
@@ -382,8 +396,21 @@ def settle_lineages(table: Table, required: Sequence[str]) -> Table:
         return table
     names = [*levels, "label"]
     _check_slashes(table, names)
+    tell_lineages("table", int(table.rows["label"].eq("").sum()), "row", "without a label")
     joined = ["/".join(filter(None, row)) for row in table.rows[names].to_numpy().tolist()]
     return _with_lineages(table, levels, joined)
+
+
+def count_others(depths: Iterable[int]) -> int:
+    """Count the samples whose depth is not that of most."""
+    counts = Counter(depths)
+    return counts.total() - max(counts.values())
+
+
+def tell_lineages(kind: str, count: int, one: str, why: str, levels: str = "levels") -> None:
+    """Say in one line that a data set of classes became one of lineages, and by how few samples."""
+    what = one if count == 1 else f"{one}s"
+    print(f"{kind}: {count:,} {what} {why}, so {levels} became lineages", file=sys.stderr)
 
 
 def _with_lineages(table: Table, levels: Sequence[str], paths: Sequence[str]) -> Table:
@@ -407,6 +434,7 @@ def _expand_levels(table: Table, required: Sequence[str]) -> Table:
         split = replace(table, rows=table.rows.drop(columns=LEVELS).join(columns))
         return settle_lineages(split, required)
     _check_slashes(table, ["label"])
+    tell_lineages("table", count_others(map(len, paths)), "row", "of another depth")
     labels = table.rows["label"].tolist()
     joined = [
         "/".join(filter(None, [*path, label])) for path, label in zip(paths, labels, strict=True)

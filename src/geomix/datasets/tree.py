@@ -17,6 +17,7 @@ from geomix.datasets.sources import Source, describe_files
 
 ROOT, CHILDREN, DEPTH = "root", "abc", 5  # 1 + 3 + ... + 3^5 = 364 nodes, 243 of them leaves
 DIMENSIONS = 64
+TRAIN, VAL = 122, 30  # leaves; the other 91 are test, and inner nodes are in train
 NOISE = 0.3  # s.d. of each number, beside 1 of each of the sum's terms
 SEED = 0
 
@@ -39,12 +40,26 @@ def draw_tree() -> tuple[list[str], np.ndarray]:
     return nodes, (sums + noise).astype(np.float32)
 
 
+def draw_splits(nodes: list[str]) -> list[str]:
+    """Hold leaves out, at random.
+
+    Returns:
+        The split of each node.
+    """
+    leaves = np.flatnonzero([node.count("/") == DEPTH for node in nodes])
+    drawn = leaves[np.random.default_rng(SEED).permutation(len(leaves))]
+    splits = np.full(len(nodes), "train", dtype=object)
+    splits[drawn[TRAIN : TRAIN + VAL]], splits[drawn[TRAIN + VAL :]] = "val", "test"
+    return splits.tolist()
+
+
 def write_tree(folder: Path, params: DownloadParams) -> dict[str, Any]:
-    """Write vectors.npy, and table.csv with the path of each node."""
+    """Write vectors.npy, and table.csv with the path and the split of each node."""
     nodes, vectors = draw_tree()
     files = folder / "vectors.npy", folder / "table.csv"
     np.save(files[0], vectors)
-    pd.DataFrame({"id": nodes, "label": nodes, "lineage": nodes}).to_csv(files[1], index=False)
+    table = pd.DataFrame({"id": nodes, "label": nodes, "lineage": nodes})
+    table.assign(split=draw_splits(nodes)).to_csv(files[1], index=False)
     return {"nodes": len(nodes), "dimensions": DIMENSIONS, "files": describe_files(*files)}
 
 
@@ -55,11 +70,11 @@ def read(raw: Path) -> Listing:
     """List the nodes, inner ones and leaves: each one is a sample, with its path as label.
 
     Returns:
-        Vectors. Leaves are held out.
+        Vectors, with an official split: half of the leaves is held out.
 
     Raises:
         InputError: If a file is missing, or vectors and table have different lengths.
     """
     _, samples = read_stored(raw)
     vectors = read_vectors(raw, len(samples))
-    return Listing(samples, (), lambda: enumerate(vectors), DIMENSIONS, form="vectors", unit="leaf")
+    return Listing(samples, (), lambda: enumerate(vectors), DIMENSIONS, form="vectors")

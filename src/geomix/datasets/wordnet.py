@@ -64,12 +64,14 @@ def embed_texts(words: list[str], glosses: list[str]) -> np.ndarray:
     from scipy.sparse import hstack
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from threadpoolctl import threadpool_limits
 
     texts = [f"{word} {gloss}" for word, gloss in zip(words, glosses, strict=True)]
     whole = TfidfVectorizer().fit_transform(texts)
     parts = TfidfVectorizer(analyzer="char_wb", ngram_range=PARTS).fit_transform(words)
     svd = TruncatedSVD(DIMENSIONS, random_state=SEED)
-    vectors: np.ndarray = svd.fit_transform(hstack([whole, parts]).tocsr())
+    with threadpool_limits(1):  # the last bits depend on the number of threads
+        vectors: np.ndarray = svd.fit_transform(hstack([whole, parts]).tocsr())
     return vectors.astype(np.float32)
 
 

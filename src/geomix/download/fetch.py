@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from geomix.data.archives import Archive, check_archive, open_archive, visible
+from geomix.datasets.archives import Archive, check_archive, open_archive, visible
 from geomix.datasets.sources import File, Source
 from geomix.download.http import check_space, discard, download
 from geomix.errors import InputError

@@ -17,6 +17,7 @@ import torch
 from scipy.optimize import isotonic_regression, nnls
 from torch import Tensor
 
+from geomix.evaluate.cells import space_evenly
 from geomix.geometry.distances import flat_distance
 from geomix.geometry.geometry import Geometry, Points, cosine, describe_radii
 from geomix.geometry.spaces import unit
@@ -45,7 +46,7 @@ def describe_points(geometry: Geometry, vectors: Tensor) -> dict[str, float]:
         s.d. of the radii (NaN without a radius), and the mean rank correlation of each query's
         gallery between cosine and the geometry's own similarity.
     """
-    sample = vectors[:: max(1, len(vectors) // CORRELATED)][:CORRELATED]
+    sample = vectors[space_evenly(len(vectors), CORRELATED)]
     pairs = [
         space.similarity(space.place(sample), space.place(vectors)).numpy()
         for space in (geometry, cosine())
@@ -77,11 +78,11 @@ def describe_acted(
 
     Returns:
         radius_relative from `radius_in_curvature`; bend and bend_beyond_kernel in nats, NaN without
-        a ball; effective_negatives, and negatives, their mean number. The last four are NaN where
-        no query has a negative.
+        a ball or its kernel at one radius; effective_negatives, and negatives, their mean number.
+        The last four are NaN where no query has a negative.
     """
-    anchors = queries[:: -(-len(queries) // ANCHORS)]
-    items = gallery[:: -(-len(gallery) // NEGATIVES)]
+    anchors = queries[space_evenly(len(queries), ANCHORS)]
+    items = gallery[space_evenly(len(gallery), NEGATIVES)]
     negative = differs(anchors, items)  # (A, M)
     anchors, negative = anchors[negative.any(1)], negative[negative.any(1)]
     points = geometry.place(vectors)
@@ -96,8 +97,8 @@ def describe_acted(
     weights = weigh_negatives(logits, torch.from_numpy(negative))
     described["effective_negatives"] = effective_number(weights)
     described["negatives"] = float(negative.sum(1).mean())
-    if balls := compare_balls(geometry, x, y):
-        curved, flat = zip(*balls, strict=True)
+    if pairs := compare_curved(geometry, x, y):
+        curved, flat = zip(*pairs, strict=True)
         described["bend"] = bend(weights, curved, flat)
         described["bend_beyond_kernel"] = bend_beyond_kernel(weights, curved, flat)
     return described
@@ -170,10 +171,13 @@ def effective_number(weights: Tensor) -> float:
     return float(torch.special.entr(weights).sum(1).exp().mean())
 
 
-def compare_balls(geometry: Geometry, x: Points, y: Points) -> list[tuple[Tensor, Tensor]]:
-    """Return for each ball what it takes from the logits, and what its flat limit would take.
+def compare_curved(geometry: Geometry, x: Points, y: Points) -> list[tuple[Tensor, Tensor]]:
+    """Return what each curved space takes from the logits, and what its flat limit would take.
 
         weight * d_c(x, y) / tau  and  weight * 2 |x - y| / tau
+
+    A curved space is a ball, or its kernel at one radius. The flat limit of that kernel is taken at
+    radius 1: `bend` leaves a factor free.
 
     Args:
         geometry: With its weights and temperature.
@@ -181,7 +185,7 @@ def compare_balls(geometry: Geometry, x: Points, y: Points) -> list[tuple[Tensor
         y: Points of items, (M, D) in each space.
 
     Returns:
-        Two tensors (A, M) in nats for each ball, none without a ball.
+        Two tensors (A, M) in nats for each curved space.
     """
     pairs = []
     for (space, weight), a, b in zip(geometry.parts, x, y, strict=True):
@@ -227,7 +231,7 @@ class Pairs:
 
 
 def bend(weights: Tensor, curved: Sequence[Tensor], flat: Sequence[Tensor]) -> float:
-    """Return how far balls bend the loss away from their flat limits, in nats.
+    """Return how far curved spaces bend the loss away from their flat limits, in nats.
 
         bend^2 = mean_i  Var_i( sum_b (c_b - k_b f_b) )
 
@@ -237,11 +241,11 @@ def bend(weights: Tensor, curved: Sequence[Tensor], flat: Sequence[Tensor]) -> f
 
     Args:
         weights: p, from `weigh_negatives`, (A, M).
-        curved: c_b, weighted distances in each ball over temperature, (A, M) each.
+        curved: c_b, weighted distances in each curved space over temperature, (A, M) each.
         flat: f_b, those of the flat limits, from the same points.
 
     Returns:
-        At least 0; 0 where the balls are their flat limits up to a factor.
+        At least 0; 0 where the spaces are their flat limits up to a factor.
     """
     pairs = _choose_pairs(weights)
     grounds = [one[pairs.chosen].numpy() for one in flat]
@@ -259,7 +263,7 @@ def bend_beyond_kernel(weights: Tensor, curved: Sequence[Tensor], flat: Sequence
 
     Args:
         weights: p, from `weigh_negatives`, (A, M).
-        curved: c_b, weighted distances in each ball over temperature, (A, M) each.
+        curved: c_b, weighted distances in each curved space over temperature, (A, M) each.
         flat: f_b, those of the flat limits, from the same points.
 
     Returns:

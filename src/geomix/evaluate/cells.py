@@ -108,6 +108,15 @@ def searches_of(cell: Cell, split: str) -> Iterator[Search]:
     return searches(cell.geometry, vectors)
 
 
+def space_evenly(count: int, most: int) -> np.ndarray:
+    """Return at most that many places among 0 ... count - 1, evenly spaced from first to last.
+
+    Steps differ by one where they must, unlike those of a slice: in a table stored class by class,
+    each with its images in one order, every fifth row may meet the same few images of every class.
+    """
+    return np.linspace(0, count - 1, min(most, count)).astype(int)
+
+
 def split_rows(rows: np.ndarray, items: int) -> Iterator[np.ndarray]:
     """Split rows (Q,) into blocks that are compared with that many items at a time."""
     step = max(1, PAIRS // items)

@@ -11,7 +11,7 @@ from torch import Tensor
 from geomix.data.packed import SCORED, Packed
 from geomix.errors import InputError
 from geomix.evaluate.acted import describe_acted, describe_points, other_class, spread_degrees
-from geomix.evaluate.cells import PICTURED, Cell, Scored, read_points, searches_of
+from geomix.evaluate.cells import PICTURED, Cell, Scored, read_points, searches_of, space_evenly
 from geomix.evaluate.rounded import recall_rounded
 from geomix.geometry.geometry import Geometry
 from geomix.retrieval.metrics import RANKS, count_relevant, score_levels
@@ -176,7 +176,7 @@ def sample_queries(relevant: np.ndarray, longest: int) -> np.ndarray | None:
     count = max(LEAST, LISTED // longest)
     if len(relevant) * longest <= LISTED or len(scored) <= count:
         return None
-    return scored[np.arange(count) * len(scored) // count]
+    return scored[space_evenly(len(scored), count)]
 
 
 def choose_ranks(dataset: str, available: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
     stress = mean over pairs of ( (a - b * similarity) - t )^2 / t^2
 
 with t > 0 the distance of a pair: hops in the tree, or Euclidean where samples have coordinates; a
-and b were trained with the cell, and the similarity is without its temperature.
+and b are those that fitted train last, and the similarity is without its temperature.
 """
 
 from collections.abc import Callable

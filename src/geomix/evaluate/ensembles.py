@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from geomix.data.packed import SCORED, Packed
-from geomix.evaluate.cells import Cell, read_cell
+from geomix.evaluate.cells import Cell, read_cell, space_evenly
 from geomix.evaluate.classes import Protocol, build_protocol
 from geomix.geometry.geometry import Geometry, cosine
 
@@ -58,7 +58,7 @@ def spread(geometry: Geometry, features: Tensor) -> float:
         geometry: Of the similarity.
         features: (N, D), float64; up to 2,048 of them, evenly spaced, are taken.
     """
-    sample = features[:: -(-len(features) // SAMPLE)]
+    sample = features[space_evenly(len(features), SAMPLE)]
     points = geometry.place(sample)
     others = ~torch.eye(len(sample), dtype=torch.bool)
     return float(geometry.similarity(points, points)[others].std())

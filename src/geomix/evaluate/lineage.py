@@ -26,6 +26,7 @@ from geomix.evaluate.cells import (
     mean_known,
     read_points,
     searches_of,
+    space_evenly,
     split_rows,
 )
 from geomix.geometry.geometry import Geometry
@@ -47,24 +48,22 @@ DIRECTIONS = ("leaf_ancestors", "inner_leaves")  # whose mean is lineage_score
 QUERIES = 512  # held-out samples, evenly spaced, that are ranked against the whole gallery
 DIGITS = 12  # of a similarity, relative to the largest: what differs in later ones is equal
 CONSTANTS = ("depth", "descendants")  # rankings that ignore the query
+ORDERS = 20  # random orders of their ties, whose scores are averaged: the table's order is chance
 Values = dict[str, np.ndarray]
 
 
-class Ranked(NamedTuple):
-    """Whole rankings of q queries.
+class Ranking(NamedTuple):
+    """How items of the gallery are ranked for queries, rows of it (q,).
 
     Attributes:
-        lists: Items, closest first, (q, n); ties in order of rows.
-        similarity: To each of them, float64 (q, n).
+        search: Returns whole lists of items, closest first, (q, n), for queries and the first row
+            that is searched, up to the last; items count from that row. A query among them is left
+            out: all queries are, or none is.
+        compare: Returns the similarity of queries to the whole gallery, float64 (q, G).
     """
 
-    lists: np.ndarray
-    similarity: np.ndarray
-
-
-# Queries, rows of the gallery (q,); and the first of its rows that is searched, up to the last.
-# Items count from that row. A query among them is left out: all queries are, or none is.
-Rank = Callable[[np.ndarray, int], Ranked]
+    search: Callable[[np.ndarray, int], np.ndarray]
+    compare: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +92,11 @@ class Family:
     def held_out(self) -> Lineages:
         """Lineages of the split's samples, S."""
         return self.gallery[self.rows[self.start :]]
+
+    @property
+    def queries(self) -> np.ndarray:
+        """Rows of the split's samples that ask the whole gallery: at most 512, evenly spaced."""
+        return self.rows[self.start :][space_evenly(len(self.gallery) - self.start, QUERIES)]
 
     @cached_property
     def above(self) -> np.ndarray:
@@ -126,8 +130,8 @@ def build_family(packed: Packed, split: str) -> Family:
     return family
 
 
-def rank_points(points: Tensor, geometry: Geometry) -> Rank:
-    """Return the ranking of items by their similarity to each query, exactly as `nearest` ranks.
+def rank_points(points: Tensor, geometry: Geometry) -> Ranking:
+    """Rank items by their similarity to each query, exactly as `nearest` does.
 
     Args:
         points: Embeddings of the gallery, (G, D), float64.
@@ -135,53 +139,71 @@ def rank_points(points: Tensor, geometry: Geometry) -> Rank:
     """
     placed = geometry.place(points)
 
-    def rank(queries: np.ndarray, start: int) -> Ranked:
+    def search(queries: np.ndarray, start: int) -> np.ndarray:
         """Search the gallery from a row on."""
         among = bool(queries[0] >= start)
         exclude = queries - start if among else None
         count = len(points) - start - among
-        lists = nearest(points[queries], points[start:], geometry, count, exclude)
-        sides = [one[queries] for one in placed], [one[start:] for one in placed]
-        similarity = geometry.similarity(*sides).numpy()
-        return Ranked(lists, np.take_along_axis(similarity, lists, 1))
+        return nearest(points[queries], points[start:], geometry, count, exclude)
 
-    return rank
+    def compare(queries: np.ndarray) -> np.ndarray:
+        """Compare queries with the whole gallery."""
+        similarity: np.ndarray = geometry.similarity(
+            [one[queries] for one in placed], placed
+        ).numpy()
+        return similarity
+
+    return Ranking(search, compare)
 
 
-def rank_constant(scores: np.ndarray) -> Rank:
-    """Return the same ranking for each query: by scores of the gallery, (G,), the highest first."""
+def rank_constant(scores: np.ndarray, seed: int) -> Ranking:
+    """Rank items alike for each query: by their scores, the highest first, ties in random order.
 
-    def rank(queries: np.ndarray, start: int) -> Ranked:
+    Args:
+        scores: Of the gallery, (G,).
+        seed: Of the order of ties.
+    """
+    ties = np.random.default_rng(seed).permutation(len(scores))
+    ranked = np.lexsort((ties, -scores))
+
+    def search(queries: np.ndarray, start: int) -> np.ndarray:
         """Return the one order for all queries, without themselves."""
-        order = np.argsort(-scores[start:], kind="stable")
+        order = ranked[ranked >= start] - start
         lists = np.tile(order, (len(queries), 1))
         if queries[0] >= start:
             lists = lists[lists != (queries - start)[:, None]].reshape(len(queries), -1)
-        return Ranked(lists, scores[start:][lists].astype(np.float64))
+        return lists
 
-    return rank
+    def compare(queries: np.ndarray) -> np.ndarray:
+        """Return the scores for each query."""
+        return np.broadcast_to(scores.astype(np.float64), (len(queries), len(scores)))
+
+    return Ranking(search, compare)
 
 
-def score_held_out(ranked: Ranked, queries: Lineages, items: Lineages) -> Values:
+def score_held_out(
+    lists: np.ndarray, similarity: np.ndarray, queries: Lineages, items: Lineages
+) -> Values:
     """Return the metrics of queries that were ranked against all items.
 
     Args:
-        ranked: Rankings of items, (q, n).
+        lists: Rankings of all items but perhaps the query itself, (q, n).
+        similarity: Of queries to all items, float64 (q, N).
         queries: Lineages, q.
-        items: Lineages, of the same tree.
+        items: Lineages, N, of the same tree.
 
     Returns:
         Each (q,), NaN where it is not defined; see `score_lineages`.
     """
 
     def in_order(values: np.ndarray) -> np.ndarray:
-        """Put values of all items (q, n) in the order of the rankings."""
-        return np.take_along_axis(values, ranked.lists, 1)
+        """Put values of all items (q, N) in the order of the rankings, (q, n)."""
+        return np.take_along_axis(values, lists, 1)
 
     kin = related(queries, items)
     levels, distances = in_order(shared_levels(queries, items)), in_order(hops(queries, items))
-    similarity = _tie_rounded(ranked.similarity)
-    depths = items.depth[ranked.lists]
+    similarity = _tie_rounded(in_order(similarity))
+    depths = items.depth[lists]
     return {
         "leaf_ancestors": average_precision(in_order(kin.ancestor)),
         "same_node": average_precision(in_order(kin.same)),
@@ -194,7 +216,7 @@ def score_held_out(ranked: Ranked, queries: Lineages, items: Lineages) -> Values
     }
 
 
-def score_inner(rank: Rank, family: Family) -> np.ndarray:
+def score_inner(ranking: Ranking, family: Family) -> np.ndarray:
     """Return AP of train's samples, (T,): relevant is what is below them among the split's samples.
 
     The split's samples alone are ranked. NaN of those with nothing below them.
@@ -204,30 +226,28 @@ def score_inner(rank: Rank, family: Family) -> np.ndarray:
     inner = np.flatnonzero(family.above[: family.start])
     for block in split_rows(inner, len(held_out)):
         below = related(family.gallery[block], held_out).descendant
-        lists = rank(block, family.start).lists
+        lists = ranking.search(block, family.start)
         scores[block] = average_precision(np.take_along_axis(below, lists, 1))
     return scores
 
 
-def score_ranking(rank: Rank, family: Family) -> Values:
+def score_ranking(ranking: Ranking, family: Family) -> Values:
     """Return all metrics of a ranking: inner_leaves (T,), others (S,); and neighbours (S, 5).
 
-    Of more than 512 held-out samples as many, evenly spaced, are queries. The others have NaN,
-    and -1 for neighbours.
+    Those of the split's samples that are no queries have NaN, and -1 for neighbours.
     """
-    held_out = family.rows[family.start :]
-    queries = held_out[:: -(-len(held_out) // QUERIES)]
     blocks = []
-    for block in split_rows(queries, len(family.gallery)):
-        ranked = rank(block, 0)
-        values = score_held_out(ranked, family.gallery[block], family.gallery)
-        blocks.append(values | {"neighbours": ranked.lists[:, :PICTURED]})
-    joined = {"inner_leaves": score_inner(rank, family)}
+    for block in split_rows(family.queries, len(family.gallery)):
+        lists, similarity = ranking.search(block, 0), ranking.compare(block)
+        values = score_held_out(lists, similarity, family.gallery[block], family.gallery)
+        blocks.append(values | {"neighbours": lists[:, :PICTURED]})
+    joined = {"inner_leaves": score_inner(ranking, family)}
     for name in blocks[0]:
         found = np.concatenate([values[name] for values in blocks])
         missing = -1 if name == "neighbours" else np.nan
-        joined[name] = np.full((len(held_out), *found.shape[1:]), missing, found.dtype)
-        joined[name][queries - family.start] = found
+        shape = len(family.gallery) - family.start, *found.shape[1:]
+        joined[name] = np.full(shape, missing, found.dtype)
+        joined[name][family.queries - family.start] = found
     return joined
 
 
@@ -286,6 +306,9 @@ def score_lineages(cell: Cell, packed: Packed) -> Scored:
 def score_constant(name: str, packed: Packed) -> Scored:
     """Score a ranking that ignores the query, to be beaten: what it reaches is no knowledge of it.
 
+    Most items tie in it. Values are means over 20 random orders of ties, those of neighbours of the
+    first one.
+
     Args:
         name: `depth`, the shallower the higher; or `descendants`, by the number of train's samples
             below an item.
@@ -301,7 +324,9 @@ def score_constant(name: str, packed: Packed) -> Scored:
             scores = depth_scores(family.gallery)
         else:
             scores = descendant_scores(family.gallery, family.train)
-        values = score_ranking(rank_constant(scores), family)
+        draws = [score_ranking(rank_constant(scores, seed), family) for seed in range(ORDERS)]
+        values = {metric: np.mean([draw[metric] for draw in draws], 0) for metric in draws[0]}
+        values["neighbours"] = draws[0]["neighbours"]
         row = {"split": split, "vector": "tree", "similarity": "constant", **average(values)}
         yield row, keep(values, f"{split}/tree/constant")
 

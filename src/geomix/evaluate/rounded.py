@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geomix.evaluate.cells import space_evenly
 from geomix.geometry.geometry import Geometry
 from geomix.retrieval.metrics import count_relevant, recall_at_k, relevance
 from geomix.retrieval.search import nearest
@@ -33,8 +34,8 @@ def recall_rounded(
     First embeddings are rounded, and searched by the geometry's own similarity. Apart from that
     they are lifted: turned by `Space.as_inner_product` into the vectors that an inner-product index
     keeps, which are rounded, those of queries too, and searched by inner product. Ties go to the
-    lower row. Of more than 1,024 queries as many are searched, evenly spaced, for all kinds the
-    same ones; float32 is the embeddings as they are stored.
+    lower row. Of more than 1,024 queries 1,024 are searched, evenly spaced, for all kinds the same;
+    float32 is the embeddings as they are stored.
 
     Args:
         geometry: The similarity.
@@ -48,7 +49,7 @@ def recall_rounded(
         lifted_int8. The last two are NaN for a sum of spaces, which is no inner product.
     """
     excluded = np.array_equal(queries, gallery)
-    chosen = np.arange(0, len(queries), -(-len(queries) // QUERIES))
+    chosen = space_evenly(len(queries), QUERIES)
     itself = chosen if excluded else np.full(len(chosen), -1)
     queries = queries[chosen]
     asked, there = labels[queries], labels[gallery]

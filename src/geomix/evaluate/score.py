@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from geomix.evaluate.classes import score_classes
 from geomix.evaluate.distances import COLUMNS, score_distances
 from geomix.evaluate.lineage import CONSTANTS, any_ancestor, score_constant, score_lineages
 from geomix.evaluate.tree import score_tree
+from geomix.evaluate.workers import map_in_order
 from geomix.files import new_folder, read_json, write_json
 from geomix.progress import open_bar
+
+SHARE = 2**16  # samples of cells, at least, for each process: these are scored in about 10 s
 
 SCORERS: Mapping[str, Callable[[Cell, Packed], Scored]] = {
     "class": score_classes,
@@ -63,6 +68,71 @@ def read_history(folder: Path, cell: Cell) -> list[dict[str, Any]]:
     return [{**identity, **row} for row in pd.read_csv(path).to_dict("records")]
 
 
+@dataclass
+class Scores:
+    """What was found of the cells of a study, in their order.
+
+    Attributes:
+        rows: A row for each cell, split and search.
+        per_query: Values of the queries, by <cell>/<key>.
+        machines: What trained the cells, each machine once.
+        trees: A row for each learned tree and level.
+        history: A row for each epoch of each trained cell.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    per_query: dict[str, np.ndarray] = field(default_factory=dict)
+    machines: list[dict[str, str]] = field(default_factory=list)
+    trees: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, identity: Mapping[str, Any], scored: Scored) -> None:
+        """Keep the rows of a cell and the values of its queries; `identity` begins its rows."""
+        for row, values in scored:
+            self.rows.append({**identity, **row})
+            for key, value in values.items():
+                self.per_query[f"{identity['cell']}/{key}"] = value
+
+    def add_training(self, folder: Path, cell: Cell, packed: Packed) -> None:
+        """Keep how a cell was trained, on what, and the tree that it learned, if any."""
+        if cell.machine and cell.machine not in self.machines:
+            self.machines.append(cell.machine)
+        self.history += read_history(folder, cell)
+        if (folder / "tree.csv").is_file():
+            purities = score_tree(folder, cell.vectors, packed)
+            self.trees += [{"cell": cell.name, **cell.identity, **row} for row in purities]
+
+    def join(self, other: "Scores") -> None:
+        """Keep what was found of further cells."""
+        self.rows += other.rows
+        self.per_query |= other.per_query
+        self.machines += [one for one in other.machines if one not in self.machines]
+        self.trees += other.trees
+        self.history += other.history
+
+    def write(self, out: Path, axes: Sequence[str], task: str) -> None:
+        """Write all files of `score_study`, or none."""
+        table = pd.DataFrame(self.rows, columns=None if self.rows else COLUMNS)
+        with new_folder(out) as folder:
+            np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **self.per_query)
+            write_json(folder / "machine.json", self.machines)
+            write_json(folder / "chosen.json", choose_values(table, axes, task))
+            table.to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
+            for name, rows in (("history", self.history), ("trees", self.trees)):
+                if rows:
+                    path = folder / f"{name}.csv"
+                    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.9g")
+
+
+def score_cell(runs: Path, packed: Packed, task: str, given: str | Cell) -> Scores:
+    """Score a cell by itself: one that was trained, by its place, or one made of others."""
+    cell = read_cell(runs, given) if isinstance(given, str) else given
+    scores = Scores()
+    scores.add_training(runs / cell.name, cell, packed)
+    scores.add({"cell": cell.name, **cell.identity}, SCORERS[task](cell, packed))
+    return scores
+
+
 def score_study(
     runs: Path,
     cells: Sequence[str],
@@ -72,8 +142,9 @@ def score_study(
     ensembles: Sequence[Cell] = (),
     axes: Sequence[str] = (),
     baselines: bool = False,
+    processes: int = 1,
 ) -> None:
-    """Score all cells of a study in one process, by the task that they were trained for.
+    """Score all cells of a study, by the task that they were trained for.
 
     Lineages of which none begins with another are classes, and are scored as classes.
 
@@ -92,6 +163,8 @@ def score_study(
         baselines: Whether these are the baselines. Of lineages the rankings that ignore the query,
             depth and descendants, are then scored beside them, as cells and geometries of these
             names.
+        processes: At most so many score cells side by side, fewer where cells or samples are few.
+            Results are the same bytes.
 
     Raises:
         InputError: If a cell is missing or does not fit the data set, cells have different tasks,
@@ -100,39 +173,14 @@ def score_study(
     task = find_task(runs, cells)
     if task == "lineage" and not any_ancestor(packed):
         task = "class"
-    rows: list[dict[str, Any]] = []
-    per_query: dict[str, np.ndarray] = {}
-    machines: list[dict[str, str]] = []
-    trees: list[dict[str, Any]] = []
-    history: list[dict[str, Any]] = []
-
-    def collect(place: str, identity: Mapping[str, Any], scored: Scored) -> None:
-        """Keep the rows of a cell and the values of its queries."""
-        for row, values in scored:
-            rows.append({"cell": place, **identity, **row})
-            per_query.update({f"{place}/{key}": value for key, value in values.items()})
-
-    made = {cell.name: cell for cell in ensembles}
-    for place in open_bar([*cells, *made], desc=f"evaluate {name}", unit="cell"):
-        cell = made.get(place) or read_cell(runs, place)
-        if cell.machine and cell.machine not in machines:
-            machines.append(cell.machine)
-        if (runs / place / "tree.csv").is_file():
-            purities = score_tree(runs / place, cell.vectors, packed)
-            trees += [{"cell": place, **cell.identity, **row} for row in purities]
-        history += read_history(runs / place, cell)
-        collect(place, cell.identity, SCORERS[task](cell, packed))
+    scores, everything = Scores(), [*cells, *ensembles]
+    table = replace(packed, images=np.empty(0))  # no score needs an image
+    count = min(processes, len(everything) * len(table.samples) // SHARE)
+    scored = map_in_order(partial(score_cell, runs, table, task), everything, count)
+    settings = {"desc": f"evaluate {name}", "unit": "cell"}
+    for one in open_bar(scored, total=len(everything), **settings):
+        scores.join(one)
     for constant in CONSTANTS if baselines and task == "lineage" else ():
-        collect(constant, {"geometry": constant}, score_constant(constant, packed))
-    with new_folder(out) as folder:
-        table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-        table.to_csv(folder / "metrics.csv", index=False, float_format="%.9g")
-        np.savez_compressed(folder / "per_query.npz", allow_pickle=False, **per_query)
-        write_json(folder / "machine.json", machines)
-        write_json(folder / "chosen.json", choose_values(table, axes, task))
-        if history:
-            history_path = folder / "history.csv"
-            pd.DataFrame(history).to_csv(history_path, index=False, float_format="%.9g")
-        if trees:
-            trees_path = folder / "trees.csv"
-            pd.DataFrame(trees).to_csv(trees_path, index=False, float_format="%.9g")
+        identity = {"cell": constant, "geometry": constant}
+        scores.add(identity, score_constant(constant, packed))
+    scores.write(out, axes, task)

@@ -16,7 +16,7 @@ from geomix.evaluate.cells import Cell, mean_known, read_cell, read_points, spli
 from geomix.evaluate.classes import build_protocol
 from geomix.evaluate.lineage import (
     Family,
-    Rank,
+    Ranking,
     any_ancestor,
     build_family,
     rank_points,
@@ -105,25 +105,28 @@ def score_val_classes(cell: Cell, packed: Packed, metric: str) -> Score:
 def score_val_lineages(cell: Cell, packed: Packed, metric: str = "lineage_score") -> Score:
     """Score a cell of lineages by lineage_score of `score_lineages`, whatever the metric.
 
-    The two directions are averaged, each with the queries of a node kept together.
+    Its queries are the same ones. The two directions are averaged, each with the queries of a node
+    kept together. Both are of the same held-out samples, so errors are taken to move together: the
+    standard error is the mean of both, no less than the true one.
     """
     assert cell.geometry
     family = build_family(packed, SPLIT)
     sides = [read_points(cell, packed, part, "head") for part in ("train", SPLIT)]
-    rank = rank_points(torch.cat(sides), cell.geometry)
+    ranking = rank_points(torch.cat(sides), cell.geometry)
     directions = [
-        _score(_score_ancestors(rank, family), family.held_out.node),
-        _score(score_inner(rank, family), family.train.node),
+        _score(_score_ancestors(ranking, family), family.gallery[family.queries].node),
+        _score(score_inner(ranking, family), family.train.node),
     ]
-    return average_folds([one for one in directions if not math.isnan(one.mean)])
+    numbers = np.array([(one.mean, one.standard_error) for one in directions])
+    return Score(*numbers[~np.isnan(numbers[:, 0])].mean(0).tolist())
 
 
-def _score_ancestors(rank: Rank, family: Family) -> np.ndarray:
-    """Return AP of the split's samples, (S,): relevant are the items above them in the gallery."""
+def _score_ancestors(ranking: Ranking, family: Family) -> np.ndarray:
+    """Return AP of the family's queries, (Q,): relevant are the items above them."""
     blocks = []
-    for block in split_rows(family.rows[family.start :], len(family.gallery)):
+    for block in split_rows(family.queries, len(family.gallery)):
         above = related(family.gallery[block], family.gallery).ancestor
-        ranked = np.take_along_axis(above, rank(block, 0).lists, 1)
+        ranked = np.take_along_axis(above, ranking.search(block, 0), 1)
         blocks.append(average_precision(ranked))
     return np.concatenate(blocks)
 

@@ -118,14 +118,19 @@ class Geometry(nn.Module):
         """Return how far apart all pairs are, (N, M), float64, smaller is closer.
 
         It is minus the similarity, with 1 - cosine for a cosine: at least 0, and 0 for a point and
-        itself, unless a space is an inner product. Passing x itself as y halves the cost.
+        itself, unless a space is an inner product. Passing x itself as y about halves the work,
+        but of cosines and inner products.
+
+        Accuracy:
+            1 - cosine is within 6e-8 (D + 2) for float32 features, within 2e-16 (D + 2) for float64
+            ones: that of a point and itself may be so far from 0, and negative.
         """
         return self.closest - self.similarity(x, y)
 
     def logits(self, x: Points, y: Points) -> Tensor:
         """Return similarities over temperature, (N, M), float32.
 
-        Passing x itself as y halves the cost.
+        Passing x itself as y about halves the work, but of cosines and inner products.
 
         Accuracy:
             A distance is within 2e-5 of float64, relatively, however near the points; see

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 RANGE = 10.0  # a learned curvature or weight stays within this factor of its start
-# Of the learning rate. A step of Adam is about as long as the rate, whatever the gradient: at 0.002
-# a logarithm would need 1,000 steps for a factor of 10.
+# Of the learning rate, for all that a geometry learns: curvatures, weights and scales are kept as
+# logarithms. A step of Adam is about as long as the rate, whatever the gradient: at 0.002 a
+# logarithm would need 1,000 steps for a factor of 10.
 RATE_FACTOR = 10.0
 
 
@@ -32,15 +33,6 @@ def limited_ratio(log_ratio: Tensor) -> Tensor:
 def bring_into_range(log_ratio: Tensor) -> None:
     """Clamp the logarithm of a ratio to its range, in place; call it after each step."""
     log_ratio.clamp_(-math.log(RANGE), math.log(RANGE))
-
-
-def split_ratios(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return the parameters of a module: logarithms of ratios to a start, and all others."""
-    ratios: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        (ratios if name.endswith("log_ratio") else others).append(parameter)
-    return ratios, others
 
 
 class Weight(nn.Module):

@@ -83,7 +83,7 @@ def pairwise(
 
     Args:
         x: Points (N, D), float64.
-        y: Points (M, D), float64. Passing x itself saves a third of the work, forward and backward.
+        y: Points (M, D), float64. Passing x itself about halves the work.
         kernel: The distance.
         scale: Positive, at which the points are taken; a float64 tensor for its gradient.
         factor: Of the result; it costs no pass over memory.

@@ -17,6 +17,7 @@ from geomix.errors import InputError
 from geomix.geometry.distances import (
     FLAT,
     HYPERBOLIC,
+    POWER,
     flat_distance,
     hyperbolic_distance,
     paired_flat_distance,
@@ -24,7 +25,7 @@ from geomix.geometry.distances import (
     paired_power_distance,
     positive_curvature,
     power_distance,
-    power_strength,
+    power_scale,
 )
 from geomix.geometry.learned import bring_into_range, limited_ratio
 from geomix.geometry.pairwise import NEAR, Kernel
@@ -213,17 +214,9 @@ class Power(Directions):
         return _inner_product(points, FLAT, 1.0)
 
     def resolution(self, points: Tensor) -> float:
-        """Bound the rounding of a distance.
-
-        A relative error e of a chord moves the distance by 2 e z / sqrt(1 + z^2) / sqrt(c), z being
-        the chord times the strength. Where chords come from a product e falls with their square, so
-        the shortest of them is the worst; near pairs come from explicit differences (`_rounding`).
-        """
-        shortest = 2 * math.sqrt(NEAR)
-        error = (points.shape[1] + 20) * 2.0**-54 / NEAR
-        stretched = power_strength(self.curvature, self.radius) * shortest
-        product = 2 * error * min(1.0, stretched) / math.sqrt(self.curvature)
-        return product + STEPS * 4 * self.radius
+        """Bound the rounding of a distance."""
+        scale = power_scale(self.curvature, self.radius)
+        return _rounding(points, POWER, scale, 1 / math.sqrt(self.curvature))
 
     def lowest(self) -> float:
         """Return minus the distance of opposite points, twice the sum of their radii."""
@@ -352,7 +345,7 @@ class Flat(TangentSpace):
 
     def resolution(self, points: Tensor) -> float:
         """Bound the rounding of a distance."""
-        return _rounding(points, FLAT, 2.0)
+        return _rounding(points, FLAT, 1.0, 2.0)
 
     def describe(self) -> dict[str, Any]:
         """Describe the space in plain numbers."""
@@ -504,7 +497,8 @@ class Ball(TangentSpace):
 
     def resolution(self, points: Tensor) -> float:
         """Bound the rounding of a distance."""
-        return _rounding(points, HYPERBOLIC, 2 * math.sqrt(self.curvature))
+        root = math.sqrt(self.curvature)
+        return _rounding(points, HYPERBOLIC, 2 * root, 1 / root)
 
     def learned(self) -> dict[str, float]:
         """Return the scale and the curvature, if they are learned."""
@@ -547,17 +541,18 @@ def _inner_product(points: Tensor, kernel: Kernel, scale: float) -> tuple[Tensor
     return torch.cat([-1 - kernel.bend * height, place], -1), torch.cat([height, place], -1)
 
 
-def _rounding(points: Tensor, kernel: Kernel, scale: float) -> float:
-    """Bound the error of distances between points.
+def _rounding(points: Tensor, kernel: Kernel, scale: float, factor: float) -> float:
+    """Bound the error of distances between points, which are `pairwise` of scale and factor.
 
     A gap g from a product is off by (D + 20) eps of its largest terms, and moves the distance by
     that times its slope. The slope falls with g, and gaps below NEAR of those terms come from
-    explicit differences.
+    explicit differences. What the steps in float32 add is a share of the largest distance.
     """
     radius = torch.linalg.vector_norm(points, dim=-1).max()
     terms = kernel.widest(2 * scale * radius).view(1, 1)
     inverse = torch.empty_like(terms)
     kernel.measure(terms * NEAR, inverse)
     error = (points.shape[1] + 20) * 2.0**-53 * terms
-    product = error * kernel.slope * (2 / scale) / inverse.clamp_min(1e-300)
-    return float(product) + STEPS * float(4 * radius)
+    product = error * kernel.slope / inverse.clamp_min(1e-300)
+    largest = kernel.unit * kernel.measure(terms, torch.empty_like(terms))
+    return factor * float(product + STEPS * largest)

@@ -1,5 +1,7 @@
 """Losses of a batch of embeddings and labels in a geometry, for a training loop of one's own."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -32,10 +34,13 @@ def pairwise_loss(embeddings: Tensor, labels: Tensor, geometry: Geometry) -> Ten
         Scalar, float32, in nats.
 
     Raises:
-        ValueError: On shapes that do not fit, or where no class has two images.
+        TypeError: On what is no tensor, or no geometry.
+        ValueError: On shapes that do not fit, or where no class has two images, or all are of one.
         InputError: On embeddings that are not finite.
     """
+    check_types(embeddings, labels, geometry)
     batch = label_views(labels, embeddings)
+    require_negatives(batch)
     points = geometry.place(embeddings)
     return pairwise_cross_entropy(geometry.logits(points, points), batch, batch)
 
@@ -52,10 +57,13 @@ def supervised_loss(embeddings: Tensor, labels: Tensor, geometry: Geometry) -> T
         Scalar, float32, in nats.
 
     Raises:
-        ValueError: On shapes that do not fit, or where no class has two images.
+        TypeError: On what is no tensor, or no geometry.
+        ValueError: On shapes that do not fit, or where no class has two images, or all are of one.
         InputError: On embeddings that are not finite.
     """
+    check_types(embeddings, labels, geometry)
     batch = label_views(labels, embeddings)
+    require_negatives(batch)
     points = geometry.place(embeddings)
     return supervised_contrastive(geometry.logits(points, points), batch, batch)
 
@@ -76,9 +84,11 @@ def proxy_loss(
         Scalar, float32.
 
     Raises:
+        TypeError: On what is no tensor, or no geometry.
         ValueError: On shapes that do not fit, or on a label that has no proxy.
         InputError: On numbers that are not finite.
     """
+    check_types(embeddings, labels, geometry)
     batch = label_views(labels, embeddings)
     unknown = batch.label[(batch.label < 0) | (batch.label >= len(proxies))]
     if len(unknown):
@@ -108,3 +118,28 @@ def label_views(labels: Tensor, embeddings: Tensor) -> Table:
     view = torch.empty_like(labels)
     view[order] = rows - first
     return Table(rows, labels, view)
+
+
+def check_types(embeddings: Any, labels: Any, geometry: Any) -> None:
+    """Check what one's own training loop passes.
+
+    Raises:
+        TypeError: If it is of another type.
+    """
+    for name, value in (("embeddings", embeddings), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: found {type(value).__name__}, expected a tensor of torch")
+    if not isinstance(geometry, Geometry):
+        expected = "a geometry of spaces: geomix.Geometry([space], tau=0.1)"
+        raise TypeError(f"geometry: found {type(geometry).__name__}, expected {expected}")
+
+
+def require_negatives(batch: Table) -> None:
+    """Check that a batch has negatives.
+
+    Raises:
+        ValueError: If all samples are of one class: nothing would be learned.
+    """
+    if (batch.label == batch.label[0]).all():
+        expected = "two or more, as negatives are of another"
+        raise ValueError(f"labels: found one class, expected {expected}")

@@ -33,11 +33,10 @@ from geomix.library.frozen import Frozen, open_backbone
 from geomix.library.pictures import Form, Picture, embed_pictures
 from geomix.network.checkpoints import describe_mismatch
 from geomix.network.encoder import Encoder, build_encoder
-from geomix.retrieval.search import compare_pairs, nearest
+from geomix.retrieval.search import LARGEST, compare_pairs, nearest
 from geomix.train.device import choose_device
 
 PAIRS = 2**20  # numbers of pairs that are compared at a time
-LARGEST = 1e15  # coordinates up to here have products that fit float32
 WHOLE = ("model.json", "geometry.json", "samples.parquet", "model.safetensors", "embeddings.npz")
 
 Vectors = np.ndarray | Tensor

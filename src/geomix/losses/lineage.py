@@ -1,13 +1,15 @@
 """Losses of samples in a tree: which pairs are related, and how far apart they are."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from geomix.geometry.geometry import Geometry, Points
 from geomix.losses.batch_loss import BatchLoss
 from geomix.losses.sums import check_shape
 from geomix.losses.table import Table, require_pairs
+
+RESOLVED = 1e-14  # variance over squared mean up to which float32 numbers may be one, rounded
 
 
 def shared_levels(rows: Table, columns: Table) -> Tensor:
@@ -22,8 +24,15 @@ def shared_levels(rows: Table, columns: Table) -> Tensor:
 
 def related(rows: Table, columns: Table) -> Tensor:
     """Tell which rows and columns are related: one path begins with the other, bool (N, M)."""
-    shared = shared_levels(rows, columns)
-    return (shared == depth(rows)[:, None]) | (shared == depth(columns))
+    return begin_with(rows, columns) | begin_with(columns, rows).T
+
+
+def begin_with(rows: Table, columns: Table) -> Tensor:
+    """Tell the paths of which columns begin with those of which rows, bool (N, M)."""
+    paths, last = require_paths(rows), depth(rows) - 1
+    node = paths.gather(1, last[:, None])
+    # equal numbers are equal paths, so the level of a row's own node tells all above it
+    return require_paths(columns).T.contiguous()[last] == node
 
 
 def distances(rows: Table, columns: Table) -> Tensor:
@@ -85,33 +94,69 @@ def related_pairs(logits: Tensor, rows: Table, columns: Table) -> Tensor:
     return softplus(unrelated[first] - logits[first, second]).mean()
 
 
+def fit_affine(similarity: Tensor, known: Tensor, scaled: bool = True) -> Tensor:
+    r"""Return the a and b that minimise the relative stress of a - b * similarity.
+
+        mean over pairs of ( a - b * similarity - t )^2 / t^2,    t > 0 the known distance
+
+    Args:
+        similarity: Of the pairs, (P,).
+        known: Their distances t, (P,).
+        scaled: Whether b is free; else it is 1, and a the best beside it.
+
+    Returns:
+        a and b, float64 (2,). Where all similarities are equal, as far as float32 tells, b is 1.
+    """
+    similarity, known = similarity.double(), known.double()
+    weights = known.pow(-2)
+    weights = weights / weights.sum()
+    mean = (weights * similarity).sum()
+    factor = torch.ones_like(mean)
+    if scaled:
+        apart = similarity - mean
+        spread = (weights * apart.square()).sum()
+        slope = (weights * apart * known).sum() / spread
+        factor = torch.where(spread > RESOLVED * mean.square(), -slope, factor)
+    return torch.stack([(weights * known).sum() + factor * mean, factor])
+
+
 class DistanceRegression(BatchLoss):
-    r"""The relative stress of distances predicted from similarities by a learned affine map.
+    r"""The relative stress of distances predicted from similarities by an affine map.
 
         loss = mean over pairs of ( a - b * similarity - t )^2 / t^2,    t > 0 the known distance
 
-    The similarity is the geometry's, without temperature. Where it is minus a distance, a starts at
-    0, else at the mean known distance; b starts at 1.
+    The similarity is the geometry's, without temperature. a and b are those of least squares in
+    each batch, and the last ones are kept: no geometry has to learn a scale by gradient steps, for
+    which those of a cosine, from 1 to several edges of a tree, would be too short. At the minimum
+    the gradient of all else is that with a and b as constants.
+
+    Where the similarity is minus a distance, b is 1. Points have a scale of their own there, and
+    b d_c(x, y) = d_c'(b x, b y) with c' = c / b^2: with b free, every c > 0 would be every other.
 
     Source:
-        Relative stress: Sala et al. 2018 (arXiv:1804.03329), as a squared error.
+        Relative stress: Sala et al. 2018 (arXiv:1804.03329), as a squared error. Variable
+        projection: Golub and Pereyra 1973.
     """
 
-    def __init__(self, offset: float) -> None:
+    affine: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.tensor(float(offset)))
-        self.factor = nn.Parameter(torch.tensor(1.0))
+        self.register_buffer("affine", torch.tensor([0.0, 1.0], dtype=torch.float64))
 
     def learned(self) -> dict[str, float]:
         """Return a and b."""
-        return {"offset": self.offset.item(), "factor": self.factor.item()}
+        offset, factor = self.affine.tolist()
+        return {"offset": offset, "factor": factor}
 
     def forward(
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
     ) -> Tensor:
         """Return the loss of all pairs of a batch, a scalar."""
         known = distances(batch, batch)
-        similarity = geometry.similarity(points, points, torch.float32)
         apart = known > 0
-        predicted = self.offset - self.factor * similarity[apart]
-        return (predicted / known[apart] - 1).square().mean()
+        known = known[apart]
+        similarity = geometry.similarity(points, points, torch.float32)[apart]
+        self.affine.copy_(fit_affine(similarity.detach(), known, not geometry.is_distance))
+        offset, factor = self.affine.to(similarity.dtype)
+        return ((offset - factor * similarity) / known - 1).square().mean()

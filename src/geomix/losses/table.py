@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomix.errors import InputError
+
 Pairs = tuple[Tensor, Tensor]  # rows and columns, the same number of each
 
 
@@ -99,11 +101,11 @@ def require_pairs(pairs: Pairs) -> Pairs:
     """Return the pairs of a row and its positive.
 
     Raises:
-        ValueError: If there is none.
+        InputError: If there is none, as in a batch of a tree in which few samples have relatives.
     """
     if not len(pairs[0]):
-        raise ValueError(
+        raise InputError(
             "loss: found no row with a positive, "
-            "expected at least one class with two samples or views"
+            "expected at least one class with two samples or views, or two relatives in a tree"
         )
     return pairs

@@ -103,12 +103,13 @@ def positive_means(logits: Tensor, rows: Table, columns: Table) -> Tensor:
 
 
 def draw_negatives(
-    weights: Tensor, rows: Table, columns: Table, count: int, generator: torch.Generator
+    log_weights: Tensor, rows: Table, columns: Table, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw negatives of each term by their weights, with replacement.
 
     Args:
-        weights: At least 0, (N, M).
+        log_weights: (N, M), of any size, as only those of a term's negatives are compared; minus
+            infinity for what is never drawn.
         rows: The anchors, N.
         columns: What they are compared with, M.
         count: How many are drawn for each term; terms are in the order of `positive_pairs`.
@@ -121,11 +122,11 @@ def draw_negatives(
     row, positive = positive_pairs(rows, columns)
     views = torch.stack([rows.view[row], columns.view[positive]]).unsqueeze(2)
     negative = (columns.view == views).any(0) & (columns.label != rows.label[row].unsqueeze(1))
-    weights = weights[row] * negative  # (T, M)
-    found = weights.sum(1) > 0
-    weights = torch.where(found.unsqueeze(1), weights, 1)
-    chosen = torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
-    return chosen.to(weights.device), found
+    log_weights = log_weights[row].masked_fill(~negative, -torch.inf)  # (T, M)
+    found = (log_weights > -torch.inf).any(1)
+    shares = torch.where(found.unsqueeze(1), log_weights, 0).softmax(1)
+    chosen = torch.multinomial(shares.cpu(), count, replacement=True, generator=generator)
+    return chosen.to(shares.device), found
 
 
 def subtract_share(sums: Tensor, expected: Tensor, share: float) -> Tensor:

@@ -21,7 +21,8 @@ def ambiguous_weights(
 
         w = exp(-a (s_j - s_+ - b)^2)
 
-    over the `top` most similar of the row's negatives, all columns of other classes; 0 for others.
+    over the `top` most similar of the row's negatives, all columns of other classes, and 0 for the
+    others; all over their mean over the row's negatives, so that only their shares count.
 
     Args:
         logits: Similarities over temperature, (N, M).
@@ -37,7 +38,7 @@ def ambiguous_weights(
 
     Source:
         SimANS (arXiv:2210.11773), which samples 15 negatives by these weights; here all count, by
-        their weights.
+        their shares of the weights.
     """
     same_class = rows.label.unsqueeze(1) == columns.label
     above = tau * (logits - positive_means(logits, rows, columns))
@@ -46,7 +47,9 @@ def ambiguous_weights(
         negatives = logits.masked_fill(same_class, -torch.inf)
         last = negatives.topk(settings.top, 1).values[:, -1:]
         log_weights = log_weights.masked_fill(negatives < last, -torch.inf)
-    return log_weights.masked_fill(same_class, 0)
+    shares = log_weights.masked_fill(same_class, -torch.inf).log_softmax(1)
+    counts = (~same_class).sum(1, keepdim=True).to(logits.dtype)
+    return (shares + counts.log()).masked_fill(same_class, 0)
 
 
 def build(settings: Ambiguous, geometry: Geometry, dimensions: int, seed: int) -> BatchLoss:

@@ -52,21 +52,23 @@ class AssignmentContrast(BatchLoss):
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
     ) -> Tensor:
         """Return the loss, a scalar."""
-        return self.loss(geometry.logits(points, geometry.place(self.prototypes)).softmax(1), batch)
+        return self.loss(geometry.logits(points, geometry.place(self.prototypes)), batch)
 
-    def loss(self, assignments: Tensor, batch: Table) -> Tensor:
-        """Return the loss of assignments (N, K).
+    def loss(self, logits: Tensor, batch: Table) -> Tensor:
+        """Return the loss of the logits of assignments, (N, K).
 
         Raises:
             ValueError: If views do not hold the same classes, each once.
         """
+        logs = logits.log_softmax(1)
+        assignments = logs.exp()
         by_rows = self._contrast(normalize(assignments), batch)
-        across = by_view(assignments, batch).transpose(1, 2)
-        # Scaled first, so that prototypes of few assignments are not cut off.
-        largest = across.detach().amax(2, keepdim=True).clamp_min(torch.finfo(across.dtype).tiny)
-        across = normalize(across / largest, dim=2).flatten(0, 1)  # (n K, C)
+        across = by_view(logs, batch).transpose(1, 2)
+        # The largest of a column becomes 1: float32 cannot hold assignments to a far prototype.
+        across = (across - across.detach().amax(2, keepdim=True)).exp()
+        across = normalize(across, dim=2).flatten(0, 1)  # (n K, C)
         number = torch.arange(len(across), device=across.device)
-        width = assignments.shape[1]
+        width = logits.shape[1]
         by_columns = self._contrast(across, Table(number, number % width, number // width))
         mean = assignments.mean(0)
         entropy = -torch.special.xlogy(mean, mean.clamp_min(torch.finfo(mean.dtype).tiny)).sum()

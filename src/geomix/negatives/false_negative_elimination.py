@@ -107,20 +107,25 @@ class Elimination(OnLogits):
         Returns:
             Columns (T,), int64, and (T,) whether the term has any negative to draw.
         """
-        weights = self.weights(logits, rows, columns)
-        drawn, found = draw_negatives(weights, rows, columns, 1, self.generator)
+        log_weights = self.log_weights(logits, rows, columns)
+        drawn, found = draw_negatives(log_weights, rows, columns, 1, self.generator)
         return drawn.squeeze(1), found
 
-    def weights(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
-        """Return the weights of the draw, (N, M), in [0, 1]; 0 in the row's own class."""
+    def log_weights(self, logits: Tensor, rows: Table, columns: Table) -> Tensor:
+        """Return the logs of the weights of the draw, (N, M), at most 0.
+
+        The weights themselves underflow where scores are far from the positives'. They are 0, and
+        their logs minus infinity, in the row's own class.
+        """
         scores = logits * self.tau
-        weights = (-0.5 * (scores - positive_means(scores, rows, columns)) ** 2).exp()
+        log_weights = -0.5 * (scores - positive_means(scores, rows, columns)) ** 2
         if self.epoch > 0 and self.positives.count >= ENOUGH:
             match = self._match(scores)
-            weights = torch.where(match > self.settings.suspicious, (-0.5 * match).exp(), weights)
+            suspicious = match > self.settings.suspicious
+            log_weights = torch.where(suspicious, -0.5 * match, log_weights)
             lowest = self.positives.mean - self.settings.margin
-            weights = weights.masked_fill(scores < lowest, 0)
-        return weights.masked_fill(rows.label.unsqueeze(1) == columns.label, 0)
+            log_weights = log_weights.masked_fill(scores < lowest, -torch.inf)
+        return log_weights.masked_fill(rows.label.unsqueeze(1) == columns.label, -torch.inf)
 
     def _match(self, scores: Tensor) -> Tensor:
         """Return the probability of a match, by Bayes' rule."""

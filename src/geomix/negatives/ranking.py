@@ -38,7 +38,7 @@ def ranking(
         After GraphRank (arXiv:2310.14525): a stand-in for its idea.
     """
     row, positive = positive_pairs(rows, columns)
-    chosen, found = draw_negatives(torch.ones_like(logits), rows, columns, count, generator)
+    chosen, found = draw_negatives(torch.zeros_like(logits), rows, columns, count, generator)
     gaps = logits[row].gather(1, chosen) - logits[row, positive].unsqueeze(1)
     return torch.where(found, softplus(gaps).mean(1), 0).mean()
 

@@ -18,7 +18,7 @@ class SyntheticNegatives(BatchLoss):
     gradient flows into mixtures.
 
     Cost:
-        That of a batch of N + count samples instead of N.
+        Logits of N samples and the mixtures, (N, count), and a few passes over them.
 
     Source:
         After SSCL (arXiv:2304.02971), of which only the idea is public here. Mixtures are shared by
@@ -39,12 +39,11 @@ class SyntheticNegatives(BatchLoss):
         self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
     ) -> Tensor:
         """Return the loss, a scalar."""
+        logits = geometry.logits(points, points)
         if not self.count:
-            return pairwise_cross_entropy(geometry.logits(points, points), batch, batch)
+            return pairwise_cross_entropy(logits, batch, batch)
         mixtures, classes = self.mix(embeddings.detach(), batch)
-        together = [torch.cat(both) for both in zip(points, geometry.place(mixtures), strict=True)]
-        rows = geometry.logits(together, together)[: len(batch)]
-        logits, added = rows.split([len(batch), self.count], 1)
+        added = geometry.logits(points, geometry.place(mixtures))
         mine = (batch.label.view(-1, 1, 1) == classes).any(2)
         added = added.masked_fill(mine, torch.finfo(added.dtype).min / 2)
         return cross_entropy_with_added(logits, batch, added.logsumexp(1))

@@ -39,8 +39,7 @@ def embed(
     rows = packed.rows(split)[own_part(length)]
     boxes = centre_fitted(torch.from_numpy(packed.aspects[rows]), crop.fit, crop.centre)
     flips = torch.zeros(len(rows), dtype=torch.bool)
-    step = max(1, min(BATCH, PIXELS // encoder.side**2))
-    blocks = [slice(start, start + step) for start in range(0, len(rows), step)]
+    blocks = _blocks(len(rows), encoder)
     images = (
         load_batch(packed, rows[block], boxes[block], flips[block], encoder, device)
         for block in blocks
@@ -54,8 +53,28 @@ def embed(
     return {f"{split}_backbone": backbone, f"{split}_head": head}
 
 
+@torch.inference_mode()
+def project(encoder: Encoder, features: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return the embeddings, float32 (n, outputs), of features of a split, (n, width).
+
+    They are those of `embed`, to the bit: its batches are taken, which sums of floats depend on.
+    """
+    encoder.eval()
+    blocks = (torch.tensor(features[block]) for block in _blocks(len(features), encoder))
+    parts = [encoder.project(block.to(device)) for block in blocks]
+    return torch.cat(parts).float().cpu().numpy()
+
+
+def _blocks(count: int, encoder: Encoder) -> list[slice]:
+    """Return the rows of each batch."""
+    step = max(1, min(BATCH, PIXELS // encoder.side**2))
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
 @torch.no_grad()
-def settle_norm(encoder: Encoder, packed: Packed, crop: Crop, device: torch.device) -> None:
+def settle_norm(
+    encoder: Encoder, packed: Packed, crop: Crop, device: torch.device
+) -> np.ndarray | None:
     """Measure mean and variance of a batch norm over the train split; do nothing for other norms.
 
     Training leaves running averages over augmented batches and over weights since changed, and an
@@ -69,11 +88,14 @@ def settle_norm(encoder: Encoder, packed: Packed, crop: Crop, device: torch.devi
         crop: As for `embed`.
         device: On which to compute.
 
+    Returns:
+        The features of train, (n, width), which no norm changes; None if nothing was measured.
+
     Accuracy:
         Sums are in float64 over all images at once, whatever the batches of `embed`.
     """
     if not isinstance(encoder.norm, nn.BatchNorm1d):
-        return
+        return None
     features = embed(encoder, packed, "train", crop, device)["train_backbone"]
     outputs = encoder.head(torch.from_numpy(features).to(device)).double()
     means, variances = encoder.norm.running_mean, encoder.norm.running_var
@@ -81,3 +103,4 @@ def settle_norm(encoder: Encoder, packed: Packed, crop: Crop, device: torch.devi
     assert variances is not None
     means.copy_(outputs.mean(0))
     variances.copy_(outputs.var(0, correction=0))
+    return features

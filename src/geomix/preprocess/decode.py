@@ -30,7 +30,8 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     """Decode the file of an image as every stage sees it.
 
     EXIF rotation is applied and transparency laid on white. CMYK and palettes become RGB, 16 bits
-    become their upper eight, and an animation becomes its first picture.
+    become their upper eight, and an animation becomes its first picture. Of 16 bits only the full
+    range is known: 12 bits in 16 would become black.
 
     Args:
         data: A JPEG, PNG, BMP, GIF or WebP file.
@@ -40,8 +41,8 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         uint8, shape (H, W, channels).
 
     Raises:
-        InputError: If the file is broken, truncated, of another kind, or larger than Pillow's limit
-            of pixels.
+        InputError: If the file is broken, truncated, of another kind, larger than Pillow's limit
+            of pixels, or its values have another range.
     """
     image = load_image(open_image(data), channels)
     return np.asarray(image).reshape(image.height, image.width, channels)

@@ -10,7 +10,9 @@ import pandas as pd
 
 from geomix.config.sections import Classes, Split
 from geomix.data.packed import SCORED
+from geomix.datasets.listing import LINEAGE
 from geomix.errors import InputError
+from geomix.preprocess.split import find_leaves
 
 
 def find_small(samples: pd.DataFrame, classes: Classes) -> np.ndarray:
@@ -84,6 +86,22 @@ def cap_classes(samples: pd.DataFrame, most: int | None) -> pd.DataFrame:
     return samples.assign(split=samples["split"].where(kept, ""))
 
 
+def find_classes(samples: pd.DataFrame) -> np.ndarray:
+    """Return which samples are of classes that are trained on as such, bool (N,).
+
+    Args:
+        samples: With label. With a lineage, nodes that are labelled one by one or by their paths
+            are no classes: relatives are learned there. Where several samples share a label of
+            their own, those at inner nodes are none, as few samples may be known only so far.
+    """
+    if LINEAGE not in samples:
+        return np.ones(len(samples), bool)
+    labels, lineages = samples["label"], samples[LINEAGE]
+    if labels.is_unique or labels.equals(lineages):
+        return np.zeros(len(samples), bool)
+    return np.array([leaf != "" for leaf in find_leaves(lineages.tolist())])
+
+
 def limit_train(samples: pd.DataFrame, classes: Classes, note: str = "") -> pd.DataFrame:
     """Leave out, or refuse, classes of train that have too few samples to be trained on.
 
@@ -91,8 +109,8 @@ def limit_train(samples: pd.DataFrame, classes: Classes, note: str = "") -> pd.D
     by the others.
 
     Args:
-        samples: With label and split; in a tree or a plane relatives are learned, not classes, so
-            these are not limited.
+        samples: With label and split, and perhaps lineage: then see `find_classes`. In a plane
+            there are no classes; its points are not for this.
         classes: What to do with small classes.
         note: What was left out before, for the message.
 
@@ -102,6 +120,7 @@ def limit_train(samples: pd.DataFrame, classes: Classes, note: str = "") -> pd.D
     train = samples["split"] == "train"
     counts = samples.loc[train, "label"].value_counts(sort=False)
     few = counts[counts < classes.smallest_class]
+    few = few[few.index.isin(samples.loc[train & find_classes(samples), "label"])]
     if few.empty:
         return samples
     if classes.below != "refuse":
@@ -110,11 +129,13 @@ def limit_train(samples: pd.DataFrame, classes: Classes, note: str = "") -> pd.D
         )
     others = f" and {len(few) - 1} more such classes" if len(few) > 1 else ""
     count = f"{few.iloc[0]} sample{'s' if few.iloc[0] > 1 else ''}"
+    way = "gallery lets one sample of each be found"
+    if LINEAGE in samples:
+        way = "smallest_class: 1 keeps them, for relevance lineage"
     found = f"{count} of class {few.index[0]!r} in train{others}{note}"
     raise InputError(
         f"classes.smallest_class: found {found}, expected at least {classes.smallest_class}, as a "
-        "batch holds several of each; classes.below: drop leaves such classes out, gallery lets "
-        "one sample of each be found"
+        f"batch holds several of each; classes.below: drop leaves such classes out, {way}"
     )
 
 

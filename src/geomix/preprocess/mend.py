@@ -4,9 +4,7 @@ import io
 import zlib
 from collections.abc import Iterator
 
-from PIL import Image
-
-from geomix.data.pixels import load_image
+from geomix.data.pixels import load_image, open_image
 from geomix.errors import InputError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -68,22 +66,8 @@ def convert_tiff(data: bytes, channels: int) -> bytes:
     """Return the first picture of a TIFF as a PNG of 8 bits, upright, on white.
 
     Raises:
-        InputError: If it is broken, of a kind that Pillow cannot read, or larger than its limit of
-            pixels.
+        InputError: As `open_image` and `load_image`.
     """
-    try:
-        image = Image.open(io.BytesIO(data), formats=["TIFF"])
-        width, height = image.size
-        most = Image.MAX_IMAGE_PIXELS
-        if most and width * height > most:
-            raise InputError(f"image: found {width} x {height} pixels, expected at most {most:,}")
-        image.load()  # which turns it upright
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads to
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        found = f"a broken TIFF file, expected a whole one: {reason}"
-        raise InputError(f"image: found {found}") from None
     file = io.BytesIO()
-    load_image(image, channels).save(file, "PNG")
+    load_image(open_image(data, ("TIFF",)), channels).save(file, "PNG")
     return file.getvalue()

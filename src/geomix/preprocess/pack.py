@@ -19,7 +19,7 @@ import pandas as pd
 
 from geomix.config.sections import Classes, Images, Split
 from geomix.data.packed import SPLITS
-from geomix.datasets.listing import Listing, join_names, list_warnings
+from geomix.datasets.listing import LINEAGE, Listing, join_names, list_warnings
 from geomix.errors import InputError
 from geomix.files import hash_file, new_folder, write_json
 from geomix.preprocess.copies import digest, settle_copies
@@ -47,7 +47,7 @@ Work = Callable[[list[bytes | np.ndarray]], list[Prepared | str]]
 
 Outcome = tuple[np.ndarray, dict[int, str], list[bytes]]
 """Aspect of each row, NaN where it is broken; the reasons why; and the digest of each content."""
-LIMITS = Classes()
+LIMITS = Classes()  # which set no class apart and cap none
 
 
 def pack(
@@ -94,29 +94,58 @@ def pack(
                 folder, outcome, listing, samples, images, classes
             )
         samples.to_csv(folder / "samples.csv", index=False)
-        height = 1 if form == "vectors" else side or 0
-        unit = "vectors" if form == "vectors" else "images"
-        card: dict[str, Any] = {
-            "dataset": dataset,
-            "form": form,
-            "levels": list(listing.levels),
-            "image_shape": [height, height, listing.channels],
-            "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
-            "counts": {
-                name: count_split(samples[samples["split"] == name], listing.levels, unit)
-                for name in SPLITS
-            },
-        }
-        if listing.coordinates:
-            card["coordinates"] = list(listing.coordinates)
-        further = {"left_out": left_out, "limits": limits, "ignored": dict(listing.ignored)}
-        write_json(
-            folder / "card.json", card | {key: what for key, what in further.items() if what}
-        )
+        further = {"left_out": left_out, "limits": limits}
+        write_card(folder, dataset, listing, samples, form, side, further)
+    unit = name_unit(form)
     print(summarise(dataset, len(samples), unit, listing.ignored, facts), file=sys.stderr)
     if not fold and not listing.coordinates:
         for warning in list_warnings(samples):
             print(f"warning: {dataset}: {warning}", file=sys.stderr)
+
+
+def name_unit(form: str) -> str:
+    """Return what samples are called in a form."""
+    return "vectors" if form == "vectors" else "images"
+
+
+def write_card(
+    folder: Path,
+    dataset: str,
+    listing: Listing,
+    samples: pd.DataFrame,
+    form: str,
+    side: int | None,
+    further: Mapping[str, Any],
+) -> None:
+    """Write card.json: what the other files of a packed data set are, and their hashes.
+
+    Args:
+        folder: With the other files.
+        dataset: Its name.
+        listing: Its levels, channels, coordinates, and what is not read.
+        samples: The table as it was written.
+        form: How samples are stored.
+        side: Of squares, in pixels.
+        further: Entries that are left out where they are empty.
+    """
+    height = 1 if form == "vectors" else side or 0
+    card: dict[str, Any] = {
+        "dataset": dataset,
+        "form": form,
+        "levels": list(listing.levels),
+        "image_shape": [height, height, listing.channels],
+        "sha256": {path.name: hash_file(path) for path in sorted(folder.iterdir())},
+        "counts": {
+            name: count_split(samples[samples["split"] == name], listing.levels, name_unit(form))
+            for name in SPLITS
+        },
+    }
+    optional = {
+        "coordinates": list(listing.coordinates),
+        **further,
+        "ignored": dict(listing.ignored),
+    }
+    write_json(folder / "card.json", card | {key: what for key, what in optional.items() if what})
 
 
 def summarise(
@@ -149,6 +178,9 @@ def split_samples(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the table of a data set with the final split and role of each sample.
 
+    In a tree or a plane samples are alone at their nodes or points, and no class is set apart or
+    capped.
+
     Returns:
         The table, and what the limits on classes left out.
 
@@ -157,17 +189,19 @@ def split_samples(
     """
     samples = listing.samples.copy()
     official = listing.samples.get("split")
-    small = find_small(samples, classes)
+    free = bool(listing.coordinates) or LINEAGE in samples
+    set_apart = LIMITS if free else classes
+    small = find_small(samples, set_apart)
     parts = iter(split_listing(samples[~small], split, listing.levels, listing.unit, fold))
     samples["split"] = ["" if alone else next(parts) for alone in small]
     if listing.assign:
         samples = listing.assign(samples)
-    if classes.below == "gallery":
+    if set_apart.below == "gallery":
         samples = add_singles(samples, small, official, split)
     if "role" in samples and not samples["role"].any():
         samples = samples.drop(columns="role")
     used = samples["split"].ne("").to_numpy()
-    samples = cap_classes(samples, classes.largest_class)
+    samples = cap_classes(samples, set_apart.largest_class)
     capped = used & samples["split"].eq("").to_numpy()
     samples = check_samples(samples, listing, classes)
     return samples, describe_limits(samples, small, capped, classes)
@@ -191,7 +225,7 @@ def check_samples(
         InputError: As `limit_train` and `check_queries`.
     """
     by_distance = bool(listing.coordinates)
-    if not by_distance and "lineage" not in samples:
+    if not by_distance:
         samples = limit_train(samples, classes, note)
     check_queries(samples, note, by_distance)
     return samples

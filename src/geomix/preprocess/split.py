@@ -16,6 +16,7 @@ from geomix.datasets.listing import ancestors, join_names
 from geomix.errors import InputError
 
 LEAST = 2  # classes: with one, a loss has no negatives and recall is always 1
+FOLDS = "tune.budget.<data set>.folds"  # where folds are asked for
 PLURAL = {"class": "classes", "leaf": "leaves", "branch": "branches"}
 
 Unit = Literal["class", "leaf", "branch"]
@@ -87,7 +88,9 @@ def rotate_val(order: np.ndarray, train: int, both: int, fold: int) -> np.ndarra
     """
     val = both - train
     if fold and (fold + 1) * val > both:
-        raise InputError(f"fold: found {fold}, expected at most {both // max(val, 1) - 1}")
+        reason = f"as each has {val} other units of {both} as val"
+        expected = f"at most {both // max(val, 1)}, {reason}"
+        raise InputError(f"{FOLDS}: found {fold + 1} or more, expected {expected}")
     return np.concatenate([np.roll(order[:both], fold * val), order[both:]])
 
 
@@ -168,18 +171,19 @@ def split_listing(
             classes, a fold is asked for of an official val, or as `split_classes` and `name_units`.
     """
     unit: Unit = wanted if split.unit == "auto" else split.unit
-    units = name_units(samples, levels, unit)
     shares = {name: getattr(split, name) for name in SPLITS}
     if "split" in samples:
         official = samples["split"].tolist()
         if _check_official(samples):
             if fold:
-                raise InputError(f"fold: found {fold}, expected 0, as the data set has a val")
+                expected = "1, as the data set has a val"
+                raise InputError(f"{FOLDS}: found {fold + 1} or more, expected {expected}")
             return official
         total = split.train + split.val
         shares = {"train": split.train / total, "val": split.val / total}
     else:
         official = ["train"] * len(samples)
+    units = name_units(samples, levels, unit)
     divisible = [bool(name) and part == "train" for name, part in zip(units, official, strict=True)]
     named = [name for name, free in zip(units, divisible, strict=True) if free]
     divided = iter(split_classes(named, shares, split.seed, unit, fold))
@@ -254,28 +258,46 @@ def check_queries(samples: pd.DataFrame, note: str = "", by_distance: bool = Fal
         listed = join_names(rows[column].drop_duplicates())
         found = f"{counted} ({listed}{note}) and no query with"
         if column == "lineage":
-            searched = [*gallery, *samples.loc[samples["split"] == "train", column]]
-            queries = rows.loc[roles != "gallery", column]
-            if not _any_relative(queries, searched, found_itself=len(both) > 0):
-                expected = "expected at least one"
-                raise InputError(
-                    f"split.{split}: found {found} a relative in its split or train, {expected}"
-                )
-            continue
-        # A sample without a role is in the gallery too, but does not find itself.
-        others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")
-        finding = rows.loc[roles.ne("gallery") & others.gt(0), "label"].unique()
-        if not len(finding):
-            raise InputError(
-                f"split.{split}: found {found} another "
-                "sample of its class in the gallery, expected at least one"
-            )
-        if split == "test" and len(finding) < LEAST:
-            raise InputError(
-                f"split.test: found {counted} and queries of {finding[0]!r} alone with another "
-                f"sample of their class in the gallery{note}, expected queries of at least "
-                f"{LEAST} classes: an interval tells how results differ between classes"
-            )
+            _check_relatives(samples, rows, roles, found)
+        else:
+            _check_others(rows, roles, counted, found, note)
+
+
+def _check_relatives(
+    samples: pd.DataFrame, rows: pd.DataFrame, roles: pd.Series, found: str
+) -> None:
+    """Check that a query of a split finds a relative in its gallery or in train."""
+    split = rows["split"].iloc[0]
+    gallery = rows.loc[roles != "query", "lineage"]
+    searched = [*gallery, *samples.loc[samples["split"] == "train", "lineage"]]
+    queries = rows.loc[roles != "gallery", "lineage"]
+    if not _any_relative(queries, searched, found_itself=bool(roles.eq("").any())):
+        expected = "expected at least one"
+        raise InputError(
+            f"split.{split}: found {found} a relative in its split or train, {expected}"
+        )
+
+
+def _check_others(
+    rows: pd.DataFrame, roles: pd.Series, counted: str, found: str, note: str
+) -> None:
+    """Check that queries of a split find another sample of their class, in test of two classes."""
+    split = rows["split"].iloc[0]
+    gallery = rows.loc[roles != "query", "label"]
+    # A sample without a role is in the gallery too, but does not find itself.
+    others = rows["label"].map(gallery.value_counts()).fillna(0) - roles.eq("")
+    finding = rows.loc[roles.ne("gallery") & others.gt(0), "label"].unique()
+    if not len(finding):
+        raise InputError(
+            f"split.{split}: found {found} another "
+            "sample of its class in the gallery, expected at least one"
+        )
+    if split == "test" and len(finding) < LEAST:
+        raise InputError(
+            f"split.test: found {counted} and queries of {finding[0]!r} alone with another "
+            f"sample of their class in the gallery{note}, expected queries of at least "
+            f"{LEAST} classes: an interval tells how results differ between classes"
+        )
 
 
 def _any_relative(queries: Sequence[str], searched: Sequence[str], found_itself: bool) -> bool:

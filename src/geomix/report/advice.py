@@ -91,9 +91,16 @@ def advise_curved(summary: Row) -> Advice | None:
 
 
 def advise_inner(summary: Row) -> Advice | None:
-    """Advise an inner product where a hierarchy gains by a free norm."""
+    """Advise an inner product where a hierarchy gains by a free norm.
+
+    Beside the cosine where a free norm hurts in the other direction; not where curvature is open.
+    """
+    if next(find_open(summary), None):
+        return None
     for task, one in list_questions(summary, ("norm",), "helps"):
         if task["metric"] in DIRECTIONS:
+            if list_questions(summary, ("norm",), "hurts"):
+                return Advice("two", "torn", (one["setting"], COSINE), task, one)
             return Advice("inner", "helps", (one["setting"],), task, one)
     return None
 

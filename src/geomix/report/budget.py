@@ -5,11 +5,11 @@ from functools import reduce
 from typing import Any
 
 from geomix.config.stages import TrainParams
+from geomix.data.lineages import WHOLE
 from geomix.data.packed import Packed
 
 SECTIONS = ("epochs", "batch", "backbone")
 SHAPE = ("side", "stem", "patch", "width", "depth", "heads")
-WHOLE = 2048  # samples in a tree that are one batch; of more, batches are drawn
 
 
 def find_budget(

@@ -12,9 +12,12 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from geomix.report.crossed import ALPHA, Gap
+from geomix.report.gap import ALPHA, Gap
 
 CHANCE = 0.8  # of finding a difference, where the smallest one is named
+# Each of two one-sided tests must succeed, so that both do with at least that chance.
+BOTH = (1 + CHANCE) / 2
+MANY = 1000  # seeds or classes
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,18 @@ class Need:
             unit: What one class is called.
             units: What several are called.
         """
-        seeds = f"about {self.seeds:,} more seed{'s' if self.seeds > 1 else ''}"
-        classes = f"about {self.classes:,} more {units if self.classes > 1 else unit}"
+        seeds = f"{_about(self.seeds)} more seed{'s' if self.seeds > 1 else ''}"
+        classes = f"{_about(self.classes)} more {units if self.classes > 1 else unit}"
         if self.classes == 0:
             return seeds if self.seeds else f"no more seeds or {units}"
         if self.seeds == 0:
             return f"{classes}; no number of seeds is enough"
         return f"{seeds} together with {classes}"
+
+
+def _about(count: int) -> str:
+    """Write a number that is estimated; beyond what anyone would add, its bound."""
+    return f"about {count}" if count <= MANY else f"more than {MANY:,}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Contrast:
         p_helps: One-sided p of "some control is at least as good".
         p_hurts: One-sided p of "the named control is no better".
         p_equal: p of "the gain is not within the margin", the larger of two one-sided ones.
+        questions: How many the p-values are corrected for.
     """
 
     gaps: tuple[Gap, ...]
@@ -67,6 +76,7 @@ class Contrast:
     p_helps: float
     p_hurts: float
     p_equal: float
+    questions: int = 1
 
     @property
     def low(self) -> float:
@@ -91,12 +101,12 @@ class Contrast:
     @property
     def smallest(self) -> float:
         """The smallest difference from the control that decides that would have been found."""
-        return find_smallest(self.decisive)
+        return find_smallest(self.decisive, self.questions)
 
     @property
     def need(self) -> Need:
-        """What would show a difference from that control as large as the margin."""
-        return find_need(self.decisive, self.margin)
+        """What would tell a difference from that control as large as the margin from none."""
+        return find_need(self.decisive, self.margin, self.questions)
 
     @property
     def verdict(self) -> str:
@@ -145,7 +155,7 @@ def contrast_controls(gaps: Sequence[Gap], margin: float) -> Contrast:
 
 
 def correct_holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Correct the p-values for the number of questions; all else stays as it is.
+    """Correct the p-values for the number of questions, and what could have been found with it.
 
     Each of the three claims is a family of its own over the questions. As a gain cannot be above
     and below 0, nor within the margin and beyond it, a false claim of any kind is made with a
@@ -158,7 +168,7 @@ def correct_holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
     tables = [adjust_holm([getattr(one, claim) for one in contrasts]) for claim in claims]
     rows = zip(*tables, strict=True)
     return [
-        replace(one, **dict(zip(claims, row, strict=True)))
+        replace(one, **dict(zip(claims, row, strict=True)), questions=len(contrasts))
         for one, row in zip(contrasts, rows, strict=True)
     ]
 
@@ -179,13 +189,20 @@ def adjust_holm(p: Sequence[float]) -> list[float]:
     return [float(one) for one in adjusted]
 
 
-def find_smallest(gap: Gap) -> float:
+def find_smallest(gap: Gap, questions: int = 1, chance: float = CHANCE) -> float:
     """Return the smallest true difference that would have been found with 80 % chance.
 
-    Found means that the interval lies on its side of 0. With f degrees of freedom the mean over its
-    error is a noncentral t, and the difference is the error times the noncentrality d with
+    Found means that its p-value, corrected for the number of questions, lies below the level. Of m
+    questions the first step of Holm's correction is taken, the level divided by m: what is found at
+    it is found whatever the other questions say. With f degrees of freedom the mean over its error
+    is a noncentral t, and the difference is the error times the noncentrality d with
 
-        P(T_f(d) > t_f(97.5 %)) = 80 %
+        P(T_f(d) > t_f(1 - 2.5 % / m)) = 80 %
+
+    Args:
+        gap: Measured.
+        questions: m.
+        chance: Of finding it.
 
     Returns:
         In the unit of the values; NaN from one seed; infinite below half a degree of freedom, where
@@ -198,16 +215,16 @@ def find_smallest(gap: Gap) -> float:
         return gap.error
     if gap.freedom < 0.5:
         return math.inf
-    return _find_shift(gap.freedom) * gap.error
+    return _find_shift(gap.freedom, ALPHA / questions, chance) * gap.error
 
 
-def _find_shift(freedom: float) -> float:
-    """Return the noncentrality that is found with 80 % chance."""
-    bound = stats.t.ppf(1 - ALPHA, freedom)
+def _find_shift(freedom: float, level: float, chance: float) -> float:
+    """Return the noncentrality that a one-sided test of this level finds with this chance."""
+    bound = stats.t.isf(level, freedom)
 
     def miss(shift: float) -> float:
         """Return by how much the chance is below the wanted one."""
-        return CHANCE - float(stats.nct.sf(bound, freedom, shift))
+        return chance - float(stats.nct.sf(bound, freedom, shift))
 
     top = bound + 1.0
     while miss(top) > 0:
@@ -215,8 +232,12 @@ def _find_shift(freedom: float) -> float:
     return float(brentq(miss, 0, top, rtol=1e-10))
 
 
-def find_need(gap: Gap, margin: float) -> Need:
-    """Find how many more seeds or classes would show a difference as large as the margin.
+def find_need(gap: Gap, margin: float, questions: int = 1) -> Need:
+    """Find how many more seeds or classes would tell a difference of the margin from none.
+
+    With as many, a difference as large as the margin is found with a chance of 90 %, and one of 0
+    is called equal with a chance of 80 %: then both one-sided tests must succeed, each with 90 %.
+    Each further control that comes as near lowers these chances.
 
     Variances are taken as estimated. n times the seeds divide the parts of the seeds and of the
     interaction by n; n times the classes those of the classes and of the interaction. Where the
@@ -224,7 +245,8 @@ def find_need(gap: Gap, margin: float) -> Need:
 
     Args:
         gap: Measured.
-        margin: The difference to find with 80 % chance, above 0, in the unit of the values.
+        margin: The smallest difference that matters, above 0, in the unit of the values.
+        questions: How many the verdict is corrected for, as in `find_smallest`.
 
     Returns:
         The smallest number of seeds; if none is enough, of classes; if none is enough, of both in
@@ -235,7 +257,8 @@ def find_need(gap: Gap, margin: float) -> Need:
 
     def decides(seeds: float, classes: float) -> bool:
         """Say whether this many would be enough."""
-        return find_smallest(_grow(gap, seeds / gap.seeds, classes / gap.classes)) <= margin
+        grown = _grow(gap, seeds / gap.seeds, classes / gap.classes)
+        return find_smallest(grown, questions, BOTH) <= margin
 
     if decides(gap.seeds, gap.classes):
         return Need(0, 0)

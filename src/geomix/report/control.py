@@ -16,8 +16,8 @@ from geomix.config.studies import Control, Study
 from geomix.data.packed import open_packed
 from geomix.errors import InputError
 from geomix.files import read_json
+from geomix.report.difference import paired_difference
 from geomix.report.doses import draw_doses
-from geomix.report.intervals import paired_difference
 from geomix.report.page import write_csv
 from geomix.report.render import describe_origin, render
 from geomix.report.results import Results, own, read_metrics, read_results, stack_queries

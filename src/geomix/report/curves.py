@@ -40,6 +40,7 @@ def draw_curves(found: Findings) -> bytes:
     axis, names = found.axes[0], list(found.chosen)
     figure, panels = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained", sharex=True)
     figure.get_layout_engine().set(w_pad=0.12)  # type: ignore[union-attr, call-arg]
+    panels[1].sharey(panels[0])
     places, shift = _place_values(panels[0], list(found.summaries["test"][axis].unique()), found)
     for panel, (title, table) in zip(panels, _tabulate(found).items(), strict=True):
         for geometry, rows in table.groupby("geometry", sort=False):
@@ -53,15 +54,12 @@ def draw_curves(found: Findings) -> bytes:
             _draw_points(panel, x[at], rows["mean"][at], look | large, None, yerr=bars[:, at])
         panel.set(title=title, xlabel=axis)
         panel.grid(alpha=0.25)
+    low, high = panels[0].get_ylim()
     for panel, baselines in zip(panels, found.baselines.values(), strict=False):
-        low, high = panel.get_ylim()
         for dash, (_, row) in zip(DASHES, baselines.iterrows(), strict=False):
             if 100 * row[SCORE] >= low - NEAR * (high - low):
                 line = {"color": "0.45", "linewidth": 1, "linestyle": dash}
                 panel.axhline(100 * row[SCORE], **line, label=row["geometry"])
-    ends = np.array([panel.get_ylim() for panel in panels[:2]])
-    for panel in panels[:2]:
-        panel.set_ylim(ends[:, 0].min(), ends[:, 1].max())
     panels[0].set_ylabel("R@1, %")
     panels[2].set_ylabel("difference in test R@1, points")
     panels[2].axhline(0, color="0.3", linewidth=1)

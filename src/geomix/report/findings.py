@@ -19,7 +19,7 @@ from geomix.config.studies import Study
 from geomix.config.tuning import Tuning
 from geomix.data.packed import SCORED, Packed
 from geomix.report.choices import Place, choose, place_choices
-from geomix.report.intervals import Difference, compare_seeds, paired_difference
+from geomix.report.difference import Difference, compare_seeds, paired_difference
 from geomix.report.kinds import CONTROLS, add_kinds, mark_curved
 from geomix.report.results import (
     BASELINES,

@@ -209,7 +209,7 @@ class LineageFindings:
         return [
             name
             for name, row in self.chosen.items()
-            if row["kind"] in ("inner", "flat") or (row["kind"] == "curved" and not is_forced(row))
+            if row["kind"] in ("inner", "flat", "curved") and not is_forced(row)
             if (row["leaf_ancestors"] > bound) == credited
         ]
 
@@ -225,6 +225,15 @@ class LineageFindings:
 def find_highest(rows: list[Row], metric: str) -> Row:
     """Return the row that is highest in a metric."""
     return max(rows, key=lambda row: float(row[metric]))
+
+
+def list_beaten(found: LineageFindings) -> list[str]:
+    """List the further metrics in which what was not taught is higher than each geometry."""
+    return [
+        words
+        for key, words in SHARES.items()
+        if any(all(one[key] > row[key] for row in found.chosen.values()) for one in found.untaught)
+    ]
 
 
 def is_forced(row: Row) -> bool:
@@ -302,6 +311,7 @@ def build_lineage(
         dataset=packed.card["dataset"],
         directions=DIRECTIONS,
         shares=SHARES,
+        beaten=list_beaten(found),
         correlations=CORRELATIONS,
         lineage_score=LINEAGE_SCORE,
         swept=sweep(found),

@@ -22,7 +22,6 @@ from geomix.report.render import describe_origin, render
 from geomix.report.text import named, number
 from geomix.report.weights import Roles, Statement, Weights, list_statements, view_one
 
-TUNED, COMPARED = "tau", "compare"  # studies
 EDGES = np.linspace(-12, 3, 61)  # of the bins of log10, as analyze counts
 RAREST = 1e-5  # share of pairs down to which figures show
 
@@ -60,13 +59,13 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
         InputError: If a file is missing.
     """
     packed, facts = open_packed(data), read_json(analysis / "facts.json")
-    studies = {name: params.study[name] for name in (TUNED, COMPARED) if name in params.study}
+    studies = {name: params.study[name] for name in (facts["tuned"], facts["beside"])}
     used = {name for study in studies.values() for name in study.geometries}
     spaces = {name: params.geometry[name] for name in params.geometry if name in used}
     written = params.model_copy(update={"geometry": spaces, "study": studies})
     origin = describe_origin(packed, [], written) | {"machines": facts.get("machines", [])}
     shared = {"dataset": packed.card["dataset"], "facts": facts, "origin": origin}
-    roles = find_roles(studies[TUNED].geometries, params.geometry)
+    roles = find_roles(studies[facts["tuned"]].geometries, params.geometry)
     if facts["task"] != "class" or roles is None:
         return {"README.md": render("negatives_none", **shared)}
     try:
@@ -75,7 +74,7 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
     except FileNotFoundError:
         raise InputError(f"{analysis}/hardest.npz: {EARLIER}") from None
     found = Found(facts, Weights(analysis, facts), Overlaps(analysis, hardest["labels"]), roles)
-    pairs = found.overlaps.compare_all(TUNED)
+    pairs = found.overlaps.compare_all(facts["tuned"])
     statements = list_statements(found.weights, roles, facts["effective"])
     viewed = view_one(found.weights, roles, facts["effective"])
     gallery = draw_gallery(packed, found, hardest, params.report.queries)
@@ -87,8 +86,8 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
             one for one in pairs if {one.first, one.second} == {roles.curved, roles.reference}
         ),
         pairs=pairs,
-        compared=compare_others(found.overlaps),
-        alone=compare_curvature(found.overlaps, roles),
+        compared=compare_others(found.overlaps, facts["beside"]),
+        alone=compare_curvature(found.overlaps, facts["beside"], roles),
         range=find_range(found.weights, roles.reference),
         statements=statements,
         viewed=viewed,
@@ -104,7 +103,7 @@ def build_negatives(analysis: Path, data: Path, params: NegativesPageParams) -> 
     )
     files = {
         "README.md": page,
-        "overlap.png": draw_overlaps(found.overlaps),
+        "overlap.png": draw_overlaps(found),
         "weights.png": draw_weights(found),
         "statements.csv": write_statements([*statements, *viewed]),
         "weights.csv": _csv(found.weights.table.drop(columns="chosen")),
@@ -151,18 +150,18 @@ def compare_seen(path: Path, weights: Weights) -> list[dict[str, Any]]:
     ]
 
 
-def compare_others(overlaps: Overlaps) -> list[Overlap]:
-    """Compare each geometry of study compare with the first of it."""
-    names = overlaps.geometries(COMPARED)
-    return [overlaps.compare(COMPARED, names[0], name) for name in names[1:]]
+def compare_others(overlaps: Overlaps, study: str) -> list[Overlap]:
+    """Compare each geometry of a study with the first of it."""
+    names = overlaps.geometries(study)
+    return [overlaps.compare(study, names[0], name) for name in names[1:]]
 
 
-def compare_curvature(overlaps: Overlaps, roles: Roles) -> Overlap | None:
-    """Compare the curved geometry with the flat one in study compare, if both are in it."""
+def compare_curvature(overlaps: Overlaps, study: str, roles: Roles) -> Overlap | None:
+    """Compare the curved geometry with the flat one in a study, if both are in it."""
     pair = [roles.control, roles.curved]
-    if not set(pair) <= set(overlaps.geometries(COMPARED)):
+    if not set(pair) <= set(overlaps.geometries(study)):
         return None
-    return overlaps.compare(COMPARED, str(roles.control), roles.curved)
+    return overlaps.compare(study, str(roles.control), roles.curved)
 
 
 def find_range(weights: Weights, geometry: str) -> tuple[float, float]:
@@ -171,13 +170,18 @@ def find_range(weights: Weights, geometry: str) -> tuple[float, float]:
     return float(means.min()), float(means.max())
 
 
-def draw_overlaps(overlaps: Overlaps) -> bytes:
+def draw_overlaps(found: Found) -> bytes:
     """Draw what networks share of the hardest negatives; two seeds of one on the diagonal.
 
     Returns:
         A PNG.
     """
-    studies = [study for study in (TUNED, COMPARED) if overlaps.geometries(study)]
+    overlaps = found.overlaps
+    titles = {
+        found.facts["tuned"]: "each at the tau that val chose",
+        found.facts["beside"]: "all at one tau",
+    }
+    studies = [study for study in titles if overlaps.geometries(study)]
     counts = [len(overlaps.geometries(study)) for study in studies]
     figure, panels = plt.subplots(
         1,
@@ -187,21 +191,26 @@ def draw_overlaps(overlaps: Overlaps) -> bytes:
         squeeze=False,
         layout="constrained",
     )
-    titles = {TUNED: "each at the tau that val chose", COMPARED: "all at one tau"}
-    for panel, study in zip(panels[0], studies, strict=True):
-        names = overlaps.geometries(study)
-        shares = np.array(
-            [[overlaps.mean("network", study, a, b, "jaccard") for b in names] for a in names]
-        )
-        _draw_map(panel, 100 * shares, names)
+    maps = {study: _share(overlaps, study) for study in studies}
+    every = np.concatenate([one.ravel() for one in maps.values()])
+    known = every[~np.isnan(every)]  # of one seed, nothing
+    ends = (known.min(), known.max()) if len(known) else (0.0, 1.0)  # one scale of colours
+    for panel, (study, shares) in zip(panels[0], maps.items(), strict=True):
+        _draw_map(panel, shares, overlaps.geometries(study), ends)
         panel.set_title(f"{titles[study]}, %", fontsize=10)
     return to_png(figure)
 
 
-def _draw_map(panel: Axes, values: np.ndarray, names: list[str]) -> None:
-    """Draw a map of percentages with a frame around its diagonal."""
-    known = values[~np.isnan(values)]  # of one seed, nothing
-    low, high = (known.min(), known.max()) if len(known) else (0, 1)
+def _share(overlaps: Overlaps, study: str) -> np.ndarray:
+    """Return the shared percentage of each pair of geometries of a study."""
+    names = overlaps.geometries(study)
+    rows = [[overlaps.mean("network", study, a, b, "jaccard") for b in names] for a in names]
+    return 100 * np.array(rows)
+
+
+def _draw_map(panel: Axes, values: np.ndarray, names: list[str], ends: tuple[float, float]) -> None:
+    """Draw a map of percentages, bold on its diagonal; ends are those of the scale of colours."""
+    low, high = ends
     panel.imshow(values, vmin=low, vmax=high, cmap="cividis")
     panel.set_anchor("N")
     for (row, column), value in np.ndenumerate(values):
@@ -277,7 +286,7 @@ def draw_gallery(
     """
     if packed.form == "vectors":
         return None
-    names = found.overlaps.geometries(TUNED)
+    names = found.overlaps.geometries(found.facts["tuned"])
     seeds = sorted(int(key.split("/")[1]) for key in hardest if key.startswith(f"{names[0]}/"))
     rows = [(name, seeds[0]) for name in names] + [(names[0], seed) for seed in seeds[1:2]]
     random = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from geomix.report.crossed import Gap, measure_gap
+from geomix.report.gap import Gap, measure_gap
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,16 @@ class Question:
         name: What it is called in a table.
         setting: The geometry that has it.
         controls: Those that do not.
-        needs: What has to act for an answer: a curvature that bends the loss, radii that differ, or
-            nothing further.
+        needs: What has to act for an answer: a curvature that bends the loss, radii that differ, a
+            kernel that bends the loss, or nothing further.
+        limit: The control that is the setting at curvature 0; none where it has no curvature.
     """
 
     name: str
     setting: str
     controls: tuple[str, ...]
-    needs: Literal["curvature", "radii", "nothing"]
+    needs: Literal["curvature", "radii", "kernel", "nothing"]
+    limit: str | None = None
 
     def list_missing(self, trained: Collection[str]) -> list[str]:
         """Return the geometries without which it cannot be asked, in order."""
@@ -34,9 +36,9 @@ class Question:
 
 
 QUESTIONS = (
-    Question("curvature", "hyperbolic_free", FLAT, "curvature"),
+    Question("curvature", "hyperbolic_free", FLAT, "curvature", limit="flat_free"),
     Question("kernel", "chord", ("euclidean",), "nothing"),
-    Question("ball's kernel", "power", ("chord",), "nothing"),
+    Question("ball's kernel", "power", ("chord",), "kernel"),
     Question("radius", "flat_free", ("chord",), "radii"),
     Question("norm", "dot", ("euclidean",), "radii"),
     Question(
@@ -44,5 +46,6 @@ QUESTIONS = (
         "hybrid_free",
         ("hybrid_flat", *FLAT, "hyperbolic_free"),
         "curvature",
+        limit="hybrid_flat",
     ),
 )

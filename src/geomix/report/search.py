@@ -178,8 +178,8 @@ def draw_search(searches: Sequence[Search], metric: str) -> bytes:
         panel.plot(numbers, 100 * one.trials["best_so_far"], **look, label=one.geometry)
     rounds = searches[0].trials["round"].to_numpy()
     for edge in (rounds[1:] != rounds[:-1]).nonzero()[0]:
-        panel.axvline(edge + 1.5, color="0.6", linewidth=0.8, linestyle=":")
-    panel.set(xlabel="trials (dotted: a new round)", ylabel=f"best val {metric} so far, %")
+        panel.axvline(edge + 1.5, color="0.85", linewidth=5, zorder=0)
+    panel.set(xlabel="trials (a grey bar: a new round)", ylabel=f"best val {metric} so far, %")
     panel.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return to_png(figure)

@@ -23,7 +23,6 @@ from geomix.report.text import settings
 
 DISK = 0.144  # relative delta of the Poincare disk (Khrulkov et al. 2020, arXiv:1904.02239, eq. 5)
 EXACT = 1e-9  # relative delta below which rounding alone keeps a metric from that of a tree
-CHOSEN = "tau"  # the study whose rows are those that validation chose
 KEYS = ["study", "geometry"]
 MEASURED = (
     "radius_mean",
@@ -218,7 +217,7 @@ def build_shape(
 
     Args:
         analysis: The folder that stage analyze wrote.
-        studies: By name the folders of the results of studies compare and tau.
+        studies: By name the folders of the results of the two studies.
         data: The packed data set.
         geometries: Their spaces by name.
 
@@ -230,9 +229,9 @@ def build_shape(
         name: Results(read_metrics(folder), {}, read_json(folder / "machine.json"))
         for name, folder in studies.items()
     }
-    parts = []
+    tuned, parts = read_json(analysis / "shape.json")["tuned"], []
     for name, found in results.items():
-        chosen = read_json(studies[name] / "chosen.json") if name == CHOSEN else None
+        chosen = read_json(studies[name] / "chosen.json") if name == tuned else None
         parts.append(average_acted(found.metrics, chosen, geometries).assign(study=name))
     shape = read_shape(analysis, pd.concat(parts, ignore_index=True))
     page = render(

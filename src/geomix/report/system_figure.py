@@ -51,11 +51,11 @@ def draw_systems(
 
 
 def _draw_row(panel: Axes, row: Row, height: int, names: Sequence[str]) -> None:
-    """Draw a row: what was published behind, and what was tuned with its bar."""
+    """Draw a row: what was tuned with its bar, and over it the smaller marker as published."""
     look = look_of(row.system.geometry, names) | {"linestyle": "none"}
     hollow = {"markerfacecolor": "white"}
     if not np.isnan(row.published):
-        panel.plot(100 * row.published, height, **look | hollow | {"markersize": 4})
+        panel.plot(100 * row.published, height, **look | hollow | {"markersize": 4}, zorder=4)
     if np.isnan(row.spread):
         panel.plot(100 * row.score, height, **look | hollow, label=row.system.geometry)
         return

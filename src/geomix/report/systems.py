@@ -1,10 +1,12 @@
 """The page of the literature's systems, tuned and as published, with labels given and hidden."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from geomix.config.stages import SystemsPageParams
@@ -12,6 +14,7 @@ from geomix.config.studies import flatten
 from geomix.data.packed import Packed, open_packed
 from geomix.report.budget import find_budget
 from geomix.report.changes import RULES
+from geomix.report.contrasts import find_smallest
 from geomix.report.costs import Cost, find_noise, read_costs
 from geomix.report.page import write_csv
 from geomix.report.published_systems import PublishedRow, list_published
@@ -91,6 +94,12 @@ class Tables:
     published: dict[str, list[PublishedRow]]
     fused: list[Fused]
     untrained: dict[str, Untrained]
+
+    @property
+    def smallest(self) -> float:
+        """The smallest difference from a reference that would have been found, in the median."""
+        gaps = [row.reference.gap for row in self.compared if row.reference]
+        return float(np.median([find_smallest(gap, len(gaps)) for gap in gaps] or [math.nan]))
 
     @property
     def compared(self) -> list[Row]:

@@ -16,7 +16,7 @@ import pandas as pd
 from geomix.config.base import Task as Trained
 from geomix.data.packed import Packed
 from geomix.errors import InputError
-from geomix.report.crossed import Gap, average_gaps, measure_gap
+from geomix.report.gap import Gap, average_gaps, measure_gap
 from geomix.report.lineage import DIRECTIONS, LINEAGE_SCORE
 
 CLASSES = "test class", "test classes"

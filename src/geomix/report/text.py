@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import Any
 
-from geomix.report.intervals import Difference
+from geomix.report.difference import Difference
 
 HEADING_PADDING = 2  # a column is at least this much wider than its heading
 PIPE = re.compile(r"(?<!\\)\|")  # that ends a cell

@@ -33,8 +33,9 @@ HEADINGS = {
     "loss": "loss",
     "spread": "spread of embeddings, degrees",
     "radius_mean": "mean radius of points",
-    "effective_negatives": "effective negatives of a term",
+    "effective_negatives": "effective negatives in the batch",
 }
+LOGARITHMIC = {"effective_negatives"}  # so that geometries which have few do not fall together
 Row = dict[str, Any]
 
 
@@ -202,6 +203,8 @@ def draw_training(history: pd.DataFrame, steps: float | None) -> bytes:
             if space and len(columns) > 1:
                 axis.annotate(space, (x[-1], rows["mean"].iloc[-1]), ha="right", va="bottom")
             lines[named(geometry)] = line
+        if LOGARITHMIC.issuperset(columns):
+            axis.set_yscale("log")
         axis.set_title(heading, fontsize=10)
         axis.set_xlabel("step" if steps else "epoch", fontsize=9)
         axis.tick_params(labelbottom=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from geomix.data.packed import SPLITS, Packed, open_packed
 from geomix.report.advice import advise
 from geomix.report.front import withdraw
+from geomix.report.recommend import recommend
 from geomix.report.render import describe_origin, render
 from geomix.report.speeds import GALLERY, SHAPE, Speed, read_speeds
 from geomix.report.tasks import METRICS
@@ -37,11 +38,12 @@ def build_trial(
         Content by file name.
     """
     packed, summary = open_packed(data), summary if calibrated else withdraw(summary)
-    count = len(packed.samples)
+    count, speeds = len(packed.samples), read_speeds(bench)
     page = render(
         "trial",
         v=summary,
         advice=advise(summary),
+        recommended=recommend(summary, speeds),
         facts=facts,
         counts={split: packed.card["counts"][split] for split in SPLITS},
         levels=packed.card["levels"][:LEVELS],
@@ -50,7 +52,7 @@ def build_trial(
         val=judge_val(packed, summary),
         asked=any(one["gain"] for task in summary["tasks"] for one in task["verdicts"].values()),
         samples=count,
-        costs=list_costs(list(summary["winners"]), read_speeds(bench), count),
+        costs=list_costs(list(summary["winners"]), speeds, count),
         shape=SHAPE,
         gallery=GALLERY,
         origin=describe_origin(packed, []),

@@ -14,7 +14,7 @@ import numpy as np
 
 from geomix.errors import InputError
 from geomix.report.contrasts import Contrast, Need, contrast_controls, correct_holm
-from geomix.report.crossed import ALPHA, Gap
+from geomix.report.gap import ALPHA, Gap
 from geomix.report.kinds import UNUSED
 from geomix.report.lineage import CONSTANTS
 from geomix.report.questions import COSINE, QUESTIONS, Question
@@ -24,19 +24,21 @@ from geomix.report.text import list_words
 from geomix.report.winners import Winners, average_below
 
 MEANINGS = {
-    "helps": "better than each control: the interval of the gain lies above 0",
-    "hurts": "worse than the control that val chose: the interval lies below 0",
-    "equal within the margin": "the interval lies within the margin, whether it holds 0 or not",
+    "helps": "better than each control: the gain is surely above 0",
+    "hurts": "worse than the control that val chose: the gain is surely below 0",
+    "equal within the margin": "the gain is surely within the margin, whether it is 0 or not",
     "not decidable": "none of these: a difference as large as the ends of the interval may be true",
-    "not credited": "better than each control, but not than a ranking that ignores the query",
+    "not credited": "better than each control, but not surely than a ranking that ignores"
+    " the query",
     "could not act": "a clip radius or a norm puts all points at one radius, where neither"
     " curvature nor a free norm changes a ranking",
-    "not used": f"radii are free, but curvature bends the loss by less than {UNUSED} nats",
+    "not used": f"curvature is free to act, but bends the loss by less than {UNUSED} nats",
     "training failed": "no geometry beats both raw input and the untrained network",
     "not calibrated": "the calibration did not come out, and no difference is a finding",
     "one seed, not tested": "there is no interval",
     "not asked": "a geometry of the question was not trained",
 }
+RADII = ("curvature", "radii")  # needs of radii that differ
 # What would lead to another verdict; of an undecided one the contrast says it.
 REMEDIES = {
     "not credited": "a gain over the ranking that ignores the query",
@@ -56,7 +58,7 @@ class Verdict:
         question: Named beforehand.
         word: What may be said, a key of `MEANINGS`.
         contrast: The evidence; none where it was not asked.
-        controls: In the order of its gaps: the one that val chose first.
+        controls: In the order of its gaps: the one that scores highest on val first.
         missing: The geometries without which it was not asked.
         unit: What one class is called, and several.
     """
@@ -75,6 +77,13 @@ class Verdict:
             return None
         gaps = zip(self.contrast.gaps, self.controls, strict=True)
         return next(control for gap, control in gaps if gap is self.contrast.decisive)
+
+    @property
+    def limit(self) -> Gap | None:
+        """The gap from the setting at curvature 0, if that is among the controls."""
+        if self.contrast is None or self.question.limit is None:
+            return None
+        return self.contrast.gaps[self.controls.index(self.question.limit)]
 
     @property
     def remedy(self) -> str | None:
@@ -133,17 +142,18 @@ def judge(
     groups = count_groups(task, values)
     below = average_below(baselines, [task.metric])
     failed = has_failed(task, winners, below)
-    contrasts = contrast_all(task, values, winners.val, margin)
+    val = winners.score_val(task.metric)
+    contrasts = contrast_all(task, values, val, margin)
     verdicts = []
     for question in QUESTIONS:
         if question not in contrasts:
             missing = tuple(question.list_missing(values))
             verdicts.append(Verdict(question, "not asked", missing=missing))
             continue
-        contrast, controls = contrasts[question], order_controls(question, winners.val)
-        use = winners.rows[question.setting]["use"]
-        word = find_guard(question, use, failed, calibrated) or contrast.verdict
-        doubtful = word == "helps" and question.needs != "nothing" and task.ignores_queries
+        contrast, controls = contrasts[question], order_controls(question, val)
+        row = winners.rows[question.setting]
+        word = find_guard(question, row, failed, calibrated) or contrast.verdict
+        doubtful = word == "helps" and task.ignores_queries
         if doubtful and not beats_constants(task, values[question.setting], baselines):
             word = "not credited"
         verdicts.append(Verdict(question, word, contrast, controls, unit=task.unit))
@@ -194,12 +204,15 @@ def order_controls(question: Question, val: Mapping[str, float]) -> tuple[str, .
     return (named, *(name for name in question.controls if name != named))
 
 
-def find_guard(question: Question, use: str, failed: bool, calibrated: bool) -> str | None:
+def find_guard(
+    question: Question, row: Mapping[str, Any], failed: bool, calibrated: bool
+) -> str | None:
     """Return what forbids an answer, whatever the difference; nothing where it may be read.
 
     Args:
-        question: Needs curvature that acts, radii that differ, or neither.
-        use: Whether curvature and radii were forced, unused or used, from `add_kinds`.
+        question: Needs curvature that acts, radii that differ, a kernel that bends, or nothing.
+        row: Of its setting: `use`, whether curvature and radii were forced, unused or used, from
+            `add_kinds`; and `bend`, of its loss.
         failed: Whether training failed.
         calibrated: Whether the calibration came out.
     """
@@ -207,9 +220,10 @@ def find_guard(question: Question, use: str, failed: bool, calibrated: bool) -> 
         return "not calibrated"
     if failed:
         return "training failed"
-    if question.needs != "nothing" and use == "forced":
+    if question.needs in RADII and row["use"] == "forced":
         return "could not act"
-    return "not used" if question.needs == "curvature" and use == "unused" else None
+    bends = question.needs in ("curvature", "kernel")
+    return "not used" if bends and row["bend"] < UNUSED else None
 
 
 def has_failed(task: Task, winners: Winners, below: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -15,9 +15,9 @@ from geomix.config.base import Task as Trained
 from geomix.config.sections import Geometry
 from geomix.config.tuning import PACKED, ROUNDS, Tuning
 from geomix.data.packed import open_packed
+from geomix.datasets.listing import list_warnings
 from geomix.report.contrasts import find_smallest
-from geomix.report.crossed import Gap
-from geomix.report.gaps import draw_gaps
+from geomix.report.gap import Gap
 from geomix.report.page import write_csv
 from geomix.report.recommend import recommend
 from geomix.report.render import describe_origin, render
@@ -25,6 +25,7 @@ from geomix.report.results import own, read_metrics, read_results, scored_lineag
 from geomix.report.speeds import Speed
 from geomix.report.tasks import Task, list_tasks
 from geomix.report.verdict import MEANINGS, Judgement, Verdict, judge
+from geomix.report.verdict_figure import draw_gaps
 from geomix.report.winners import Winners, read_winners
 
 Row = dict[str, Any]
@@ -97,9 +98,11 @@ def build_verdict(
         v=summary,
         recommended=recommend(summary, speeds),
         asked=asked,
+        warnings=list_warnings(packed.samples),
         rounds=ROUNDS,
         rows=list(winners.rows.values()),
         below=join_below(found),
+        pooled=count_pooled(found),
         splits=read_splits(results / "winners", terms.study.budget.splits, found) if asked else {},
         meanings=MEANINGS,
         origin=describe_origin(packed, [winners.results, baselines], **describe(terms)),
@@ -125,6 +128,7 @@ def summarise(terms: Terms, dataset: str, winners: Winners, found: Sequence[Judg
                 name: {
                     "val": winners.val[name],
                     "use": row["use"],
+                    "free": winners.free[name],
                     "kind": row["kind"],
                     "settings": winners.settings[name],
                     "test": {
@@ -156,7 +160,7 @@ def summarise_task(found: Judgement) -> Row:
 
 def summarise_verdict(verdict: Verdict) -> Row:
     """Return what is said of a question; without evidence where it was not asked."""
-    contrast = verdict.contrast
+    contrast, limit = verdict.contrast, verdict.limit
     return {
         "word": verdict.word,
         "setting": verdict.question.setting,
@@ -165,6 +169,7 @@ def summarise_verdict(verdict: Verdict) -> Row:
         "remedy": verdict.remedy,
         "decisive": verdict.decisive,
         "gain": list_ends(contrast.decisive) if contrast else None,
+        "limit": {"control": verdict.question.limit, "gain": list_ends(limit)} if limit else None,
         "smallest": contrast.smallest if contrast else None,
     }
 
@@ -191,6 +196,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def count_pooled(found: Sequence[Judgement]) -> dict[str, int]:
+    """Count the gaps whose variance over seeds is the pooled one: `done`, and `all`."""
+    contrasts = [one.contrast for task in found for one in task.verdicts if one.contrast]
+    gaps = [gap for contrast in contrasts for gap in contrast.gaps]
+    done = [gap for gap in gaps if gap.seed_freedom > gap.seeds - 1]
+    return {"done": len(done), "all": len(gaps)}
+
+
 def join_below(found: Sequence[Judgement]) -> dict[str, Row]:
     """Return the rows of raw input and the like, with the metrics of all tasks."""
     rows: dict[str, Row] = {}
@@ -212,7 +225,7 @@ def read_splits(
 
     Returns:
         By metric and split the gain of each question that was asked: the mean of the setting minus
-        that of the control which is highest there.
+        that of the control which decides.
     """
     if not splits:
         return {}
@@ -230,9 +243,9 @@ def gain_of_each(found: Judgement, metrics: pd.DataFrame) -> Row:
     """Return the gain of each question that was asked, from the rows of a split."""
     means = metrics.groupby("geometry")[found.task.metric].mean()
     return {
-        one.question.name: means[one.question.setting] - means[list(one.question.controls)].max()
+        one.question.name: means[one.question.setting] - means[one.decisive]
         for one in found.verdicts
-        if one.contrast
+        if one.decisive
     }
 
 
@@ -266,7 +279,7 @@ def list_gaps(task: Task, verdict: Verdict) -> list[Row]:
             "variance_of_classes": gap.of_classes,
             "variance_of_seeds": gap.of_seeds,
             "variance_of_both": gap.of_both,
-            "smallest": find_smallest(gap),
+            "smallest": find_smallest(gap, contrast.questions),
             "p_helps": contrast.p_helps,
             "p_hurts": contrast.p_hurts,
             "p_equal": contrast.p_equal,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from geomix.report.crossed import Gap, measure_gap
+from geomix.report.gap import Gap, measure_gap
 from geomix.report.text import figures, number, percent
 
 MEASURES = ("tau", "effective_negatives", "total", "hardest", "share", "heaviest_share", "pull")

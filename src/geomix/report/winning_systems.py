@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from geomix.report.contrasts import adjust_holm
-from geomix.report.crossed import LEVEL, Gap, measure_gap
+from geomix.report.gap import LEVEL, Gap, measure_gap
 from geomix.report.results import Results, over_seeds, own, stack_queries
 from geomix.report.settled import System
 
@@ -36,7 +36,7 @@ class Compared:
         if np.isnan(self.p):
             return "one seed, not tested"
         if self.p >= 1 - LEVEL:
-            return "no difference found"
+            return "not shown"
         return "higher" if self.gap.mean > 0 else "lower"
 
 

@@ -209,7 +209,7 @@ def hop_correlation_by_depth(
 def depth_scores(items: Lineages) -> np.ndarray:
     """Score items without a query: the shallower, the higher. A baseline.
 
-    A stable sort by these scores, descending, leaves ties in order of rows.
+    Most items tie: what it reaches is a mean over orders of ties.
 
     Returns:
         Minus the depth, integers (N,).
@@ -220,8 +220,8 @@ def depth_scores(items: Lineages) -> np.ndarray:
 def descendant_scores(items: Lineages, training: Lineages) -> np.ndarray:
     """Score items without a query: the more training samples below their node, the higher.
 
-    A baseline: it is what a network can know of an item when it ignores the query. A stable sort by
-    these scores, descending, leaves ties in order of rows.
+    A baseline: it is what a network can know of an item when it ignores the query. Most items tie,
+    as for `depth_scores`.
 
     Args:
         items: N lineages.
@@ -315,7 +315,10 @@ def _centred_ranks(values: np.ndarray, group: np.ndarray, count: int) -> np.ndar
 
     They are multiples of 1/2, without rounding.
     """
-    order = np.lexsort((values, group))
+    # As np.lexsort((values, group)) but for the order of ties, several times faster: a stable sort
+    # of integers of 16 bits is a radix sort.
+    order = np.argsort(values)
+    order = order[np.argsort(group[order].astype(np.min_scalar_type(count)), kind="stable")]
     changes = (np.diff(values[order]) != 0) | (np.diff(group[order]) != 0)
     ties = np.concatenate([[0], changes.cumsum()])  # the run of equal values of each position
     positions = np.arange(len(values))

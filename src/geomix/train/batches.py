@@ -6,12 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomix.data.lineages import Lineages
+from geomix.data.lineages import WHOLE, Lineages
 from geomix.errors import InputError
-from geomix.losses.lineage import distances
 from geomix.losses.table import Table
-
-WHOLE = 2048  # samples of a tree that are one batch
 
 
 class ClassBatches:
@@ -42,7 +39,7 @@ class ClassBatches:
         order = torch.from_numpy(np.argsort(codes, kind="stable"))
         self._members = order.split(counts.tolist())
         self._labels = torch.from_numpy(codes)
-        self._images, self._drawn = images, classes
+        self._images, self._per_batch = images, classes
         self.classes = len(counts)
         self.per_epoch = max(1, len(labels) // (classes * images))
 
@@ -53,9 +50,9 @@ class ClassBatches:
             The K * P images of a batch, as rows of the labels, int64; and who they are, labels
             being 0 to `classes` - 1.
         """
-        views = torch.arange(self._images).repeat_interleave(self._drawn)
+        views = torch.arange(self._images).repeat_interleave(self._per_batch)
         for _ in range(self.per_epoch):
-            chosen = torch.randperm(self.classes, generator=generator)[: self._drawn]
+            chosen = torch.randperm(self.classes, generator=generator)[: self._per_batch]
             rows = torch.stack(
                 [self._draw(self._members[index], generator) for index in chosen.tolist()], 1
             ).flatten()
@@ -90,8 +87,8 @@ class ImageBatches:
                 f"batch: found classes * images = {views}, expected an even number of at most"
                 f" {2 * length}, as labels are hidden: two views of each image of the train split"
             )
-        self._length, self._drawn = length, views // 2
-        self.per_epoch = length // self._drawn
+        self._length, self._per_batch = length, views // 2
+        self.per_epoch = length // self._per_batch
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, Table]]:
         """Draw the batches of one epoch.
@@ -100,9 +97,9 @@ class ImageBatches:
             The images of a batch, int64 (2 * B,) in 0 ... N - 1, each twice; and who their views
             are: a sample for each view of each image, the image as the label, and view 0 or 1.
         """
-        views = torch.arange(2).repeat_interleave(self._drawn)
+        views = torch.arange(2).repeat_interleave(self._per_batch)
         order = torch.randperm(self._length, generator=generator)
-        for chosen in order[: self.per_epoch * self._drawn].split(self._drawn):
+        for chosen in order[: self.per_epoch * self._per_batch].split(self._per_batch):
             images = chosen.repeat(2)
             yield images, Table(images + views * self._length, images, views)
 
@@ -144,7 +141,9 @@ class TreeBatches:
         above[np.arange(len(above)), lineages.depth - 1] = -1
         inner = set(np.unique(above).tolist())
         self._leaves = [node for node in self._members if node not in inner]
-        self._drawn, self._samples = leaves, samples
+        several = len(self._members) < len(rows)  # samples of a node
+        self.has_relatives = several or not inner.isdisjoint(self._members)
+        self._per_batch, self._samples = leaves, samples
         self.per_epoch = 1 if self._whole else max(1, len(rows) // (leaves * samples))
         if not self._whole and len(self._leaves) < leaves:
             most = f"the {len(self._leaves)} leaves of the train split"
@@ -160,21 +159,14 @@ class TreeBatches:
             rows = self._table.sample if self._whole else self._draw_paths(generator)
             yield rows, self._table[rows]
 
-    def mean_distance(self) -> float:
-        """Return the mean known distance of two samples, among 2,048 evenly spaced ones."""
-        step = -(-len(self._table) // WHOLE)
-        some = self._table[torch.arange(0, len(self._table), step)]
-        known = distances(some, some)
-        return float(known[known > 0].mean())
-
     def _draw_paths(self, generator: torch.Generator) -> Tensor:
         """Draw leaves, samples of each, and one of each ancestor."""
         assert self._table.path is not None
-        chosen = torch.randperm(len(self._leaves), generator=generator)[: self._drawn].tolist()
-        parts = [self._draw(self._leaves[leaf], self._samples, generator) for leaf in chosen]
-        drawn = {self._leaves[leaf] for leaf in chosen}
+        chosen = torch.randperm(len(self._leaves), generator=generator)[: self._per_batch]
+        leaves = [self._leaves[number] for number in chosen.tolist()]
+        parts = [self._draw(leaf, self._samples, generator) for leaf in leaves]
         nodes = self._table.path[torch.cat(parts)].unique().tolist()
-        ancestors = [node for node in nodes if node in self._members and node not in drawn]
+        ancestors = [node for node in nodes if node in self._members and node not in leaves]
         parts += [self._draw(node, 1, generator) for node in ancestors]
         return torch.cat(parts)
 

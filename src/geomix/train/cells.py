@@ -8,12 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import timm
 import torch
 from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
@@ -34,6 +33,7 @@ from geomix.train.snapshots import Snapshots
 SNAPSHOTS = Path(".geomix/snapshots")  # below the root of the repository
 SOURCE = Path(__file__).resolve().parent.parent
 ROOMS = ("data", "geometry", "losses", "negatives", "network", "regularisers", "train")
+PACKAGES = ("timm", "numpy", "geoopt", "pytorch-metric-learning")
 LETTERS = 16  # of a folder's name
 
 
@@ -180,7 +180,7 @@ def name_folder(planned: Sequence[Planned], out: Path, device: torch.device, ran
         "out": str(out),
         "machine": [device.type, ranks],
         "cells": [describe(one) for one in planned],
-        "versions": [torch.__version__, timm.__version__, np.__version__],
+        "versions": [torch.__version__, *map(version, PACKAGES)],  # torch's own names its build
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in sorted(path for room in ROOMS for path in (SOURCE / room).rglob("*.py")):

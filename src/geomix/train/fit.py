@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -27,13 +28,16 @@ from geomix.train.machine import open_machine
 from geomix.train.objective import Objective
 from geomix.train.snapshots import Snapshots
 from geomix.train.state import State, build_batches, build_state
-from geomix.train.views import Drawn, draw_views
+from geomix.train.views import Batch, draw_views
 from geomix.train.watch import describe_batch, list_worries, name_worst, refuse_infinite
 
 
 @dataclass(frozen=True)
 class Run:
-    """What training leaves behind; the name is the cell's."""
+    """What training leaves behind; the name is the cell's.
+
+    Features are those of train, (n, width), where a batch norm was measured on them.
+    """
 
     name: str
     encoder: Encoder
@@ -41,6 +45,7 @@ class Run:
     objective: Objective
     history: list[dict[str, float]]
     device: torch.device
+    features: np.ndarray | None
 
 
 class Step(NamedTuple):
@@ -88,7 +93,8 @@ def fit(
 
     Raises:
         InputError: On batches larger than the data set, a loss that learns something for each class
-            where labels are hidden, or a loss or gradient that is not finite (before the update).
+            where labels are hidden, lineages without relatives, or a loss or gradient that is not
+            finite (before the update).
     """
     machine, snapshots = machine or open_machine(params), snapshots or Snapshots()
     device, optim = machine.device, params.optim
@@ -99,30 +105,30 @@ def fit(
     chunks = Chunks(backbone, params.batch.chunk, machine.autocast)
     held = hold_images(packed, device)
     snapshots.restore(state)
-    with snapshots.listening(), count_images(state, params, name) as bar:
+    with snapshots.listening(), count_steps(state, name) as bar:
         while state.epoch < state.epochs:
             state.start_epoch()
             views = draw_views(packed, batches, params, state, held)
-            with prefetch(views, pays(packed, device)) as drawn:
-                for batch in drawn:
+            with prefetch(views, pays(packed, device)) as ready:
+                for batch in ready:
                     rate = learning_rate(state.step, state.steps, optim.learning_rate, optim.warmup)
                     with explained(name, state, rate, packed, batch, snapshots):
                         step = take_step(state, chunks, batch, rate, optim.clip_norm)
                     state.note_step(step.loss.item(), geometry.radii(step.points))
                     epoch, loss = state.epoch + 1, f"{state.losses[-1]:.3f}"
                     bar.set_postfix(epoch=epoch, loss=loss, refresh=False)
-                    bar.update(len(batch.table))
+                    bar.update()
                     if len(state.losses) < state.per_epoch:
                         snapshots.keep(state)
             seen = describe_batch(geometry, step.embeddings, step.points, batch.table, params.task)
             state.end_epoch(describe_epoch(state, rate, seen))
             warn(name, state)
             snapshots.keep(state, epoch_ended=True)
-    settle_norm(state.encoder, packed, params.crop, device)
-    return Run(name, state.encoder, geometry, state.objective, state.history, device)
+    features = settle_norm(state.encoder, packed, params.crop, device)
+    return Run(name, state.encoder, geometry, state.objective, state.history, device, features)
 
 
-def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_norm: float) -> Step:
+def take_step(state: State, backbone: Chunks, batch: Batch, rate: float, clip_norm: float) -> Step:
     """Take one step, in the order of this page.
 
     Each rank computes the features of its part of the batch, and from there on the whole batch.
@@ -142,7 +148,7 @@ def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_no
     features = gather(backbone.forward(batch.views), len(batch.table)).requires_grad_()
     embeddings = state.encoder.project(features)
     points = state.geometry.place(embeddings)
-    loss = state.objective(embeddings, points, batch.table)
+    loss = state.objective(state.geometry, embeddings, points, batch.table)
     refuse_infinite(loss, "loss")
     loss.backward()
     if features.grad is not None:
@@ -160,7 +166,7 @@ def take_step(state: State, backbone: Chunks, batch: Drawn, rate: float, clip_no
 
 @contextmanager
 def explained(
-    name: str, state: State, rate: float, packed: Packed, batch: Drawn, snapshots: Snapshots
+    name: str, state: State, rate: float, packed: Packed, batch: Batch, snapshots: Snapshots
 ) -> Iterator[None]:
     """Say at which step, rate and tensor numbers went bad, and keep the samples of the batch."""
     try:
@@ -189,15 +195,13 @@ def describe_epoch(state: State, rate: float, seen: dict[str, float]) -> dict[st
     }
 
 
-def count_images(state: State, params: TrainParams, name: str) -> Any:
-    """Open the progress bar, in images; the first rank alone shows it."""
-    images = params.batch.classes * params.batch.images
+def count_steps(state: State, name: str) -> Any:
+    """Open the progress bar, in steps, as batches of a tree differ in size; the first rank's."""
     return open_bar(
         desc=name,
-        total=state.steps * images,
-        initial=state.step * images,
-        unit="img",
-        unit_scale=True,
+        total=state.steps,
+        initial=state.step,
+        unit="step",
         disable=own_rank() > 0,
     )
 

@@ -20,11 +20,8 @@ from geomix.losses.table import Table
 class Objective(nn.Module):
     """The loss of a batch in a geometry, and the term of a regulariser where there is one."""
 
-    def __init__(
-        self, geometry: Geometry, loss: BatchLoss, hierarchy: Regulariser | None = None
-    ) -> None:
+    def __init__(self, loss: BatchLoss, hierarchy: Regulariser | None = None) -> None:
         super().__init__()
-        self._geometry = [geometry]  # in a list: its parameters are not the objective's
         self.loss, self.hierarchy = loss, hierarchy
 
     @property
@@ -48,15 +45,18 @@ class Objective(nn.Module):
         """Tell the loss that an epoch begins, counted from 0."""
         self.loss.start_epoch(epoch, epochs)
 
-    def forward(self, embeddings: Tensor, points: Points, batch: Table) -> Tensor:
+    def forward(
+        self, geometry: Geometry, embeddings: Tensor, points: Points, batch: Table
+    ) -> Tensor:
         """Return the loss, a scalar.
 
         Args:
+            geometry: The one that the objective was built for.
             embeddings: Those of the batch, (N, D), float32.
             points: The embeddings placed in the geometry.
             batch: Who they are.
         """
-        loss: Tensor = self.loss(self._geometry[0], embeddings, points, batch)
+        loss: Tensor = self.loss(geometry, embeddings, points, batch)
         return loss + self.hierarchy(embeddings, batch) if self.hierarchy else loss
 
 
@@ -89,25 +89,20 @@ def build_objective(
     """
     added = import_module(f"geomix.regularisers.{regulariser.name}")
     return Objective(
-        geometry,
         _build_loss(loss, negatives, geometry, classes, dimensions, seed),
         added.build(regulariser, dimensions, seed),
     )
 
 
-def build_tree_objective(
-    loss: sections.Loss, geometry: Geometry, mean_distance: float
-) -> Objective:
+def build_tree_objective(loss: sections.Loss) -> Objective:
     """Build the objective of samples in a tree or in a flat space.
 
     Args:
         loss: Section `loss`: `distances`, or else related pairs are told from unrelated ones.
-        geometry: Whose similarities or logits are trained.
-        mean_distance: Of two samples; what a similarity that is no distance is added to at first.
     """
     if isinstance(loss, sections.Distances):
-        return Objective(geometry, DistanceRegression(0 if geometry.is_distance else mean_distance))
-    return Objective(geometry, OnLogits(related_pairs))
+        return Objective(DistanceRegression())
+    return Objective(OnLogits(related_pairs))
 
 
 def _build_loss(

@@ -17,7 +17,7 @@ from geomix.config.stages import BaselineParams, TrainParams
 from geomix.data.images import read_raw
 from geomix.data.packed import SCORED, SPLITS, Packed
 from geomix.files import new_folder, write_json
-from geomix.network.embed import embed, settle_norm
+from geomix.network.embed import embed, project, settle_norm
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.network.ranks import own_rank
 from geomix.train.device import backbone_precision, choose_device
@@ -78,6 +78,13 @@ def embed_splits(
     }
 
 
+def embed_train(run: Run, packed: Packed, crop: Crop) -> np.ndarray:
+    """Return the head's embeddings of train, (n, outputs), from its features if there are any."""
+    if run.features is None:
+        return embed(run.encoder, packed, "train", crop, run.device)["train_head"]
+    return project(run.encoder, run.features, run.device)
+
+
 def save_run(
     run: Run,
     packed: Packed,
@@ -92,9 +99,9 @@ def save_run(
         geometry.json       the cell, the geometry with its numbers, and the machine
         history.csv         a row for each epoch
         embeddings.npz      <split>_head (n, outputs) and <split>_backbone (n, width), float32
-        tree.csv            where a tree was learned
         model.json          if whole: the settings of the network and of its input
         samples.parquet     if whole: id, label, levels and split of what was embedded, train first
+        tree.csv            if whole, where a tree was learned
 
     `geomix.load_run` reads a whole cell, without params.yaml, the data or the first weights.
 
@@ -106,7 +113,7 @@ def save_run(
         params: Of them backbone, head, crop and the task are read.
         out: The folder of the cell.
         whole: Whether the cell will be used. Then train's head is embedded too. A trial of tuning
-            is only scored, and does without.
+            is only scored, on val, and does without.
 
     Raises:
         InputError: If the embeddings of a split are spread over hardly more than precision.
@@ -121,8 +128,7 @@ def save_run(
         )
     if whole and "train" not in splits:
         # No backbone of train: it would be the larger part of the file, and nothing reads it.
-        found = embed(run.encoder, packed, "train", crop, run.device)
-        embeddings["train_head"] = found["train_head"]
+        embeddings["train_head"] = embed_train(run, packed, crop)
     if own_rank():  # the first of several processes writes for all
         return
     origin = describe_origin(run.encoder, run.device)
@@ -135,7 +141,7 @@ def save_run(
         (folder / "model.safetensors").write_bytes(save(weights))
         write_json(folder / "geometry.json", description)
         pd.DataFrame(run.history).to_csv(folder / "history.csv", index=False)
-        if run.objective.hierarchy:
+        if whole and run.objective.hierarchy:
             embeddings |= _save_tree(run, embeddings, folder)
         np.savez(folder / "embeddings.npz", allow_pickle=False, **embeddings)
         if whole:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from geomix.config.sections import Optim
 from geomix.config.stages import TrainParams
 from geomix.data.packed import Packed
+from geomix.errors import InputError
 from geomix.geometry.geometry import Geometry
-from geomix.geometry.learned import RATE_FACTOR, split_ratios
+from geomix.geometry.learned import RATE_FACTOR
 from geomix.network.encoder import Encoder, build_encoder
 from geomix.network.ranks import add_up, count_ranks, gather, own_rank
 from geomix.train.batches import Batches, ClassBatches, ImageBatches, TreeBatches
@@ -31,7 +32,7 @@ class State:
         epochs: In all.
         per_epoch: Steps of each.
         epoch: Under way or next, counted from 0.
-        drawn: State of the generator when the epoch began.
+        generator_state: Of the generator when the epoch began.
         losses: Of the steps of this epoch.
         radii: Of their points, where the geometry has radii.
         history: A row for each epoch that ended.
@@ -46,7 +47,7 @@ class State:
     epochs: int
     per_epoch: int
     epoch: int = 0
-    drawn: Tensor = field(default_factory=lambda: torch.empty(0))
+    generator_state: Tensor = field(default_factory=lambda: torch.empty(0))
     losses: list[float] = field(default_factory=list)
     radii: list[Tensor] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -85,7 +86,7 @@ class State:
     def start_epoch(self) -> None:
         """Begin an epoch, unless the training goes on within one."""
         if not self.losses:
-            self.drawn = self.generator.get_state()
+            self.generator_state = self.generator.get_state()
             self.objective.start_epoch(self.epoch, self.epochs)
 
     def note_step(self, loss: float, radii: Tensor | None) -> None:
@@ -101,7 +102,7 @@ class State:
         self.history.append(row)
         self.epoch += 1
         self.losses, self.radii = [], []
-        self.drawn = self.generator.get_state()
+        self.generator_state = self.generator.get_state()
 
     def share_gradients(self) -> None:
         """Make the gradients of this rank those of the whole batch.
@@ -127,7 +128,7 @@ class State:
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizers": [one.state_dict()["state"] for one in self.optimizers],
             "random": [gather(one, count_ranks()).cpu() for one in random],
-            "drawn": self.drawn,
+            "generator": self.generator_state,
             "epoch": self.epoch,
             "losses": self.losses,
             "radii": [torch.cat(self.radii)] if self.radii else [],
@@ -139,13 +140,13 @@ class State:
         """Go on from what `keep` returned."""
         self.epoch, self.losses, self.history = kept["epoch"], kept["losses"], kept["history"]
         self.radii = [radii.to(self.device) for radii in kept["radii"]]
-        self.drawn, self.first_loss = kept["drawn"], kept["first_loss"]
+        self.generator_state, self.first_loss = kept["generator"], kept["first_loss"]
         self.objective.start_epoch(self.epoch, self.epochs)
         for name, module in self.modules.items():
             load_weights(module, kept["modules"][name])
         for optimizer, moments in zip(self.optimizers, kept["optimizers"], strict=True):
             load_moments(optimizer, moments)
-        self.generator.set_state(self.drawn)
+        self.generator.set_state(self.generator_state)
         set_random_state(self.device, [one[own_rank()] for one in kept["random"]])
 
 
@@ -207,15 +208,14 @@ def build_optimizers(
     """Build AdamW, and what the objective optimises by itself.
 
     Weight decay acts on those weights of the encoder that have two or more dimensions. `factor` of
-    a group multiplies its rate. Learned curvatures are in the last group.
+    a group multiplies its rate. What the geometry learns is in the last group.
     """
     encoders = list(encoder.parameters())
-    ratios, others = split_ratios(geometry)
     groups = [
         ([weight for weight in encoders if weight.ndim > 1], optim.weight_decay, 1.0),
-        ([weight for weight in [*encoders, *others] if weight.ndim <= 1], 0.0, 1.0),
+        ([weight for weight in encoders if weight.ndim <= 1], 0.0, 1.0),
         (objective.own_parameters(), 0.0, objective.rate_factor),
-        (ratios, 0.0, RATE_FACTOR),
+        (list(geometry.parameters()), 0.0, RATE_FACTOR),
     ]
     settings = [
         {"params": weights, "weight_decay": decay, "factor": factor}
@@ -227,12 +227,21 @@ def build_optimizers(
 
 
 def build_batches(packed: Packed, params: TrainParams) -> Batches:
-    """Build what draws the batches: by class, by image where labels are hidden, or by tree."""
+    """Build what draws the batches: by class, by image where labels are hidden, or by tree.
+
+    Raises:
+        InputError: On batches larger than the data set, or relevance lineage without relatives.
+    """
     rows, batch = packed.rows("train"), params.batch
     if params.task != "class":
         places = packed.coordinates
         lineages, places = packed.lineages[rows], None if places is None else places[rows]
-        return TreeBatches(lineages, places, batch.classes, batch.images)
+        tree = TreeBatches(lineages, places, batch.classes, batch.images)
+        if params.task == "lineage" and not tree.has_relatives:
+            found = "lineage, and in the train split no sample with a relative"
+            expected = "two samples of one node, or samples at a node above others"
+            raise InputError(f"relevance: found {found}, expected {expected}")
+        return tree
     if params.labels == "hidden":
         return ImageBatches(len(rows), batch.classes * batch.images)
     return ClassBatches(packed.samples["label"].to_numpy()[rows], batch.classes, batch.images)
@@ -243,7 +252,7 @@ def build_objective_of(
 ) -> Objective:
     """Build what is minimised over such batches."""
     if isinstance(batches, TreeBatches):
-        return build_tree_objective(params.loss, geometry, batches.mean_distance())
+        return build_tree_objective(params.loss)
     outputs, classes = params.head.outputs, batches.classes
     return build_objective(
         params.loss, params.negatives, params.regulariser, geometry, classes, outputs, seed

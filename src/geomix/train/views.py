@@ -15,7 +15,7 @@ from geomix.train.batches import Batches
 from geomix.train.state import State
 
 
-class Drawn(NamedTuple):
+class Batch(NamedTuple):
     """A batch: rows of the data set (n,), who they are, and the views of this rank, (m, ...)."""
 
     rows: np.ndarray
@@ -29,7 +29,7 @@ def draw_views(
     params: TrainParams,
     state: State,
     held: Tensor | None = None,
-) -> Iterator[Drawn]:
+) -> Iterator[Batch]:
     """Draw the batches of an epoch, and read, crop and change their images.
 
     Whatever is random in that is drawn here, for the whole batch by each rank.
@@ -58,4 +58,4 @@ def draw_views(
         own = own_part(len(rows))
         views = load_batch(packed, rows[own], boxes[own], flips[own], encoder, device, held)
         changed = apply_changes(views, changes.part(own), params.augment, encoder.std)
-        yield Drawn(rows, table.to(device), changed)
+        yield Batch(rows, table.to(device), changed)

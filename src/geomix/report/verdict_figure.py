@@ -1,13 +1,13 @@
 """The figure of a verdict: the gap of each question from each control, with the margin."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from geomix.report.crossed import Gap
 from geomix.report.figures import to_png
+from geomix.report.gap import Gap
 from geomix.report.text import named
 from geomix.report.verdict import Judgement, Verdict
 
@@ -15,6 +15,7 @@ LINE = 0.26  # inches of a row
 WIDE, NEXT = 7.2, 4.2  # inches of the first panel with its names, and of a further one
 NAMED: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 7}
 OTHERS: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markerfacecolor": "white"}
+DECIDES: dict[str, Any] = OTHERS | {"marker": "D", "markersize": 7}  # where val's is beaten
 UNREAD = ("not calibrated", "training failed", "could not act", "not used")
 GREY = {"color": "0.6"}  # of differences that these words forbid to read
 
@@ -23,7 +24,8 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
     """Draw gaps with their intervals in points, a panel for each task.
 
     A question has a line for its name and verdict, and below it a row for each control. The control
-    that val chose is filled. The band is the margin on both sides of 0. Grey gaps are not read.
+    that val chose is filled; where that is beaten, a diamond decides. The band is the margin on
+    both sides of 0. Grey gaps are not read.
 
     Args:
         dataset: Its name.
@@ -52,8 +54,13 @@ def draw_gaps(dataset: str, found: Sequence[Judgement], margin: float) -> bytes:
         panel.set(xlabel=unit, title=f"{dataset}, {task.task.name}")
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", alpha=0.25)
-    unread = any(one.word in UNREAD for verdicts in asked for one in verdicts)
-    _add_legend(panels[0][0], unread)
+    every = [one for verdicts in asked for one in verdicts]
+    looks = {"control that val chose": NAMED, "other controls": OTHERS}
+    if any(one.decisive != one.controls[0] for one in every):
+        looks["the hardest to beat, which decides"] = DECIDES
+    if any(one.word in UNREAD for one in every):
+        looks["grey: no verdict reads it"] = NAMED | GREY
+    _add_legend(panels[0][0], looks)
     return to_png(figure)
 
 
@@ -73,12 +80,14 @@ def _draw_question(panel: Axes, verdict: Verdict, height: float, ticks: dict[flo
     assert contrast
     title = f"{verdict.question.name}: {verdict.word}"
     place: dict[str, Any] = {"transform": panel.get_yaxis_transform(), "va": "center"}
-    panel.text(0.01, -height, title, weight="bold", fontsize=9, **place)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the line at 0 lies behind it
+    panel.text(0.01, -height, title, weight="bold", fontsize=9, bbox=box, **place)
     shade = GREY if verdict.word in UNREAD else {}
     for row, (control, gap) in enumerate(zip(verdict.controls, contrast.gaps, strict=True), 1):
         at = -height - row
         ticks[at] = f"{verdict.question.setting} - {named(control)}"
-        _draw_gap(panel, gap, at, (NAMED if row == 1 else OTHERS) | shade)
+        look = NAMED if row == 1 else DECIDES if control == verdict.decisive else OTHERS
+        _draw_gap(panel, gap, at, look | shade)
     return height + 1 + len(verdict.controls)
 
 
@@ -89,12 +98,10 @@ def _draw_gap(panel: Axes, gap: Gap, height: float, look: dict[str, Any]) -> Non
     panel.errorbar(100 * gap.mean, height, **bar, **look, zorder=3)
 
 
-def _add_legend(panel: Axes, unread: bool) -> None:
-    """Name the band and both markers, and what is grey if something is, below the panels."""
-    for label, look in (("control that val chose", NAMED), ("other controls", OTHERS)):
+def _add_legend(panel: Axes, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Name the band and all markers below the panels."""
+    for label, look in looks.items():
         panel.plot([], [], linestyle="none", label=label, **look)
-    if unread:
-        panel.plot([], [], linestyle="none", label="grey: no verdict reads it", **NAMED | GREY)
     handles, labels = panel.get_legend_handles_labels()
     figure: Any = panel.figure
     columns = 4 if len(figure.axes) > 1 else 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from geomix.data.archives import check_archive, open_archive, visible
+from geomix.datasets.archives import check_archive, open_archive, visible
 from geomix.errors import InputError
 
 NOISE = random.Random(0)

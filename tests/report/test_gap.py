@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from geomix.report.crossed import (
+from geomix.report.gap import (
     ALPHA,
     Gap,
     average_gaps,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomix.report.crossed import measure_gap
+from geomix.report.gap import measure_gap
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from geomix.report.intervals import Difference, compare_seeds, paired_difference
+from geomix.report.difference import Difference, compare_seeds, paired_difference
 
 
 def draw(

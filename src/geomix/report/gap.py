@@ -172,7 +172,8 @@ def average_gaps(gaps: Sequence[Gap]) -> Gap:
     if len(gaps) == 1:
         return gaps[0]
     of_classes = np.array([gap.of_classes for gap in gaps])
-    shares = of_classes / of_classes.sum() if of_classes.sum() > 0 else np.full(len(gaps), 0.5)
+    equal = np.full(len(gaps), 1 / len(gaps))
+    shares = of_classes / of_classes.sum() if of_classes.sum() > 0 else equal
     freedoms = np.array([gap.class_freedom for gap in gaps])
     return Gap(
         mean=float(np.mean([gap.mean for gap in gaps])),
@@ -180,7 +181,7 @@ def average_gaps(gaps: Sequence[Gap]) -> Gap:
         of_classes=float(of_classes.sum()) / len(gaps) ** 2,
         of_seeds=float(np.mean([math.sqrt(gap.of_seeds) for gap in gaps])) ** 2,
         of_both=sum(gap.of_both for gap in gaps) / len(gaps) ** 2,
-        class_freedom=float(shares.sum() / (shares / freedoms).sum()),
+        class_freedom=float(1 / (shares / freedoms).sum()),
         seed_freedom=min(gap.seed_freedom for gap in gaps),
         classes=sum(gap.classes for gap in gaps),
     )
