@@ -59,7 +59,7 @@ define TUNE
 	@$(OWN)
 	dvc repro check $(addprefix flows/data/dvc.yaml:page@,$(OF) $(SETS))
 	dvc repro $(call AT,divide baselines)
-	@export cells=$$(python -m stages.plan --jobs $(JOBS) $(TRAINED)); \
+	@cells=$$(python -m stages.plan --jobs $(words $(wordlist 1,$(JOBS),$(NAMES))) $(TRAINED)); export cells; \
 	printf '%s\n' $(NAMES) | xargs -n 1 -P $(JOBS) --process-slot-var=SLOT bash -c '$(PIN) export OMP_NUM_THREADS=1; \
 		set=$${1%@*} geometry=$${1#*@}; for stage in $(CHAIN); do name=flows/tune/$$set/dvc.yaml:$${stage/@/@$$geometry}; \
 			dvc --wait-for-lock repro -q -s "$$name" 2>&1; code=$$?; \

@@ -3,8 +3,8 @@
 Time: after one call of each, the implementations run in turn, round by round (A B C A B C ...), so
 that what else the machine does meets all of them alike. A ratio is the median over rounds of the
 ratio within a round. Rounds are run until a budget of seconds is spent. A call of less than 2 ms is
-repeated within its round; one of less than 0.1 s is called once more before, untimed, as it would
-else wait for memory that a long one before it gave back.
+repeated within its round; one of less than 0.1 s is first called once more, untimed, as it would
+otherwise wait for memory that a long call before it gave back.
 
 Memory: one call in a fresh process, after a call on tiny inputs that loads libraries and starts
 threads. Extra memory is the highest resident size during the call less the resident size before it

@@ -63,7 +63,9 @@ def refuse_without_block(params: Params) -> None:
     """
     flows = {"study": Path("dvc.yaml"), "further": Path("flows/further/dvc.yaml")}
     for section, path in flows.items():
-        blocks = read_yaml(path)["stages"] if path.is_file() else getattr(params, section)
+        if not path.is_file():
+            continue  # a params.yaml without flows
+        blocks = read_yaml(path)["stages"]
         for name in getattr(params, section):
             if name not in blocks:
                 where = f"params.yaml: {section}.{name}"

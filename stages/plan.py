@@ -21,7 +21,6 @@ from geomix.config.base import Section
 from geomix.config.read import load
 from geomix.config.settings import Cell, read_cells
 from geomix.config.stages import TrialParams, find_dataset
-from geomix.config.studies import expand_group
 from geomix.config.tuning import TRIAL_SEED
 from geomix.errors import InputError
 from stages import Arguments, run
@@ -174,14 +173,16 @@ def list_tuned(given: Namespace) -> list[Work]:
     Their settings are not known before, and steps hardly depend on them: so those of a start.
     """
     tuned = load(TrialParams, own=given.own).tune
-    budget = tuned.budget[find_dataset(tuned, given.own.removeprefix("tune."))]
+    dataset = find_dataset(tuned, given.own.removeprefix("tune."))
+    budget = tuned.budget[dataset]
     start = dict.fromkeys(("tau", "curvature", "lam"), 1.0)
     if given.splits is None:
         data = [given.data / str(fold) for fold in range(budget.folds)] * budget.trials
         seeds = [TRIAL_SEED]
     else:
         data = [given.data, *(given.splits / str(split) for split in budget.splits)]
-        seeds = [seed for group in budget.seeds for seed in expand_group(group)]
+        seeds = tuned.winners(dataset).seeds
+    # The folder of a round is named <geometry>-<round>, that of winners <geometry>.
     geometry = given.out.name.rpartition("-")[0] or given.out.name
     [cell] = read_cells(geometry, None, start, given.own)
     return [Work(place, cell, seed) for place in data for seed in seeds]

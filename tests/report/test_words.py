@@ -41,11 +41,8 @@ def answer(words: Any, found: Findings, difference: Difference | None, **changes
         (HIGHER, "On glyphs, hybrid scores higher than flat, "),
         (LOWER, "On glyphs, hybrid scores lower than flat, "),
         (SAME, "On glyphs, hybrid is not told apart from flat, "),
-        (ONE_SEED, "On glyphs, hybrid has one seed and is not tested against flat, "),
-        (
-            ONE_CLASS,
-            "On glyphs, hybrid has queries of one class and is not tested against flat, ",
-        ),
+        (ONE_SEED, "On glyphs, hybrid has one seed, not tested against flat, "),
+        (ONE_CLASS, "On glyphs, hybrid has one query class, not tested against flat, "),
     ],
 )
 def test_the_answer_says_what_the_interval_allows(
@@ -54,8 +51,21 @@ def test_the_answer_says_what_the_interval_allows(
     sentence = answer(words, found["tau"], difference)
     assert sentence.startswith(said)
     scores = [100 * found["tau"].chosen[name]["recall_at_1"] for name in ("hybrid", "flat")]
-    assert f"flat, which validation chose among 2 controls: {scores[0]:.1f} % against " in sentence
-    assert f"{scores[1]:.1f} % test R@1 (difference " in sentence
+    assert f"flat, val's choice of 2 controls: {scores[0]:.1f} % against " in sentence
+    assert f"{scores[1]:.1f} % test R@1 ({100 * difference.mean:+.1f}" in sentence
+
+
+@pytest.mark.parametrize("difference", [HIGHER, LOWER, SAME, ONE_SEED, ONE_CLASS])
+def test_an_answer_with_all_that_it_may_say_is_short_enough(
+    words: Any, found: dict[str, Findings], difference: Difference
+) -> None:
+    for name, axes in (("tau", ["tau"]), ("curvature", ["curvature", "tau"])):
+        rows, first = found[name].chosen, found[name].answer.first
+        idle = rows[first] | {"use": "forced", "tau": 0.16}
+        study = replace(found[name], axes=axes, chosen=rows | {first: idle})
+        cosine: Any = {"second": "euclidean"} if name == "tau" else {}
+        sentence = answer(words, study, difference, **cosine)
+        assert (" (cosine), val's" in sentence) == (name == "tau")
 
 
 def test_a_gain_over_cosine_alone_is_not_called_one_of_curved_space(
@@ -84,8 +94,8 @@ def test_a_flat_limit_is_told_from_a_control(
 ) -> None:
     sentence = answer(words, found["curvature"], difference)
     assert "flat limit" in sentence
-    assert ("one seed cannot tell" in sentence) == (difference is ONE_SEED)
-    assert ("one class cannot tell" in sentence) == (difference is ONE_CLASS)
+    assert ("one seed decides nothing" in sentence) == (difference is ONE_SEED)
+    assert ("one class decides nothing" in sentence) == (difference is ONE_CLASS)
 
 
 @pytest.mark.parametrize("kind", ["best", "alone"])

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from geomix.config.base import ALONE, FOR_VECTORS, VECTORS
 from geomix.config.params import Params
-from geomix.config.sections import Augment, Backbone, Ball, Crop, Geometry, Power
+from geomix.config.sections import Augment, Backbone, Crop
 from geomix.config.stages import list_own, list_studies
 from geomix.config.studies import Study, flatten
-from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, is_within
+from geomix.config.tuning import COLUMNS, TRIAL_SEED, Tuning, has_key, is_within
 
 UNFIT = ("features", "grid")  # what features are not made of: themselves, and points of a plane
 
@@ -122,7 +122,7 @@ def _views_are_equal(dataset: str, crop: Crop, augment: Augment) -> bool:
 
 
 def _study_mistakes(params: Params) -> Mistakes:
-    """Find studies of an unknown geometry, a data set without settings, and what is not held."""
+    """Find unknown geometries, data sets without settings, and values pinned in compare."""
     named = {
         f"{key}.run.geometries": study.geometries
         for key, study in list_studies(params).items()
@@ -154,24 +154,15 @@ def _knob_mistakes(params: Params) -> Mistakes:
             continue
         given = {*study.axes, *study.fixed}
         for name in study.geometries:
-            missing = [
-                knob for knob in list_knobs(params.geometry.get(name, {})) if knob not in given
-            ]
-            if missing:
+            spaces = params.geometry.get(name, {})
+            needed = [knob for knob in ("tau", "curvature", "lam") if has_key(knob, name, spaces)]
+            if missing := [knob for knob in needed if knob not in given]:
                 expected = f"{', '.join(missing)} there or in over, for {name}"
                 yield (
                     f"{key}.pinned",
                     f"found {', '.join(study.fixed) or 'nothing'}, expected {expected}",
                 )
                 break
-
-
-def list_knobs(geometry: Geometry) -> list[str]:
-    """List what a cell must say of a geometry: tau, and a curvature and lam where it has them."""
-    spaces = geometry.values()
-    curved = [one for one in spaces if isinstance(one, Ball | Power) and one.curvature is None]
-    weighted = [one for one in spaces if one.weight == "lam"]
-    return ["tau", *(["curvature"] if curved else []), *(["lam"] if weighted else [])]
 
 
 def list_short_heads(params: Params) -> dict[str, str]:

@@ -5,7 +5,8 @@ The rule reads the summary of a verdict alone. In this order:
 1. No question could be read: undecided.
 2. No head beats the features themselves: cosine, without a head.
 3. The ball or the hybrid helps: curvature; if it hurts in another task, the two of them.
-4. In a hierarchy the free norm helps: inner.
+4. In a hierarchy the free norm helps in a direction, and 6 does not hold: inner; if it hurts in
+   another task, it and the cosine.
 5. A flat geometry is better than its control and has a higher val score than the cosine: two of
    them, this one beside the ball if curvature may still gain more than the margin, else beside the
    cosine.

@@ -30,7 +30,7 @@ MEANINGS = {
     "not decidable": "none of these: a difference as large as the ends of the interval may be true",
     "not credited": "better than each control, but not surely than a ranking that ignores"
     " the query",
-    "could not act": "a clip radius or a norm puts all points at one radius, where neither"
+    "could not act": "a clip radius or a normalisation puts all points at one radius, where neither"
     " curvature nor a free norm changes a ranking",
     "not used": f"curvature is free to act, but bends the loss by less than {UNUSED} nats",
     "training failed": "no geometry beats both raw input and the untrained network",

@@ -152,7 +152,7 @@ def find_free(search: pd.DataFrame) -> tuple[float, float] | None:
         if column == "head.norm":
             kept &= search[column] != "layer"
         elif column.endswith("clip_radius"):
-            kept &= search[column].isna()
+            kept &= search[column].isna()  # pandas reads null as missing, too
     if not kept.any():
         return None
     error = search.loc[search["score"].idxmax(), "standard_error"]
