@@ -175,15 +175,16 @@ def given_by_all(section: str) -> set[str]:
     return set.intersection(*given)
 
 
-def test_what_all_data_sets_of_the_calibration_set_is_no_param_of_it() -> None:
+def test_params_that_every_data_set_of_the_calibration_sets_are_not_listed() -> None:
+    assert not given_by_all("control") & {*STAGES["control"]["params"]}
     assert given_by_all("control") >= {"epochs", "loss", "relevance", "labels", "crop"}
     own = read_yaml(ROOT / "params.yaml")["control"]["own"]
     for section, kind in (("negatives", "rule"), ("regulariser", "name")):
         names = {one[section][kind] for one in own.values()}
         folder = f"src/geomix/{section.removesuffix('s')}s"
-        assert [f"{folder}/{name}.py" for name in names] == [
+        assert {f"{folder}/{name}.py" for name in names} == {
             dep for dep in STAGES["control"]["deps"] if dep.startswith(f"{folder}/")
-        ]
+        }
 
 
 def asked_of(dataset: str) -> set[str]:

@@ -103,7 +103,7 @@ def test_make_refuses_what_is_not_tuned_before_it_makes_anything(sets: str, foun
     command = ("make", "--no-print-directory", "-n", "-o", "install", "lineage")
     lines = run(ROOT, *command, f"SETS={sets}", f"VENV={sys.prefix}").stdout.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["python", "for", "for", "dvc"]
-    refused = run(ROOT, "bash", "-c", lines[1])
+    refused = run(ROOT, "env", "LC_ALL=C", "bash", "-c", lines[1])
     line = f"make lineage: found {found}, expected data sets of tune.of.sets\n" if found else ""
     assert (refused.stderr, refused.returncode) == (line, bool(found))
 

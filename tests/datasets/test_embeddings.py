@@ -324,9 +324,8 @@ def test_columns_of_vectors_that_are_there_twice_are_refused(tmp_path: Path, nam
 
 def test_columns_of_vectors_are_numbered_without_a_gap() -> None:
     names = ["label", *(f"v{number}" for number in (3, 0, 1, 2, 5, 10_000))]
-    assert module.vector_columns(pa.schema([(name, pa.float32()) for name in names])) == [
-        *("v0", "v1", "v2", "v3")
-    ]
+    schema = pa.schema([(name, pa.float32()) for name in names])
+    assert module.vector_columns(schema) == ["v0", "v1", "v2", "v3"]
 
 
 def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geomix.config.sections import Split
+from geomix.config.read import load
+from geomix.config.stages import PreprocessParams
 from geomix.data.lineages import hops, parse_paths
 from geomix.datasets import tree
 from geomix.errors import InputError
@@ -45,11 +46,13 @@ def test_a_child_is_its_parent_and_a_term_of_its_own() -> None:
     assert added.std() == pytest.approx(np.sqrt(1 + 2 * tree.NOISE**2), rel=0.02)
 
 
-def test_half_of_the_leaves_is_held_out_as_the_default_shares_do() -> None:
+def test_half_of_the_leaves_is_held_out_as_the_default_shares_do(root: Path) -> None:
     nodes, _ = tree.draw_tree()
     table = pd.DataFrame({"label": nodes, "lineage": nodes})
-    shares = Split(seed=0, train=0.5, val=0.125, test=0.375, unit="leaf")
-    assert tree.draw_splits(nodes) == split_listing(table, shares)
+    shares = load(PreprocessParams, path=root / "params.yaml").split
+    splits = tree.draw_splits(nodes)
+    assert splits == split_listing(table, shares.model_copy(update={"unit": "leaf"}))
+    assert len(nodes) - splits.count("train") == 243 // 2
 
 
 def test_the_raw_folder_is_listed_with_lineages(

@@ -18,6 +18,7 @@ from geomix.evaluate.choose import choose_values
 from geomix.evaluate.classes import choose_ranks
 from geomix.evaluate.rounded import recall_rounded
 from geomix.evaluate.score import find_task, remove_strays, score_study
+from geomix.evaluate.workers import map_in_order
 from geomix.files import read_json, write_json
 from geomix.geometry.geometry import geometry_from
 from geomix.retrieval.search import nearest
@@ -267,9 +268,17 @@ def test_processes_do_not_change_a_byte(
         write_cell(folder, packed, BALL, 0.5 + number)
         history = pd.DataFrame({"epoch": [1, 2], "loss": [4 / 3, number]})
         history.to_csv(folder / "history.csv", index=False)
+    asked = []
+
+    def count(work: Any, cells: Any, processes: int) -> Any:
+        asked.append(processes)
+        return map_in_order(work, cells, processes)
+
+    monkeypatch.setattr(score, "map_in_order", count)
     for processes in (1, 2):
         out = tmp_path / str(processes)
         score_study(tmp_path / "runs", places, packed, out, "study", processes=processes)
+    assert asked == [1, 2]
     names = sorted(path.name for path in (tmp_path / "1").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "2").iterdir())
     for name in names:

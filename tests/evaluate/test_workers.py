@@ -26,6 +26,13 @@ def test_what_needs_no_second_process_is_done_by_this_one(processes: int) -> Non
     assert found == [str(os.getpid())] * 5
 
 
+def test_two_processes_answer_in_order() -> None:
+    commands = ["sleep 1; echo a $PPID", "echo b $PPID"]
+    found = [line.split() for line in map_in_order(subprocess.getoutput, commands, 2)]
+    assert [name for name, _ in found] == ["a", "b"]
+    assert str(os.getpid()) not in {worker for _, worker in found}
+
+
 def test_workers_end_with_the_process_that_started_them_even_if_it_is_killed() -> None:
     """They hold its standard output, so this waits for them."""
     command = [sys.executable, "-c", KILLED]

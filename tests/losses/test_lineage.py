@@ -161,7 +161,7 @@ def test_a_factor_of_a_ball_is_a_change_of_its_curvature(factor: float) -> None:
     torch.testing.assert_close(scaled, bent)
 
 
-def test_only_a_cosine_and_an_inner_product_get_a_factor() -> None:
+def test_sums_of_distances_alone_are_distances() -> None:
     ball = Ball(1.0, 1.0, None)
     assert Geometry([ball], [1], 1).is_distance
     assert Geometry([Flat(1, None)], [1], 1).is_distance

@@ -133,8 +133,12 @@ def test_where_neither_is_enough_both_must_grow() -> None:
     assert find_smallest(fewer, chance=0.9) > 1
 
 
-@pytest.mark.parametrize("truth", [0.0, 1.0])
-def test_with_the_seeds_of_the_need_a_question_of_six_is_decided(truth: float) -> None:
+@pytest.mark.parametrize(
+    ("truth", "right", "share"), [(0.0, "equal within the margin", 0.8), (1.0, "helps", 0.9)]
+)
+def test_with_the_seeds_of_the_need_a_question_of_six_is_decided(
+    truth: float, right: str, share: float
+) -> None:
     random, draws = np.random.default_rng(0), 4000
     seeds = 3 + find_need(gap_of(0, of_seeds=1 / math.sqrt(3), seeds=3), 1, questions=6).seeds
     gaps = truth + random.normal(size=(draws, seeds))
@@ -143,9 +147,7 @@ def test_with_the_seeds_of_the_need_a_question_of_six_is_decided(truth: float) -
         gap = gap_of(mean, of_seeds=error / math.sqrt(seeds), seeds=seeds)
         others = [contrast_controls([gap_of(0, of_seeds=9, seeds=3)], 1)] * 5
         words.append(correct_holm([contrast_controls([gap], 1), *others])[0].verdict)
-    right = {0.0: "equal within the margin", 1.0: "helps"}[truth]
-    expected = {0.0: 0.8, 1.0: 0.9}[truth]
-    assert words.count(right) / draws == pytest.approx(expected, abs=0.03)
+    assert words.count(right) / draws == pytest.approx(share, abs=0.03)
 
 
 def test_the_need_at_the_ends() -> None:

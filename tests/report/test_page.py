@@ -193,13 +193,17 @@ def test_a_page_that_cannot_be_built_leaves_the_old_one(
 
 
 def test_a_page_of_winners_says_that_each_was_tuned(
-    kept_results: Path, kept_packed: Path, params: PageParams
+    kept_results: Path, kept_packed: Path, params: PageParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = kept_results / "compare", kept_results / "baselines", kept_packed
+    monkeypatch.setattr("geomix.report.findings.FAR_APART", 0)
+    untuned = build_page("compare", STUDIES["compare"], *folders, params)["README.md"].decode()
+    assert "one temperature" in untuned
     page = build_page("tune", tuned_study(list(SPACES)), *folders, params)["README.md"].decode()
     assert page.startswith("# patterns, tuned: euclidean, flat, hyperbolic and hybrid\n")
     assert "see [the search](../tune_search/README.md)" in page
     assert "One set of settings" not in page
+    assert "one temperature" not in page
     # tau is the same in all cells here, but it was tuned
     assert "Held fixed" not in page
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +147,8 @@ def test_stale_are_the_stages_that_dvc_would_run(
         stage = {"matrix": {"of": [1, 2]}, "cmd": "echo ${key} > ${key}", "outs": ["${key}"]}
         (folder / "dvc.yaml").write_text(json.dumps({"stages": {"make": stage}}))
     for arguments in ("init -q --no-scm", "repro -q -s make@1 flow/dvc.yaml:make@2"):
-        subprocess.run(["dvc", *arguments.split()], cwd=tmp_path, check=True)
+        command = [sys.executable, "-m", "dvc", *arguments.split()]
+        subprocess.run(command, cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     names = ["make@1", "make@2", "flow/dvc.yaml:make@1", "flow/dvc.yaml:make@2"]
     stale = {"make@2": "echo 2 > 2", "flow/dvc.yaml:make@1": "echo 1 > 1"}
