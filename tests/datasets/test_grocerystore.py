@@ -63,6 +63,7 @@ def raw(tmp_path: Path, write_zip: Callable[..., Path]) -> Path:
 def test_each_image_has_its_kind_coarse_class_and_class(raw: Path) -> None:
     listing = grocerystore.read(raw, GATES)
     assert listing.levels == ("kind", "coarse")
+    assert (listing.form, listing.side) == ("decoded", 128)
     assert listing.samples.iloc[[0, 3, 7]].to_numpy().tolist() == [
         ["train/Fruit/Apple/Royal-Gala/a.jpg", "Royal-Gala", "Fruit", "Apple"],
         ["val/Fruit/Apple/Royal-Gala/a.jpg", "Royal-Gala", "Fruit", "Apple"],
