@@ -67,7 +67,7 @@ def train_on_photographs(out: Path, mirror: Path | None, seconds: float) -> str:
     cuda = torch.cuda.is_available()
     settings = {
         "download": {"mirror": str(mirror.resolve())},
-        "images": {"form": "encoded"},
+        "images": {"form": "encoded"},  # NETWORK sees as many pixels as are packed else
         "kernel": {
             "run": {"geometries": ["hyperbolic"], "seeds": ["0"]},
             "over": {"head": {"norm": ["batch"]}},
