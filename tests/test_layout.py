@@ -14,6 +14,7 @@ from typing import Any, get_args
 import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from bench.page import PAGE, RESULTS, TABLES, write_page
 from geomix.config import stages as parts
@@ -391,6 +392,23 @@ def made_here(path: str) -> bool:
     command = ["git", "status", "--porcelain", "--", path]
     changed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return path.startswith("reports/") and bool(changed)
+
+
+def test_committed_locks_agree_on_what_one_stage_makes_and_another_uses() -> None:
+    made: dict[str, str] = {}
+    used = []
+    for flow, path in FLOWS.items():
+        lock = f"HEAD:{path.relative_to(ROOT).with_name('dvc.lock')}"
+        command = ["git", "show", lock]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if result.returncode:
+            continue  # never run
+        for name, stage in YAML(typ="safe").load(result.stdout)["stages"].items():
+            made |= {out["path"]: out["md5"] for out in stage.get("outs", [])}
+            used += [(flow, name, dep["path"], dep["md5"]) for dep in stage.get("deps", [])]
+    shared = [one for one in used if one[2] in made]
+    assert len(shared) >= 1000
+    assert not [one for one in shared if one[3] != made[one[2]]]
 
 
 def test_a_flow_that_was_run_is_locked_as_a_whole() -> None:
